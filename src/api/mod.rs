@@ -1,0 +1,1 @@
+//! The custom resources of group `rekindle.dev`: types and schema only.

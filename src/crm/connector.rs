@@ -1,0 +1,96 @@
+//! The one interface of all connectors.
+
+use crate::model::{Contact, Deal, EffectRef, Manager, ManagerId, Outcome};
+use crate::store::{Cursor, Finding};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Why a CRM could not be read. Never carries values of rows.
+#[derive(Debug, thiserror::Error)]
+pub enum CrmError {
+    #[error("{what}; {help}")]
+    Settings { what: String, help: String },
+    #[error("the CRM cannot be reached: {what}")]
+    Unavailable {
+        what: String,
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// Read, but not believable: an emptied file must not look like "all deals deleted".
+    #[error("{what}; {help}")]
+    Suspicious { what: String, help: String },
+}
+
+impl CrmError {
+    /// Stable name for metrics and events.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Settings { .. } => "settings",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Suspicious { .. } => "suspicious",
+        }
+    }
+}
+
+/// Some rows of a CRM, in an order in which contacts and managers come no later than the deals that name them.
+#[derive(Clone, Debug, Default)]
+pub struct ReadPage {
+    pub contacts: Vec<Contact>,
+    pub managers: Vec<Manager>,
+    pub deals: Vec<Deal>,
+    /// The last page of a full look: deals not seen in it are gone.
+    pub full_look: bool,
+    pub findings: Vec<Finding>,
+    /// Cursor to continue with (and to store with this page's rows).
+    pub cursor: Cursor,
+    pub more: bool,
+}
+
+/// A write-back, rendered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WriteBack {
+    pub effect: EffectRef,
+    /// Stable id: the receiver's dedupe key.
+    pub key: uuid::Uuid,
+    pub deal: String,
+    pub funnel: String,
+    pub operation: Operation,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Operation {
+    /// `expect`: the stage the deal was in when this was decided; a person who moved it meanwhile wins.
+    Move {
+        stage: String,
+        expect: Option<String>,
+    },
+    Comment {
+        text: String,
+    },
+    Task {
+        manager: ManagerId,
+        title: String,
+        text: String,
+        due_at: Timestamp,
+    },
+    Notify {
+        manager: ManagerId,
+        text: String,
+    },
+}
+
+/// A connection to one CRM.
+#[async_trait::async_trait]
+pub trait Connector: Send + Sync {
+    /// Whether something may have changed since `cursor` (cheap: a file's time and size). Hints make polling prompt.
+    async fn changed(&self, cursor: &Cursor) -> Result<bool, CrmError>;
+
+    /// Reads the next page from `cursor`, at most about `limit` deals.
+    async fn read(&self, cursor: &Cursor, limit: usize, now: Timestamp) -> Result<ReadPage, CrmError>;
+
+    /// Performs write-backs in the given order; one outcome each. Stops at the first `Retry` of a deal for that deal only.
+    async fn write(&self, jobs: &[WriteBack]) -> Vec<Outcome>;
+}

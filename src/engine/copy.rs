@@ -1,0 +1,123 @@
+//! One copy and the small state that it carries from event to event.
+
+use crate::model::{ClientId, CopyId, FunnelKey, Money, PostponeReason, Role};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Our row for one deal in one funnel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copy {
+    /// 0 while it is not stored.
+    pub id: CopyId,
+    pub funnel: FunnelKey,
+    pub client: ClientId,
+    pub shard: i16,
+    /// Counts changes: a decision is applied only to the version it was made on.
+    pub ver: i64,
+    pub role: Role,
+    /// Name of the stage for Stalled, Warming, Customer; empty otherwise.
+    pub stage: String,
+    /// Number of the current (or last) passage from being lost or stalled to its end; 0: none yet.
+    pub cycle: i32,
+    pub amount: Money,
+    /// The next moment the engine must look at it, for whatever reason.
+    pub next_at: Option<Timestamp>,
+    /// Number of its next effect.
+    pub next_seq: i32,
+    pub state: CopyState,
+}
+
+/// Stored as compact JSON (short names, defaults left out): about 100 bytes for a warming copy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CopyState {
+    /// When it entered its stage.
+    #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
+    pub entered_at: Option<Timestamp>,
+    /// When the current cycle began.
+    #[serde(rename = "c", skip_serializing_if = "Option::is_none")]
+    pub cycle_at: Option<Timestamp>,
+    /// When the last cycle ended, for `reentry`.
+    #[serde(rename = "x", skip_serializing_if = "Option::is_none")]
+    pub cycle_ended_at: Option<Timestamp>,
+    /// The current cycle has ended (revived, refused, unsubscribed); reminders may still run.
+    #[serde(rename = "d", skip_serializing_if = "std::ops::Not::not")]
+    pub cycle_done: bool,
+    #[serde(rename = "j", skip_serializing_if = "Option::is_none")]
+    pub journey: Option<Journey>,
+    #[serde(rename = "p", skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Silence>,
+    /// When the manager was last told of a click.
+    #[serde(rename = "n", skip_serializing_if = "Option::is_none")]
+    pub notified_at: Option<Timestamp>,
+    /// When the client was last heard of (signal, click, reply).
+    #[serde(rename = "h", skip_serializing_if = "Option::is_none")]
+    pub heard_at: Option<Timestamp>,
+    /// When something was last sent in the current cycle.
+    #[serde(rename = "m", skip_serializing_if = "Option::is_none")]
+    pub messaged_at: Option<Timestamp>,
+    /// The stage we moved the deal to: its arrival there is our own echo and not activity.
+    #[serde(rename = "o", skip_serializing_if = "Option::is_none")]
+    pub echo: Option<String>,
+    /// Why the next item waits although its own time has come.
+    #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<PostponeReason>,
+    /// In the holdout share for this cycle.
+    #[serde(rename = "k", skip_serializing_if = "std::ops::Not::not")]
+    pub holdout: bool,
+}
+
+/// One way through one content list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Journey {
+    #[serde(rename = "l")]
+    pub list: String,
+    /// When it began.
+    #[serde(rename = "b")]
+    pub began_at: Timestamp,
+    /// What the next `after` counts from: the last item sent, or the beginning.
+    #[serde(rename = "a")]
+    pub anchor: Timestamp,
+    /// The last item sent or passed by; `None` before the first. Items in front of it are behind the client.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// Index that `last` had: the position when `last` itself was removed from the list.
+    #[serde(rename = "n", default)]
+    pub position: u32,
+    /// Walked in Observe mode: going live starts it again.
+    #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
+    pub observed: bool,
+    /// `stopWhen` held, or the list is through: waits at the end for appended items.
+    #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
+    pub finished: bool,
+}
+
+/// Nothing is sent until then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pause {
+    #[serde(rename = "u")]
+    pub until: Timestamp,
+    #[serde(rename = "w")]
+    pub why: PauseUntil,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PauseUntil {
+    /// Interest: until the manager closes the task, at most two working days.
+    TaskClosed,
+    /// A reply: until the manager says what it meant.
+    Answered,
+}
+
+/// One silence of a deal, so that a reminder never comes twice for the same one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Silence {
+    /// The last activity before it: the identity of this silence.
+    #[serde(rename = "s")]
+    pub since: Timestamp,
+    /// How many of the stage's reminders went out.
+    #[serde(rename = "r", default)]
+    pub reminded: u32,
+}

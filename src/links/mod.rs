@@ -1,0 +1,1 @@
+//! The codec of tracking tokens and short codes: `content` writes them, `web` reads them.

@@ -1,0 +1,1 @@
+//! Where resources come from: a folder of manifests (later: the Kubernetes API) → `compile::Snapshot`.

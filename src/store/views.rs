@@ -1,0 +1,85 @@
+//! Read-only answers for people: status, timeline, reports. Short reads, so that they never pin SQLite's log.
+
+use super::{Cursor, StoreError};
+use crate::model::{EffectRef, FunnelKey, Money, Role};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Copies and their money in one stage.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageCount {
+    pub role: Role,
+    pub stage: String,
+    pub deals: u64,
+    pub amount: Money,
+}
+
+/// What `status` says of a funnel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FunnelCounts {
+    pub stages: Vec<StageCount>,
+    /// Contacted Warming cycles begun in the period, and how many of them ended in a revival within `attribution`.
+    pub contacted: u64,
+    pub revived: u64,
+    pub organic: u64,
+    pub assisted: u64,
+    pub holdout: u64,
+    pub holdout_revived: u64,
+    pub unsubscribed: u64,
+    /// Copies whose moment has come, and the oldest of those moments.
+    pub due: u64,
+    pub oldest_due: Option<Timestamp>,
+    pub waiting_backfill: u64,
+    /// Ledger rows by (medium, status), e.g. ("Sms", "delivered").
+    pub messages: Vec<(String, String, u64)>,
+    /// Skips by reason.
+    pub skipped: Vec<(String, u64)>,
+    pub clicks_human: u64,
+    pub clicks_machine: u64,
+    /// Tasks, comments, notifications, moves by (kind, status).
+    pub writebacks: Vec<(String, String, u64)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChannelCounts {
+    pub channel: String,
+    pub waiting: u64,
+    pub ambiguous: u64,
+}
+
+/// One line of a deal's story, oldest first. Carries no addresses.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TimelineEntry {
+    pub at: Timestamp,
+    /// `stage`, `list`, `message`, `skip`, `click`, `signal`, `writeback`, `postponed`, `note`.
+    pub kind: String,
+    pub text: String,
+    pub effect: Option<EffectRef>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeadLetter {
+    pub id: i64,
+    pub source: String,
+    pub error: String,
+    pub at: Timestamp,
+}
+
+/// The read side.
+#[async_trait::async_trait]
+pub trait Views: Send + Sync {
+    async fn funnels(&self) -> Result<Vec<FunnelKey>, StoreError>;
+    /// Counts of one funnel; messages, clicks and cycles since `since` (`None`: ever).
+    async fn counts(&self, funnel: &FunnelKey, since: Option<Timestamp>, now: Timestamp) -> Result<FunnelCounts, StoreError>;
+    async fn channels(&self) -> Result<Vec<ChannelCounts>, StoreError>;
+    async fn cursors(&self) -> Result<Vec<(String, Cursor)>, StoreError>;
+    async fn timeline(&self, funnel: &FunnelKey, deal: &str) -> Result<Vec<TimelineEntry>, StoreError>;
+    async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError>;
+    /// Effects nobody can tell about.
+    async fn ambiguous(&self, limit: u32) -> Result<Vec<EffectRef>, StoreError>;
+    /// Stage sizes over time: at each of `moments`, copies and money by role, replayed from history.
+    async fn stages_at(&self, funnel: &FunnelKey, moments: &[Timestamp]) -> Result<Vec<Vec<StageCount>>, StoreError>;
+    /// Answers or fails quickly: for /readyz.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
