@@ -1,13 +1,19 @@
 //! Texts: templates, links, SMS segments, Markdown → HTML and plain text, MIME. Turns one item and what is known of a client into
 //! the exact bytes that a provider gets, once.
 
+mod context;
 mod email;
+mod error;
+mod language;
 mod render;
 mod template;
 
+pub use context::Context;
 pub use email::EmailMessage;
+pub use error::RenderError;
+pub use language::Language;
 pub use render::Rendered;
-pub use template::Template;
+pub use template::{Escape, MAX_RENDERED, MAX_SOURCE, Template, TemplateError};
 
 use crate::model::HumanDuration;
 use std::collections::BTreeMap;
