@@ -5,14 +5,22 @@ mod context;
 mod email;
 mod error;
 mod language;
+mod layout;
+mod markdown;
 mod render;
+mod segments;
+mod task;
 mod template;
+#[cfg(test)]
+mod tests;
 
 pub use context::Context;
 pub use email::EmailMessage;
 pub use error::RenderError;
 pub use language::Language;
-pub use render::Rendered;
+pub use render::{Preview, Rendered, RenderedItem, Tracking, render_item};
+pub use segments::{Encoding, Segments, segments, smart, split};
+pub use task::{RenderedTask, TaskFacts, render_task};
 pub use template::{Escape, MAX_RENDERED, MAX_SOURCE, Template, TemplateError};
 
 use crate::model::HumanDuration;

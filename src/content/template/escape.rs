@@ -22,8 +22,14 @@ pub enum Escape {
 pub const LINK_START: char = '\u{e000}';
 pub const LINK_END: char = '\u{e001}';
 
-/// Appends a value.
-pub(super) fn push(out: &mut String, value: &str, escape: Escape) {
+impl Escape {
+    /// Appends a value as this place needs it.
+    pub(in crate::content) fn push(self, out: &mut String, value: &str) {
+        push(out, value, self);
+    }
+}
+
+fn push(out: &mut String, value: &str, escape: Escape) {
     match escape {
         Escape::Html => escape_html(out, value),
         Escape::Text => out.extend(value.chars().filter(|c| clean(*c) || *c == '\n').map(|c| if c == '\u{a0}' { ' ' } else { c })),
@@ -87,5 +93,5 @@ pub fn escape_html(out: &mut String, text: &str) {
 
 /// Drops what no recipient should get: for the marketer's own text as well as for values.
 pub(in crate::content) fn strip(text: &str) -> String {
-    text.chars().filter(|c| clean(*c) || *c == '\n').collect()
+    text.chars().filter(|c| clean(*c) || matches!(c, '\n' | '\t')).collect()
 }

@@ -1,6 +1,6 @@
 //! The small tree a template becomes, and its evaluation.
 
-use super::{MAX_RENDERED, escape, escape::Escape, filters::Filter};
+use super::{MAX_RENDERED, escape::Escape, filters::Filter};
 use crate::content::{Context, RenderError, context::Field};
 use std::borrow::Cow;
 
@@ -128,7 +128,7 @@ pub fn render(nodes: &[Node], escape: Escape, scope: &Scope<'_>, out: &mut Strin
                     out.push(super::LINK_END);
                 }
                 Value::Link(_, url) if escape != Escape::Html => out.push_str(url),
-                value => escape::push(out, &value.text(), escape),
+                value => escape.push(out, &value.text()),
             },
         }
         if out.len() > MAX_RENDERED {
