@@ -20,6 +20,16 @@ pub struct EmailMessage {
     pub raw: String,
 }
 
+impl EmailMessage {
+    /// Its headers as they travel (encoded words and all), unfolded, in their order: for previews.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(String, String)> {
+        let head = self.raw.split("\r\n\r\n").next().unwrap_or_default();
+        let lines = head.replace("\r\n ", " ").replace("\r\n\t", " ");
+        lines.split("\r\n").filter_map(|line| line.split_once(':')).map(|(n, v)| (n.into(), v.trim().into())).collect()
+    }
+}
+
 /// What a message is made of.
 pub struct Mime<'a> {
     pub from_name: &'a str,
@@ -63,9 +73,11 @@ pub fn build(mime: &Mime<'_>) -> Result<String, RenderError> {
             return Err(RenderError::BadHeader(name));
         }
     }
-    for (name, address) in
-        [("the sender's address", mime.from_address), ("the recipient", mime.to), ("the reply address", mime.reply_to.unwrap_or("a@b"))]
-    {
+    for (name, address) in [
+        ("the sender's address", mime.from_address),
+        ("the recipient", mime.to),
+        ("the reply address", mime.reply_to.unwrap_or("a@b")),
+    ] {
         if !address.contains('@') || address.contains(['<', '>', ' ', ',', ';']) {
             return Err(RenderError::BadHeader(name));
         }
@@ -116,7 +128,7 @@ impl Unsubscribe<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mime, Unsubscribe, build};
+    use super::{EmailMessage, Mime, Unsubscribe, build};
     use crate::model::{CopyId, EffectRef};
     use mail_parser::{HeaderValue, MessageParser};
     use uuid::Uuid;
@@ -162,6 +174,17 @@ mod tests {
         let long = "очень длинная строка без переносов ".repeat(200);
         let raw = build(&Mime { text: &long, html: &long, ..mime() }).unwrap();
         assert!(raw.lines().all(|line| line.len() <= 998) && raw.is_ascii());
+    }
+
+    #[test]
+    fn headers_are_shown_unfolded() {
+        let message = EmailMessage { envelope_from: String::new(), raw: build(&mime()).unwrap() };
+        let headers = message.headers();
+        let value = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        assert_eq!(value("List-Unsubscribe-Post"), Some("List-Unsubscribe=One-Click"));
+        assert_eq!(value("To"), Some("<client@example.org>"));
+        assert!(value("Subject").is_some_and(|v| v.contains("=?utf-8?") && !v.contains('\n')));
+        assert_eq!(headers.len(), 11, "{headers:?}");
     }
 
     #[test]

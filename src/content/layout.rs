@@ -15,7 +15,8 @@ pub struct Colors {
 impl Colors {
     /// `accent` as `#rgb` or `#rrggbb`; anything else gives the default.
     pub fn of(accent: Option<&str>) -> Self {
-        let digits = accent.and_then(|a| a.strip_prefix('#')).filter(|d| d.chars().all(|c| c.is_ascii_hexdigit())).unwrap_or_default();
+        let digits =
+            accent.and_then(|a| a.strip_prefix('#')).filter(|d| d.chars().all(|c| c.is_ascii_hexdigit())).unwrap_or_default();
         let accent = match digits.len() {
             6 => format!("#{digits}"),
             3 => digits.chars().fold(String::from("#"), |mut all, c| {
@@ -32,7 +33,6 @@ impl Colors {
 
 pub struct Page<'a> {
     pub sender: &'a EmailSender,
-    pub colors: &'a Colors,
     pub language: Language,
     pub subject: &'a str,
     /// What a mailbox shows after the subject.
@@ -65,7 +65,7 @@ impl Page<'_> {
         }
         out.push_str(OPEN);
         self.head(&mut out);
-        out.push_str("<tr><td class=\"rk-card rk-pad\" style=\"padding:32px;background-color:#ffffff;border-radius:8px;");
+        out.push_str("<tr><td class=\"rk-card rk-pad\" style=\"padding:32px 32px 16px;background-color:#ffffff;border-radius:8px;");
         out.push_str(FONT);
         out.push_str("font-size:16px;line-height:24px;color:#1f2933\">\n");
         out.push_str(body);
@@ -147,7 +147,10 @@ impl Page<'_> {
     }
 
     const fn answer(&self) -> &'static str {
-        self.language.pick("Чтобы больше не получать писем, ответьте на это письмо словом СТОП.", "To get no more emails, answer this one with STOP.")
+        self.language.pick(
+            "Чтобы больше не получать писем, ответьте на это письмо словом СТОП.",
+            "To get no more emails, answer this one with STOP.",
+        )
     }
 }
 

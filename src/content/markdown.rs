@@ -17,11 +17,16 @@ pub struct Output {
 pub fn render(markdown: &str, links: &[(&str, String)], accent: &str, on_accent: &str) -> Output {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let events: Vec<Event<'_>> = Parser::new_ext(markdown, options).collect();
-    let mut walker = Walker { html: String::with_capacity(markdown.len() * 3), text: String::new(), links, accent, on_accent, ..START };
+    let mut walker =
+        Walker { html: String::with_capacity(markdown.len() * 3), text: String::new(), links, accent, on_accent, ..START };
     let mut rest = events.as_slice();
     while let Some((event, after)) = rest.split_first() {
         rest = if matches!(event, Event::Start(Tag::Paragraph)) && walker.button(after) {
-            after.iter().position(|e| matches!(e, Event::End(TagEnd::Paragraph))).and_then(|i| after.get(i + 1..)).unwrap_or_default()
+            after
+                .iter()
+                .position(|e| matches!(e, Event::End(TagEnd::Paragraph)))
+                .and_then(|i| after.get(i + 1..))
+                .unwrap_or_default()
         } else {
             walker.event(event);
             after
@@ -81,7 +86,9 @@ impl Walker<'_, '_> {
             return false;
         }
         let (accent, on_accent) = (self.accent, self.on_accent);
-        self.html.push_str("<table role=\"presentation\" border=\"0\" cellpadding=\"0\" cellspacing=\"0\" style=\"margin:8px 0 24px\"><tr>");
+        self.html.push_str(
+            "<table role=\"presentation\" border=\"0\" cellpadding=\"0\" cellspacing=\"0\" style=\"margin:8px 0 24px\"><tr>",
+        );
         let _ = write!(self.html, "<td bgcolor=\"{accent}\" style=\"border-radius:6px;background-color:{accent}\"><a href=\"");
         escape_html(&mut self.html, &url);
         let _ = write!(
@@ -106,10 +113,8 @@ impl Walker<'_, '_> {
             }
             Event::SoftBreak => self.both("\n", "\n"),
             Event::HardBreak => self.both("<br>\n", "\n"),
-            Event::Rule => self.both(
-                "<hr class=\"rk-line\" style=\"margin:24px 0;border:0;border-top:1px solid #d9dee5\">\n",
-                "----------\n\n",
-            ),
+            Event::Rule => self
+                .both("<hr class=\"rk-line\" style=\"margin:24px 0;border:0;border-top:1px solid #d9dee5\">\n", "----------\n\n"),
             Event::FootnoteReference(_) | Event::TaskListMarker(_) => {}
         }
     }
@@ -120,7 +125,11 @@ impl Walker<'_, '_> {
             Tag::Paragraph => self.html.push_str("<p style=\"margin:0 0 8px\">"),
             Tag::Heading { level, .. } => {
                 let (tag, size, line) = heading(*level);
-                let _ = write!(self.html, "<{tag} style=\"margin:24px 0 12px;font-size:{size}px;line-height:{line}px;font-weight:bold\">");
+                let above = if self.html.is_empty() { 0 } else { 24 };
+                let _ = write!(
+                    self.html,
+                    "<{tag} style=\"margin:{above}px 0 12px;font-size:{size}px;line-height:{line}px;font-weight:bold\">"
+                );
             }
             Tag::BlockQuote(_) => {
                 self.quotes += 1;
@@ -128,14 +137,13 @@ impl Walker<'_, '_> {
                     "<blockquote class=\"rk-line\" style=\"margin:0 0 16px;padding:0 0 0 16px;border-left:3px solid #d9dee5\">",
                 );
             }
-            Tag::CodeBlock(CodeBlockKind::Indented | CodeBlockKind::Fenced(_)) => self
-                .html
-                .push_str("<pre style=\"margin:0 0 16px;font-family:Menlo,Consolas,monospace;font-size:14px;white-space:pre-wrap\">"),
+            Tag::CodeBlock(CodeBlockKind::Indented | CodeBlockKind::Fenced(_)) => self.html.push_str(
+                "<pre style=\"margin:0 0 16px;font-family:Menlo,Consolas,monospace;font-size:14px;white-space:pre-wrap\">",
+            ),
             Tag::List(first) => {
-                self.html.push_str(match first {
-                    None => "<ul style=\"margin:0 0 16px;padding:0 0 0 24px\">\n",
-                    Some(_) => "<ol style=\"margin:0 0 16px;padding:0 0 0 24px\">\n",
-                });
+                let tag = if first.is_some() { "ol" } else { "ul" };
+                let margin = if self.lists.is_empty() { "0 0 16px" } else { "6px 0 0" };
+                let _ = writeln!(self.html, "<{tag} style=\"margin:{margin};padding:0 0 0 24px\">");
                 if !self.lists.is_empty() && !self.text.ends_with('\n') {
                     self.text.push('\n');
                 }
@@ -152,7 +160,9 @@ impl Walker<'_, '_> {
                 };
                 self.both("<li style=\"margin:0 0 6px\">", &format!("{indent}{marker}"));
             }
-            Tag::Table(_) => self.html.push_str("<table cellpadding=\"0\" cellspacing=\"0\" style=\"margin:0 0 16px;border-collapse:collapse\">\n"),
+            Tag::Table(_) => self
+                .html
+                .push_str("<table cellpadding=\"0\" cellspacing=\"0\" style=\"margin:0 0 16px;border-collapse:collapse\">\n"),
             Tag::TableHead => {
                 self.head = true;
                 self.html.push_str("<tr>");
@@ -232,7 +242,8 @@ impl Walker<'_, '_> {
                     escape_html(&mut self.html, &url);
                     self.html.push_str("\" alt=\"");
                     escape_html(&mut self.html, &alt);
-                    self.html.push_str("\" style=\"display:block;width:100%;max-width:536px;height:auto;border:0;border-radius:6px\">");
+                    self.html
+                        .push_str("\" style=\"display:block;width:100%;max-width:536px;height:auto;border:0;border-radius:6px\">");
                     self.text.push_str(&alt);
                 }
             }
@@ -337,7 +348,10 @@ mod tests {
     #[test]
     fn a_link_alone_is_a_button() {
         let (html, text) = both("[Выбрать время](\u{e000}0\u{e001})\n");
-        assert!(html.contains("href=\"https://go.example/r/_a*b_\"") && html.contains("bgcolor") && html.contains(">Выбрать время</a>"), "{html}");
+        assert!(
+            html.contains("href=\"https://go.example/r/_a*b_\"") && html.contains("bgcolor") && html.contains(">Выбрать время</a>"),
+            "{html}"
+        );
         assert_eq!(text, "Выбрать время:\nhttps://go.example/r/_a*b_\n");
     }
 
@@ -351,13 +365,20 @@ mod tests {
     #[test]
     fn html_in_markdown_is_shown_and_not_obeyed() {
         let (html, _) = both("<script>alert(1)</script>\n\na <b onclick=x>b</b> [x](javascript:alert(1)) ![i](data:x)");
-        assert!(!html.contains("<script") && !html.contains("<b ") && !html.contains("javascript:alert(1)\"") && !html.contains("data:x"), "{html}");
+        assert!(
+            !html.contains("<script")
+                && !html.contains("<b ")
+                && !html.contains("javascript:alert(1)\"")
+                && !html.contains("data:x"),
+            "{html}"
+        );
         assert!(html.contains("&lt;script&gt;"));
     }
 
     #[test]
     fn blocks_have_a_plain_form() {
-        let (html, text) = both("# Дом\n\n- раз\n- два\n  1. три\n\n> цитата\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nконец  \nстроки");
+        let (html, text) =
+            both("# Дом\n\n- раз\n- два\n  1. три\n\n> цитата\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nконец  \nстроки");
         assert_eq!(text, "Дом\n\n- раз\n- два\n  1. три\n\nцитата\n\na   b\n1   2\n\nконец\nстроки\n");
         assert!(html.contains("<h1 ") && html.contains("<ol ") && html.contains("<th ") && html.contains("<br>"));
     }

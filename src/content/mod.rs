@@ -86,6 +86,7 @@ pub enum EmailSource {
 
 /// How the item's channel presents itself: what rendering needs of it, no secrets.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // one for each item, not for each message
 pub enum Sender {
     Sms(SmsSender),
     Email(EmailSender),

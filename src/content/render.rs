@@ -120,7 +120,8 @@ impl ItemText {
         let mut all: Option<std::collections::BTreeSet<String>> = None;
         for body in self.bodies() {
             let links = self.links.iter().filter(|(name, _)| body.names_link(name)).map(|(_, target)| target);
-            let needs: std::collections::BTreeSet<String> = body.templates().into_iter().chain(links).flat_map(Template::requires).collect();
+            let needs: std::collections::BTreeSet<String> =
+                body.templates().into_iter().chain(links).flat_map(Template::requires).collect();
             all = Some(match all {
                 None => needs,
                 Some(all) => &all & &needs,
@@ -243,9 +244,8 @@ fn render_sms(
         None if wants_link => return Err(RenderError::NoPublicAddress),
         None => {}
     }
-    let addresses = item.addresses(&targets, unsubscribe.clone(), |number| {
-        Some(links::code_url(tracking.base_url?, codes.get(number)?))
-    });
+    let addresses =
+        item.addresses(&targets, unsubscribe.clone(), |number| Some(links::code_url(tracking.base_url?, codes.get(number)?)));
     let mut text = plain_sms(&template.render_as(Escape::Text, context, &addresses)?);
     if text.is_empty() {
         return Err(RenderError::Empty);
@@ -299,8 +299,7 @@ fn render_email(
     to: &str,
 ) -> Result<RenderedItem, RenderError> {
     let day = links::unix_day(tracking.now);
-    let unsubscribe =
-        tracking.base_url.map(|base| links::unsubscribe_url(base, &tracking.keys.unsubscribe_token(tracking.effect)));
+    let unsubscribe = tracking.base_url.map(|base| links::unsubscribe_url(base, &tracking.keys.unsubscribe_token(tracking.effect)));
     let addresses = item.addresses(&targets, unsubscribe.clone(), |number| {
         let token = ClickToken { effect: tracking.effect, link: i16::try_from(number).ok()?, day };
         Some(links::click_url(tracking.base_url?, &tracking.keys.click_token(token)))
@@ -316,7 +315,6 @@ fn render_email(
     let colors = Colors::of(sender.accent_color.as_deref());
     let page = |language| Page {
         sender,
-        colors: &colors,
         language,
         subject: &subject,
         preheader: &preheader,

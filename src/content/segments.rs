@@ -110,9 +110,8 @@ pub fn smart(text: &str) -> String {
         match c {
             '“' | '”' | '„' | '«' | '»' | '″' => plain.push('"'),
             '‘' | '’' | '‚' | '`' | '´' | '′' => plain.push('\''),
-            '–' | '—' | '‑' | '‐' | '−' => plain.push('-'),
+            '–' | '—' | '‑' | '‐' | '−' | '•' | '·' => plain.push('-'),
             '…' => plain.push_str("..."),
-            '•' | '·' => plain.push('-'),
             '\u{a0}' | '\u{2009}' | '\u{202f}' | '\t' => plain.push(' '),
             '№' => plain.push_str("No."),
             '×' => plain.push('x'),

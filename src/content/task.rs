@@ -114,7 +114,8 @@ fn body(texts: &Texts, text: &TaskText, language: Language, link: Option<&str>, 
     let ru = |russian, english| language.pick(russian, english);
     match text {
         TaskText::Revived { signal } | TaskText::Called { signal } => {
-            let _ = writeln!(out, "{}: {}.", ru("Клиент дал о себе знать", "The client got in touch"), signal_words(*signal, language));
+            let _ =
+                writeln!(out, "{}: {}.", ru("Клиент дал о себе знать", "The client got in touch"), signal_words(*signal, language));
         }
         TaskText::Clicked { .. } => {
             let _ = writeln!(

@@ -5,8 +5,8 @@ use crate::{
     engine::{LedgerEntry, TaskText},
     links::{self, Keys},
     model::{
-        Address, AddressHash, Contact, CopyId, Deal, EffectKey, EffectRef, EffectStatus, Email, FieldValue, Manager, ManagerId, Money,
-        Phone, SignalKind, Text,
+        Address, AddressHash, Contact, CopyId, Deal, EffectKey, EffectRef, EffectStatus, Email, FieldValue, Manager, ManagerId,
+        Money, Phone, SignalKind, Text,
     },
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -145,9 +145,15 @@ fn values_and_filters_print_what_people_expect() {
         ("{{ deal.amount }} {{ deal.amount | money }}", "5400000 5 400 000 ₽"),
         ("{{ deal.amount * 0.7 | round }}", "5400000"),
         ("{{ (deal.amount * 0.7) | money('руб.') }}", "3 780 000 руб."),
-        ("{{ deal.handover | date }} {{ deal.handover | date('long') }} {{ deal.handover | date('%d.%m') }}", "05.03.2026 5 марта 2026 05.03"),
+        (
+            "{{ deal.handover | date }} {{ deal.handover | date('long') }} {{ deal.handover | date('%d.%m') }}",
+            "05.03.2026 5 марта 2026 05.03",
+        ),
         ("{{ deal.rooms }} {{ deal.rooms | plural_ru('комната', 'комнаты', 'комнат') }}", "3 комнаты"),
-        ("{{ client.city | upper }} {{ 'иВАН петров' | title }} {{ 'очень длинное имя' | truncate(11) }}", "МОСКВА Иван Петров очень…"),
+        (
+            "{{ client.city | upper }} {{ 'иВАН петров' | title }} {{ 'очень длинное имя' | truncate(11) }}",
+            "МОСКВА Иван Петров очень…",
+        ),
         ("{% if client.city == 'Москва' %}да{% elif deal.amount > 1 %}нет{% else %}?{% endif %}", "да"),
         ("{% if client.nothing %}{{ client.nothing }}{% else %}-{% endif %}", "-"),
         ("{{ 'a' if deal.rooms >= 3 and client.city in ['Москва', 'Казань'] else 'b' }}", "a"),
@@ -179,10 +185,7 @@ fn a_value_cannot_leave_its_place() {
         (Escape::Text, "<b>&\"'\nBcc: x[x](y) 50% a/b?c=d#e"),
         (Escape::Header, "<b>&\"'  Bcc: x[x](y) 50% a/b?c=d#e"),
         (Escape::Markdown, "\\<b\\>\\&\\\"\\'  Bcc\\: x\\[x\\]\\(y\\) 50\\% a\\/b\\?c\\=d\\#e"),
-        (
-            Escape::UrlParts,
-            "%3Cb%3E%26%22%27%0D%0ABcc%3A%20x%E2%80%AE%5Bx%5D%28y%29%2050%25%20a%2Fb%3Fc%3Dd%23e",
-        ),
+        (Escape::UrlParts, "%3Cb%3E%26%22%27%0D%0ABcc%3A%20x%E2%80%AE%5Bx%5D%28y%29%2050%25%20a%2Fb%3Fc%3Dd%23e"),
     ] {
         assert_eq!(t("{{ client.name }}", escape).render(&context).unwrap(), want, "{escape:?}");
     }
@@ -201,7 +204,10 @@ fn an_sms_as_the_example_writes_it() {
     let world = World::new();
     let item = sms_item(
         "{{ client.firstName | default('Здравствуйте') }}, у нас новые планировки: {{ links.catalog }}",
-        &[("unused", "https://novydom.example/{{ deal.nothing }}"), ("catalog", "https://novydom.example/plans?rooms={{ deal.layout }}")],
+        &[
+            ("unused", "https://novydom.example/{{ deal.nothing }}"),
+            ("catalog", "https://novydom.example/plans?rooms={{ deal.layout }}"),
+        ],
         OptOut::Link,
     );
     let made = world.sms(&item).unwrap();
@@ -212,7 +218,10 @@ fn an_sms_as_the_example_writes_it() {
     assert!(links::is_code(code) && links::is_code(opt_out));
     assert_eq!(made.links, ["", "https://novydom.example/plans?rooms=2%20%26%203&utm_medium=sms&utm_source=rekindle"]);
     assert_eq!(made.codes.len(), 3);
-    assert_eq!((made.codes[1].as_str(), made.codes[2].as_str()), (world.keys.code_hash(code).as_str(), world.keys.code_hash(opt_out).as_str()));
+    assert_eq!(
+        (made.codes[1].as_str(), made.codes[2].as_str()),
+        (world.keys.code_hash(code).as_str(), world.keys.code_hash(opt_out).as_str())
+    );
     assert_eq!(made.preview.segments.unwrap().parts, 2);
     assert_eq!(item.requires(), ["deal.layout"]);
 }
@@ -312,7 +321,11 @@ fn as_the_manager_or_else_the_brand() {
 fn own_html_gets_what_the_law_wants() {
     let world = World::new();
     let html = |source: &str| EmailSource::Html(t(source, Escape::Html));
-    let item = mail_item("Привет", html("<html><body><p>{{ client.name }}</p><a href=\"{{ links.a }}\">тут</a></body></html>"), &[("a", "https://a.example/?x=1")]);
+    let item = mail_item(
+        "Привет",
+        html("<html><body><p>{{ client.name }}</p><a href=\"{{ links.a }}\">тут</a></body></html>"),
+        &[("a", "https://a.example/?x=1")],
+    );
     let made = world.mail(&item).unwrap().preview;
     let page = made.html.unwrap();
     assert!(page.contains("https://go.example.com/u/") && page.trim_end().ends_with("</body></html>"), "{page}");
@@ -330,7 +343,10 @@ fn a_client_named_like_markdown_stays_a_name() {
     world.contact.first_name = Some(Text("[x](https://evil.example) **b** <i>\n# h".into()));
     let made = world.mail(&mail_item("{{ client.firstName }}", markdown("Здравствуйте, {{ client.firstName }}!\n"), &[])).unwrap();
     let html = made.preview.html.unwrap();
-    assert!(!html.contains("evil.example\"") && !html.contains("<strong>b") && !html.contains("<i>") && !html.contains("<h1"), "{html}");
+    assert!(
+        !html.contains("evil.example\"") && !html.contains("<strong>b") && !html.contains("<i>") && !html.contains("<h1"),
+        "{html}"
+    );
     assert!(made.preview.text.starts_with("Здравствуйте, [x](https://evil.example) **b** <i> # h!"), "{}", made.preview.text);
 }
 
@@ -420,4 +436,30 @@ fn samples_are_long_and_complete() {
         .with("deal.handover", &FieldValue::Text("2026-12-28T00:00:00Z".into()));
     let text = template.render(&context).unwrap();
     assert!(text.chars().count() > 100 && text.contains("28.12.2026"), "{text}");
+}
+
+/// The default look, kept as a file so that a change of it is seen and looked at (in a browser, at 600 and 360 px).
+#[test]
+fn the_default_look_is_the_one_that_was_looked_at() {
+    let world = World::new();
+    let mut item = mail_item(
+        "{{ client.firstName }}, посмотрим вместе?",
+        markdown(include_str!("snapshots/email.md")),
+        &[("visit", "https://novydom.example/visit"), ("plans", "https://novydom.example/plans?rooms={{ deal.layout }}")],
+    );
+    if let Body::Email(body) = &mut item.body {
+        body.preheader = Some(t("Новые планировки от {{ deal.amount | money }}", Escape::Header));
+    }
+    let made = world.mail(&item).unwrap().preview;
+    for (file, now, kept) in [
+        ("email.html", made.html.unwrap(), include_str!("snapshots/email.html")),
+        ("email.txt", made.text, include_str!("snapshots/email.txt")),
+    ] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/content/snapshots").join(file);
+        if std::env::var_os("REKINDLE_UPDATE_SNAPSHOTS").is_some() {
+            std::fs::write(path, now).unwrap();
+        } else {
+            assert!(now == kept, "{file} changed: run again with REKINDLE_UPDATE_SNAPSHOTS=1 and look at it in a browser");
+        }
+    }
 }

@@ -40,8 +40,11 @@ pub fn parse(source: &str) -> Result<Parsed, TemplateError> {
     };
     let mut converter = Converter { source, references: BTreeSet::new() };
     let nodes = converter.nodes(&template.children)?;
-    let requires =
-        needs_of(&nodes).into_iter().filter(|p| !p.starts_with("links.") && !p.starts_with("link.") && *p != "none").map(str::to_owned).collect();
+    let requires = needs_of(&nodes)
+        .into_iter()
+        .filter(|p| !p.starts_with("links.") && !p.starts_with("link.") && *p != "none")
+        .map(str::to_owned)
+        .collect();
     Ok(Parsed { requires, nodes, references: converter.references })
 }
 
@@ -146,7 +149,11 @@ impl Converter<'_> {
         Ok(match expr {
             ast::Expr::Var(_) | ast::Expr::GetAttr(_) | ast::Expr::GetItem(_) => {
                 let Some(path) = path(expr) else {
-                    return self.refuse(span, "this is not the name of a value", "write names like client.firstName or deal.amount");
+                    return self.refuse(
+                        span,
+                        "this is not the name of a value",
+                        "write names like client.firstName or deal.amount",
+                    );
                 };
                 if path == "none" || path == "null" {
                     return Ok(Expr::Const(Constant::None));
@@ -183,7 +190,13 @@ impl Converter<'_> {
                     B::Mul => Expr::Arithmetic(Operation::Multiply, left, right),
                     B::Div => Expr::Arithmetic(Operation::Divide, left, right),
                     B::Rem => Expr::Arithmetic(Operation::Remainder, left, right),
-                    _ => return self.refuse(span, "this operator is not available in texts", "there are + - * / % and ~ (joins texts)"),
+                    _ => {
+                        return self.refuse(
+                            span,
+                            "this operator is not available in texts",
+                            "there are + - * / % and ~ (joins texts)",
+                        );
+                    }
                 }
             }
             ast::Expr::Compare(compare) => match compare.ops.as_slice() {
@@ -330,7 +343,9 @@ fn needs(expr: &Expr) -> BTreeSet<&str> {
         Expr::Negate(inner) | Expr::And(inner, _) => needs(inner),
         Expr::Or(a, b) | Expr::Choose(_, a, b) => both(needs(a), &needs(b)),
         Expr::Arithmetic(_, a, b) | Expr::Concat(a, b) => needs(a).into_iter().chain(needs(b)).collect(),
-        Expr::Filter(Filter::Default, inner, args) => args.first().map(needs).map_or_else(BTreeSet::new, |d| both(needs(inner), &d)),
+        Expr::Filter(Filter::Default, inner, args) => {
+            args.first().map(needs).map_or_else(BTreeSet::new, |d| both(needs(inner), &d))
+        }
         Expr::Filter(_, inner, args) => needs(inner).into_iter().chain(args.iter().flat_map(needs)).collect(),
     }
 }
@@ -378,7 +393,7 @@ mod tests {
             ("{{ client.name.upper() }}", 1, 0, "call"),
             ("{{ 'x' ** 9 }}", 1, 4, "operator"),
             ("{{ client.name | replace('a', 'aa') }}", 1, 0, "no filter \"replace\""),
-            ("{{ client.name | default }}", 1, 4, "default"),
+            ("{{ client.name | default }}", 1, 18, "default"),
             ("{{ client.name | truncate(length=3) }}", 1, 0, "plain values"),
             ("{{ deal.d | date('%Q') }}", 1, 0, "date format"),
             ("{{ [1, 2] }}", 1, 4, "lists"),
