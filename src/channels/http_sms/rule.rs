@@ -2,7 +2,8 @@
 
 use crate::channels::ChannelError;
 use cel::{
-    Context, Program, Value,
+    Context, IdedExpr, Program, Value,
+    common::ast::{EntryExpr, Expr, IdedEntryExpr},
     objects::{Key, Map},
 };
 use std::{collections::HashMap, sync::Arc};
@@ -31,7 +32,7 @@ impl Rule {
             let first = e.to_string().lines().next().unwrap_or_default().to_owned();
             ChannelError::settings(format!("{field} is not CEL: {first}"), "write for example json.status == 'OK'")
         })?;
-        let unknown = program.references().variables().into_iter().find(|v| !names.contains(v)).map(str::to_owned);
+        let unknown = unknown(program.expression(), &mut names.to_vec()).map(str::to_owned);
         match unknown {
             Some(name) => Err(ChannelError::settings(
                 format!("{field}: `{name}` is not known here"),
@@ -63,6 +64,33 @@ impl Rule {
             _ => return None,
         };
         (!text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control)).then_some(text)
+    }
+}
+
+/// The first name that is neither in `known` nor bound by a macro like `exists`.
+fn unknown<'e>(of: &'e IdedExpr, known: &mut Vec<&'e str>) -> Option<&'e str> {
+    let entries = |entries: &'e [IdedEntryExpr], known: &mut Vec<&'e str>| {
+        entries.iter().find_map(|entry| match &entry.expr {
+            EntryExpr::StructField(field) => unknown(&field.value, known),
+            EntryExpr::MapEntry(entry) => unknown(&entry.key, known).or_else(|| unknown(&entry.value, known)),
+        })
+    };
+    match &of.expr {
+        Expr::Unspecified | Expr::Literal(_) => None,
+        Expr::Ident(name) => (!name.starts_with('@') && !known.contains(&name.as_str())).then_some(name.as_str()),
+        Expr::Select(select) => unknown(&select.operand, known),
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).find_map(|e| unknown(e, known)),
+        Expr::List(list) => list.elements.iter().find_map(|e| unknown(e, known)),
+        Expr::Map(map) => entries(&map.entries, known),
+        Expr::Struct(made) => entries(&made.entries, known),
+        Expr::Comprehension(each) => unknown(&each.iter_range, known).or_else(|| {
+            let before = known.len();
+            known.extend([each.iter_var.as_str(), each.accu_var.as_str()]);
+            known.extend(each.iter_var2.as_deref());
+            let found = [&each.accu_init, &each.loop_cond, &each.loop_step, &each.result].into_iter().find_map(|e| unknown(e, known));
+            known.truncate(before);
+            found
+        }),
     }
 }
 
@@ -153,7 +181,7 @@ mod tests {
     #[test]
     fn what_cannot_be_a_rule_is_named() {
         let nested = format!("{}1{}", "(".repeat(100), ")".repeat(100));
-        for bad in ["json.", "jason.status == 1", nested.as_str(), &"a".repeat(5000), ""] {
+        for bad in ["json.", "jason.status == 1", "json.all(n, m == 1)", nested.as_str(), &"a".repeat(5000), ""] {
             let error = Rule::compile(bad, "errors[0].when", &NAMES).err().unwrap().to_string();
             assert!(error.starts_with("errors[0].when"), "{error}");
         }
