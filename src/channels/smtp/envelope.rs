@@ -1,0 +1,67 @@
+//! One message made ready for one server: envelope commands and stuffed content.
+
+use super::{data, session::Announced};
+use crate::{
+    channels::dkim::Signer,
+    content::Rendered,
+    model::{Address, Outcome},
+};
+
+/// Bytes to write.
+pub(super) struct Prepared {
+    pub(super) mail: String,
+    pub(super) rcpt: String,
+    /// Stuffed, with the final dot.
+    pub(super) content: Vec<u8>,
+}
+
+/// Makes a message ready, or says why this server will never get it.
+pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>, server: &Announced) -> Result<Prepared, Outcome> {
+    let reject = |reason: &str| Err(Outcome::Rejected { reason: reason.to_owned(), suppress: false });
+    let (Address::Email(to), Rendered::Email(message)) = (to, message) else {
+        return reject("an email channel was given something else than an email");
+    };
+    let (from, to) = (message.envelope_from.as_str(), to.as_str());
+    // `Email::parse` lets none of this through; a command line is worth a second look.
+    let unsafe_path = |path: &str| path.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>')) || path.len() > 320;
+    if unsafe_path(from) || unsafe_path(to) {
+        return reject("an address holds characters that do not belong into an SMTP command");
+    }
+    let body = data::normalise(&message.raw);
+    if let Some(flaw) = data::flaw(&body) {
+        return reject(flaw);
+    }
+    let headers = body.split("\r\n\r\n").next().unwrap_or_default();
+    let utf8 = !from.is_ascii() || !to.is_ascii() || !headers.is_ascii();
+    if utf8 && !server.utf8 {
+        return reject("the address or a header is not ASCII and this server does not offer SMTPUTF8");
+    }
+    let eight_bit = !body.is_ascii();
+    if eight_bit && !server.eight_bit {
+        return reject("the message is 8-bit and this server does not offer 8BITMIME");
+    }
+    let signature = signer.map_or_else(|| Ok(String::new()), |signer| signer.sign(&body));
+    let Ok(signature) = signature else {
+        return Err(Outcome::ChannelDown { reason: "DKIM: the key cannot sign".into() });
+    };
+    let size = signature.len() + body.len();
+    if server.size.is_some_and(|limit| size > limit) {
+        return reject("the message is larger than the server's SIZE");
+    }
+    let mut mail = format!("MAIL FROM:<{from}>");
+    if server.size.is_some() {
+        mail.push_str(&format!(" SIZE={size}"));
+    }
+    if eight_bit {
+        mail.push_str(" BODY=8BITMIME");
+    }
+    if utf8 {
+        mail.push_str(" SMTPUTF8");
+    }
+    mail.push_str("\r\n");
+    let mut content = Vec::with_capacity(size + size / 64 + 8);
+    let start = data::stuff(signature.as_bytes(), true, &mut content);
+    data::stuff(body.as_bytes(), start, &mut content);
+    content.extend_from_slice(b".\r\n");
+    Ok(Prepared { mail, rcpt: format!("RCPT TO:<{to}>\r\n"), content })
+}
