@@ -173,9 +173,7 @@ impl Connector for FileConnector {
             if differs(&inputs.deals, &position.files.deals)? {
                 return Ok(true);
             }
-            for (input, mark) in
-                [(&inputs.contacts, &position.files.contacts), (&inputs.managers, &position.files.managers)]
-            {
+            for (input, mark) in [(&inputs.contacts, &position.files.contacts), (&inputs.managers, &position.files.managers)] {
                 match input {
                     Some(input) if differs(input, mark)? => return Ok(true),
                     None if mark.is_some() => return Ok(true),

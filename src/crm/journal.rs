@@ -13,13 +13,15 @@ impl Journal {
     /// Opens or creates it. A last line that a crash left half-written is dropped: it was never acknowledged and comes again.
     /// A whole line without its end gets one.
     pub fn open(path: &Path) -> io::Result<Self> {
+        let new = !path.exists();
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         file.lock()?;
         let repaired = repair(&mut file);
         file.unlock()?;
         repaired?;
-        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        if new {
             // The name of a new file is on disk only when its folder is.
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             File::open(folder)?.sync_all()?;
         }
         Ok(Self(file))

@@ -7,6 +7,8 @@ mod file;
 mod journal;
 mod webhook;
 mod write_back;
+#[cfg(test)]
+mod write_back_tests;
 
 pub use connector::{Connector, CrmError, Operation, ReadPage, WriteBack};
 pub use file::FileConnector;

@@ -10,15 +10,13 @@ use tokio::{sync::Mutex, task::JoinSet};
 const PARALLEL: usize = 8;
 
 pub(super) struct WriteBacks {
-    path: Option<PathBuf>,
-    /// Opened when first needed, and again after an error.
-    journal: Arc<Mutex<Option<Journal>>>,
+    journal: Option<Arc<Mutex<PathBuf>>>,
     webhook: Option<Webhook>,
 }
 
 impl WriteBacks {
     pub fn new(path: Option<PathBuf>, webhook: Option<&WebhookWiring>) -> Result<Self, CrmError> {
-        Ok(Self { path, journal: Arc::default(), webhook: webhook.map(Webhook::new).transpose()? })
+        Ok(Self { journal: path.map(|path| Arc::new(Mutex::new(path))), webhook: webhook.map(Webhook::new).transpose()? })
     }
 
     /// One outcome for each job. What the journal holds was accepted by the webhook before.
@@ -26,7 +24,7 @@ impl WriteBacks {
         if jobs.is_empty() {
             return Vec::new();
         }
-        if self.path.is_none() && self.webhook.is_none() {
+        if self.journal.is_none() && self.webhook.is_none() {
             let reason = "the connection has nowhere to write; give it a journal or a webhook in `writeBack`";
             return jobs.iter().map(|_| Outcome::Rejected { reason: reason.into(), suppress: false }).collect();
         }
@@ -39,7 +37,7 @@ impl WriteBacks {
             Some(webhook) => post(webhook, jobs, &events).await,
             None => jobs.iter().map(|_| Outcome::Accepted { provider: "journal".into(), provider_id: None }).collect(),
         };
-        if self.path.is_some() {
+        if self.journal.is_some() {
             let accepted = |outcome: &Outcome| matches!(outcome, Outcome::Accepted { .. });
             let lines = events.into_iter().zip(&outcomes).filter(|(_, o)| accepted(o)).map(|(line, _)| line).collect();
             if let Err(retry) = self.append(lines).await {
@@ -49,21 +47,13 @@ impl WriteBacks {
         outcomes
     }
 
-    /// Appends lines (none: just opens the journal).
+    /// Appends lines (none: just sees whether it could). Opened anew each time, so that the file may be moved away.
     async fn append(&self, lines: Vec<String>) -> Result<(), Outcome> {
-        let Some(path) = self.path.clone() else { return Ok(()) };
-        let mut journal = Arc::clone(&self.journal).lock_owned().await;
+        let Some(journal) = self.journal.clone() else { return Ok(()) };
+        let path = journal.lock_owned().await;
         let done = tokio::task::spawn_blocking(move || -> io::Result<()> {
-            let mut open = match journal.take() {
-                // Moved away or deleted meanwhile: what we would append to is no file any more.
-                Some(open) if path.exists() => open,
-                _ => Journal::open(&path)?,
-            };
-            if !lines.is_empty() {
-                open.append(&lines)?;
-            }
-            *journal = Some(open);
-            Ok(())
+            let mut journal = Journal::open(&path)?;
+            if lines.is_empty() { Ok(()) } else { journal.append(&lines) }
         })
         .await;
         let reason = match done {

@@ -71,8 +71,7 @@ pub(super) struct Findings(BTreeMap<Kind, Finding>);
 impl Findings {
     /// Counts one; `what` is written out only while examples are still wanted.
     pub fn note(&mut self, kind: Kind, file: &str, line: u64, what: impl FnOnce() -> String) {
-        let finding =
-            self.0.entry(kind).or_insert_with(|| Finding { kind: kind.as_str().into(), count: 0, examples: Vec::new() });
+        let finding = self.0.entry(kind).or_insert_with(|| Finding { kind: kind.as_str().into(), count: 0, examples: Vec::new() });
         finding.count += 1;
         if finding.examples.len() < EXAMPLES {
             finding.examples.push(format!("{file}:{line}: {}", what()));

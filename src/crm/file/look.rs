@@ -55,7 +55,13 @@ const DEALS: usize = 2;
 
 impl Look {
     /// Scans the files for ids. `marks` comes from the stamps just taken; `before` are those of the last finished look.
-    pub fn begin(settings: Arc<Settings>, inputs: Inputs, mut marks: Marks, before: &Marks, now: Timestamp) -> Result<Self, CrmError> {
+    pub fn begin(
+        settings: Arc<Settings>,
+        inputs: Inputs,
+        mut marks: Marks,
+        before: &Marks,
+        now: Timestamp,
+    ) -> Result<Self, CrmError> {
         let scan = |input: &Option<Arc<Input>>, wants: &Arc<[Want]>, mark: &mut Option<FileMark>| -> Result<Scan, CrmError> {
             let Some(input) = input else { return Ok(Scan::default()) };
             let scan = Table::open(input, wants, settings.encoding, settings.delimiter)?.scan()?;
@@ -125,8 +131,7 @@ impl Look {
         self.part = match self.part {
             Part::Managers(_) => Part::Contacts(open(self.inputs.contacts.as_ref(), &self.settings.contacts, &self.settings)?),
             Part::Contacts(_) => {
-                let deals =
-                    Table::open(&self.inputs.deals, &self.settings.deals, self.settings.encoding, self.settings.delimiter)?;
+                let deals = Table::open(&self.inputs.deals, &self.settings.deals, self.settings.encoding, self.settings.delimiter)?;
                 let has = |column: ContactColumn| deals.has(self.settings.inline + column as usize);
                 self.inline = has(ContactColumn::Name) || has(ContactColumn::Phone) || has(ContactColumn::Email);
                 Part::Deals(deals)
@@ -171,13 +176,14 @@ impl Look {
             now: self.now,
             findings: &mut self.findings,
         };
-        let mut contact_of = |contact: Contact, page: &mut ReadPage| match places.get(&contact.id).and_then(|i| page.contacts.get_mut(*i)) {
-            Some(place) => *place = contact,
-            None => {
-                places.insert(contact.id.clone(), page.contacts.len());
-                page.contacts.push(contact);
-            }
-        };
+        let mut contact_of =
+            |contact: Contact, page: &mut ReadPage| match places.get(&contact.id).and_then(|i| page.contacts.get_mut(*i)) {
+                Some(place) => *place = contact,
+                None => {
+                    places.insert(contact.id.clone(), page.contacts.len());
+                    page.contacts.push(contact);
+                }
+            };
         match which {
             MANAGERS => {
                 let manager = mapper.manager(row, self.known.managers.as_ref().unwrap_or(&Default::default()));

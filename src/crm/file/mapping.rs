@@ -46,13 +46,23 @@ impl Mapper<'_> {
         if let (Some(manager), Some(managers)) = (&manager, &known.managers)
             && !managers.contains(&id_hash(&manager.0))
         {
-            self.note(Kind::UnknownManager, row, D::Manager as usize, "names a manager that the managers file does not have; add a row there");
+            self.note(
+                Kind::UnknownManager,
+                row,
+                D::Manager as usize,
+                "names a manager that the managers file does not have; add a row there",
+            );
         }
         let mut contacts: Vec<String> = values::several(cell(D::ContactId)).map(str::to_owned).collect();
         if let Some(ids) = &known.contacts
             && contacts.iter().any(|c| !ids.contains(&id_hash(c)))
         {
-            self.note(Kind::UnknownContact, row, D::ContactId as usize, "names a contact that the contacts file does not have; add a row there");
+            self.note(
+                Kind::UnknownContact,
+                row,
+                D::ContactId as usize,
+                "names a contact that the contacts file does not have; add a row there",
+            );
         }
         // A row that refers to the contacts file is told about its contact there.
         let contact = (inline && (known.contacts.is_none() || contacts.is_empty())).then(|| {
@@ -205,7 +215,12 @@ impl Mapper<'_> {
         let text = row.cell(DealColumn::Amount as usize);
         let amount = if text.is_empty() { Some(Money::default()) } else { Money::parse(text) };
         amount.unwrap_or_else(|| {
-            self.note(Kind::InvalidAmount, row, DealColumn::Amount as usize, "is not an amount; write only the number, like 5400000.50");
+            self.note(
+                Kind::InvalidAmount,
+                row,
+                DealColumn::Amount as usize,
+                "is not an amount; write only the number, like 5400000.50",
+            );
             Money::default()
         })
     }

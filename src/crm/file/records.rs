@@ -80,6 +80,8 @@ pub(super) struct Record {
     cells: Vec<Range<usize>>,
     start: usize,
     state: State,
+    /// Something follows a closing quote: the quote that closed was more likely meant to open.
+    stray: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,6 +111,7 @@ impl Record {
         self.text.clear();
         self.cells.clear();
         self.start = 0;
+        self.stray = false;
         self.state = State::CellStart;
     }
 
@@ -143,6 +146,7 @@ impl Record {
                 }
                 State::Quote if byte == delimiter => self.end_cell(),
                 State::Quote => {
+                    self.stray = true;
                     self.text.push(byte);
                     self.state = State::Bare;
                 }
@@ -157,12 +161,22 @@ impl Record {
 /// What came of reading one record. Its cells are in the [`Record`] that was passed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    Whole { line: u64 },
+    Whole {
+        line: u64,
+    },
     /// Another number of cells than wanted. `cells`: how many are certainly in their place.
-    Ragged { line: u64, cells: usize },
+    Ragged {
+        line: u64,
+        cells: usize,
+    },
     /// A quote that is never closed: this line only; reading goes on with the next one.
-    Unclosed { line: u64, cells: usize },
-    Cut { line: u64 },
+    Unclosed {
+        line: u64,
+        cells: usize,
+    },
+    Cut {
+        line: u64,
+    },
     End,
 }
 
@@ -188,7 +202,8 @@ pub(super) fn read_record(lines: &mut Lines, delimiter: u8, width: Option<usize>
     let fits = width.is_none_or(|width| {
         record.len() == width || record.len() > width && record.cells().skip(width).all(|c| c.iter().all(u8::is_ascii_whitespace))
     });
-    if !record.open() && fits {
+    let suspect = record.open() || record.stray && !followers.is_empty();
+    if !suspect && fits {
         return Ok(Taken::Whole { line });
     }
     if followers.is_empty() && !record.open() {
@@ -215,7 +230,7 @@ pub(super) fn delimiter_of(header: &[u8]) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lines, Taken, Record, delimiter_of, read_record};
+    use super::{Lines, Record, Taken, delimiter_of, read_record};
     use proptest::prelude::*;
     use std::io::Cursor;
 

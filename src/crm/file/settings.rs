@@ -49,8 +49,7 @@ pub(super) enum DealColumn {
 }
 
 /// Canonical columns of a contact, after the id or, inline, after the deal's own; in the order of [`ContactColumn`].
-const CONTACT: [&str; 9] =
-    ["name", "firstName", "phone", "email", "timeZone", "language", "consent", "consentSms", "consentEmail"];
+const CONTACT: [&str; 9] = ["name", "firstName", "phone", "email", "timeZone", "language", "consent", "consentSms", "consentEmail"];
 
 #[derive(Clone, Copy)]
 pub(super) enum ContactColumn {
@@ -115,7 +114,10 @@ impl Settings {
     pub fn new(connection: &ConnectionWiring, wiring: &FileWiring) -> Result<Self, CrmError> {
         let settings = |what: String, help: &str| CrmError::Settings { what, help: help.into() };
         let encoding = Encoding::for_label(wiring.encoding.as_bytes()).ok_or_else(|| {
-            settings(format!("`{}` is not an encoding", wiring.encoding), "write utf-8, windows-1251, utf-16le or another WHATWG label")
+            settings(
+                format!("`{}` is not an encoding", wiring.encoding),
+                "write utf-8, windows-1251, utf-16le or another WHATWG label",
+            )
         })?;
         let zone = TimeZone::get(&wiring.time_zone)
             .map_err(|_| settings(format!("`{}` is not a time zone", wiring.time_zone), "write a name like Europe/Moscow"))?;

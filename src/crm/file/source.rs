@@ -75,9 +75,7 @@ impl Input {
                 let modified = meta.modified().unwrap_or(UNIX_EPOCH);
                 Ok(Stamp {
                     size: meta.len(),
-                    modified: modified
-                        .duration_since(UNIX_EPOCH)
-                        .map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
+                    modified: modified.duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
                     changed: changed(&meta),
                     inline: None,
                     settled: SystemTime::now().duration_since(modified).is_ok_and(|age| age > UNSETTLED),

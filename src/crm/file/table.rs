@@ -209,7 +209,13 @@ impl Table {
                         }
                         _ => {
                             let id = id_within(usize::MAX);
-                            return Ok(Some(Item::Bad(Bad { line, kind: Kind::WrongEncoding, what: ENCODING, hidden: id.is_none(), id })));
+                            return Ok(Some(Item::Bad(Bad {
+                                line,
+                                kind: Kind::WrongEncoding,
+                                what: ENCODING,
+                                hidden: id.is_none(),
+                                id,
+                            })));
                         }
                     }
                 }
@@ -219,9 +225,12 @@ impl Table {
                 let what = "the row has not as many cells as the header names; write one cell for each column, in quotes where a cell holds the delimiter";
                 (line, Kind::BrokenRow, what, id_within(cells))
             }
-            Taken::Unclosed { line, cells } => {
-                (line, Kind::BrokenRow, "a quote is opened and never closed; close it, or double it inside a cell (\"\")", id_within(cells))
-            }
+            Taken::Unclosed { line, cells } => (
+                line,
+                Kind::BrokenRow,
+                "a quote is opened and never closed; close it, or double it inside a cell (\"\")",
+                id_within(cells),
+            ),
             Taken::Cut { line } => (line, Kind::TooLong, "the line is longer than 32 MB; shorten it", None),
         };
         Ok(Some(Item::Bad(Bad { line, kind, what, hidden: id.is_none(), id })))
@@ -246,10 +255,10 @@ impl Table {
         // Keys that the first row did not have.
         let names: Vec<&String> = object.keys().filter(|k| !keys.iter().flatten().any(|known| known == *k)).collect();
         for (index, (key, want)) in keys.iter().zip(self.wants.iter()).enumerate() {
-            let value = match key {
-                Some(key) => object.get(key),
-                None => position(want, &names).and_then(|i| object.get(names.get(i)?.as_str())),
-            };
+            let value = key
+                .as_ref()
+                .and_then(|key| object.get(key))
+                .or_else(|| position(want, &names).and_then(|i| object.get(names.get(i)?.as_str())));
             let text = value.map(plain).unwrap_or_default();
             if text.contains('\0') {
                 row.flaws.push((Kind::NulByte, index));

@@ -105,8 +105,7 @@ pub(super) fn field(text: &str, kind: FieldKind, zone: &TimeZone) -> Result<Fiel
     match kind {
         FieldKind::String => Ok(FieldValue::Text(text.to_owned())),
         FieldKind::Number => {
-            let plain: String =
-                text.chars().filter(|c| !c.is_whitespace()).map(|c| if c == ',' { '.' } else { c }).collect();
+            let plain: String = text.chars().filter(|c| !c.is_whitespace()).map(|c| if c == ',' { '.' } else { c }).collect();
             let shaped = plain.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'));
             match plain.parse::<f64>() {
                 Ok(number) if shaped && number.is_finite() => Ok(FieldValue::Number(number)),
@@ -114,9 +113,9 @@ pub(super) fn field(text: &str, kind: FieldKind, zone: &TimeZone) -> Result<Fiel
             }
         }
         FieldKind::Boolean => yes_or_no(text).map(FieldValue::Bool).ok_or("write yes or no"),
-        FieldKind::Date => moment(text, zone)
-            .map(|at| FieldValue::Text(at.to_string()))
-            .ok_or("write a date like 2026-03-01 or 01.03.2026 10:30"),
+        FieldKind::Date => {
+            moment(text, zone).map(|at| FieldValue::Text(at.to_string())).ok_or("write a date like 2026-03-01 or 01.03.2026 10:30")
+        }
     }
 }
 
