@@ -63,7 +63,8 @@ pub fn of(pattern: &Regex) -> Option<Form> {
 
 /// What the author most likely meant, in the form the pattern takes.
 pub fn repair(pattern: &Regex, written: &str) -> Option<String> {
-    let candidates = [duration(written), slug(written), padded(written), Some(written.trim().to_owned()), Some(written.to_uppercase())];
+    let candidates =
+        [duration(written), slug(written), padded(written), Some(written.trim().to_owned()), Some(written.to_uppercase())];
     candidates.into_iter().flatten().find(|candidate| candidate != written && pattern.is_match(candidate))
 }
 

@@ -108,8 +108,27 @@ fn to_cel(schema: Option<&Value>, value: &Value) -> Cel {
 /// A property's name in rules: words that CEL keeps for itself get underscores, `as` is `__as__`.
 fn escaped(name: &str) -> String {
     const KEPT: [&str; 21] = [
-        "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop",
-        "package", "namespace", "return", "var", "void", "while",
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
     ];
     if KEPT.contains(&name) {
         return format!("__{name}__");

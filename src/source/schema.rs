@@ -68,7 +68,13 @@ impl Checker {
 
     /// `schema` is an `openAPIV3Schema`. `written` gives the author's own text of a plain YAML value at a path, like `yes` where the
     /// object holds `true`. `secret`: values are not repeated in messages.
-    pub fn admit(&self, schema: &Value, object: &mut Value, secret: bool, written: &dyn Fn(&str) -> Option<String>) -> Vec<Violation> {
+    pub fn admit(
+        &self,
+        schema: &Value,
+        object: &mut Value,
+        secret: bool,
+        written: &dyn Fn(&str) -> Option<String>,
+    ) -> Vec<Violation> {
         settle(schema, object);
         let mut walk = Walk { checker: self, found: Vec::new(), secret, written };
         walk.value("", schema, object);
@@ -143,7 +149,8 @@ impl Walk<'_> {
     fn value(&mut self, path: &str, schema: &Value, value: &Value) {
         let before = self.found.len();
         if value.is_null() {
-            if !flag(schema, "nullable") && !(schema.get("type").is_none() && flag(schema, "x-kubernetes-preserve-unknown-fields")) {
+            if !flag(schema, "nullable") && !(schema.get("type").is_none() && flag(schema, "x-kubernetes-preserve-unknown-fields"))
+            {
                 self.report(path, Refused::TypeInvalid, "is empty", "write a value here or remove it");
             }
             return;
@@ -246,10 +253,19 @@ impl Walk<'_> {
         let length = text.chars().count() as u64;
         if limit("maxLength").is_some_and(|max| length > max) {
             let max = limit("maxLength").unwrap_or_default();
-            self.report(path, Refused::TooLong, format!("this is {length} characters long, at most {max} are possible"), "shorten it");
+            self.report(
+                path,
+                Refused::TooLong,
+                format!("this is {length} characters long, at most {max} are possible"),
+                "shorten it",
+            );
         }
         if let Some(min) = limit("minLength").filter(|min| length < *min) {
-            let message = if length == 0 { "this is empty".to_owned() } else { format!("this is {length} characters long, at least {min} are needed") };
+            let message = if length == 0 {
+                "this is empty".to_owned()
+            } else {
+                format!("this is {length} characters long, at least {min} are needed")
+            };
             self.report(path, Refused::Invalid, message, if length == 0 { "write a value here or remove it" } else { "" });
             return;
         }
@@ -265,7 +281,12 @@ impl Walk<'_> {
             _ => None,
         };
         if let Some((noun, example)) = dated {
-            self.report(path, Refused::Invalid, format!("{} is not {noun}", self.show(&text.into())), format!("write it like {example}"));
+            self.report(
+                path,
+                Refused::Invalid,
+                format!("{} is not {noun}", self.show(&text.into())),
+                format!("write it like {example}"),
+            );
         }
     }
 
@@ -318,9 +339,13 @@ impl Walk<'_> {
             }
         }
         let keys: Vec<&str> = match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
-            Some("map") => {
-                schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
-            }
+            Some("map") => schema
+                .get("x-kubernetes-list-map-keys")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect(),
             Some("set") => Vec::new(),
             _ => return,
         };
@@ -329,7 +354,8 @@ impl Walk<'_> {
             let identity = if keys.is_empty() {
                 item.to_string()
             } else {
-                let values: Vec<String> = keys.iter().map(|key| item.get(*key).map_or_else(String::new, ToString::to_string)).collect();
+                let values: Vec<String> =
+                    keys.iter().map(|key| item.get(*key).map_or_else(String::new, ToString::to_string)).collect();
                 values.join(", ")
             };
             let here = format!("{path}[{i}]");
@@ -351,7 +377,12 @@ impl Walk<'_> {
     fn count(&mut self, path: &str, schema: &Value, count: usize, (min, max): (&str, &str), noun: &str) {
         let limit = |key: &str| schema.get(key).and_then(Value::as_u64);
         if let Some(max) = limit(max).filter(|max| count as u64 > *max) {
-            self.report(path, Refused::TooMany, format!("there are {count} {noun}, at most {max} are possible"), "remove some, or split it");
+            self.report(
+                path,
+                Refused::TooMany,
+                format!("there are {count} {noun}, at most {max} are possible"),
+                "remove some, or split it",
+            );
         }
         if let Some(min) = limit(min).filter(|min| (count as u64) < *min) {
             let message = if count == 0 { "this is empty".to_owned() } else { format!("there are only {count} {noun}") };

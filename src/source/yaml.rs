@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
 
     /// The next document, `None` at the end. `first`: none has been read yet.
     fn document(&mut self, first: bool) -> Result<Option<Node>, YamlError> {
-        let mut start = loop {
+        let start = loop {
             match self.next()? {
                 (Event::StreamEnd, _) => return Ok(None),
                 (Event::DocumentStart(explicit), span) => break (explicit, span),
@@ -137,7 +137,6 @@ impl<'a> Reader<'a> {
         // An empty document has its null on the separator's line.
         let written = !matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text.is_empty());
         if !first && start.0 && written && place(span).line == place(start.1).line {
-            start.1 = span;
             return Err(YamlError::new(
                 place(span),
                 "there is text on the line of the separator",
