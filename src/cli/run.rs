@@ -1,11 +1,13 @@
 //! `rekindle run -f DIR`: everything from a folder of manifests, without a cluster.
 
-use super::serve;
+use super::{
+    folder::{Reader, Reading},
+    serve::{self, Pages},
+};
 use crate::{
     model::FunnelKey,
-    source,
     store::{Store, StoreError},
-    workers::{Clock, Engine, EngineMetrics, EngineSettings, Phase, Published},
+    workers::{Clock, Engine, EngineMetrics, EngineSettings, Published},
 };
 use axum::{Router, http::StatusCode, routing::get};
 use clap::Args;
@@ -73,7 +75,8 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, String> {
     let metrics = EngineMetrics::new(&mut registry);
     let settings = EngineSettings { base_url: Some(base.clone()), ..EngineSettings::default() };
     let engine = Engine::new(store.journal.clone(), Clock::Real, settings, metrics);
-    let served = serve::start(&store, &engine, registry, public, Some(admin), args.tokens, &args.region).await?;
+    let pages = Pages { public, admin: Some(admin), signal_tokens: args.tokens, region: args.region };
+    let served = serve::start(&store, &engine, registry, pages)?;
     eprintln!("rekindle run: pages on {base}, health and metrics on {}", served.admin);
     let watching = tokio::spawn(watch_folder(args.folder, engine.clone(), stop.clone()));
     engine.run(stop).await;
@@ -143,22 +146,34 @@ async fn stopped_by_signal() {
 
 /// Publishes the folder whenever its content changes. What cannot be published now is tried again at the next look.
 async fn watch_folder(folder: PathBuf, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
-    let mut in_force = None;
+    let mut reader = Reader::new(&folder);
+    let (mut waiting, mut first, mut unreadable) = (None, true, false);
     while !*stop.borrow() {
-        let path = folder.clone();
-        let seen = in_force;
         // Reading and checking is work for a thread: the engine's own must not wait for it.
-        let read = tokio::task::spawn_blocking(move || {
-            let hash = source::folder_hash(&path);
-            (Some(hash) != seen).then(|| (hash, source::read_folder(&path)))
+        let look = tokio::task::spawn_blocking(move || {
+            let reading = if first { reader.read().map(Some) } else { reader.changed() };
+            (reader, reading)
         });
-        if let Ok(Some((hash, read))) = read.await {
-            match engine.publish(&read.snapshot, read.complete()).await {
-                Ok(published) => {
-                    in_force = Some(hash);
-                    tell(&folder, &read, &published);
+        let Ok((back, reading)) = look.await else { return };
+        reader = back;
+        first = false;
+        match reading {
+            Ok(Some(reading)) => waiting = Some(reading),
+            Ok(None) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut unreadable, true) {
+                    eprintln!("{error}; what is in force stays in force");
                 }
-                Err(error) => tracing::warn!(label = error.label(), "the folder is not published yet"),
+            }
+        }
+        if let Some(reading) = waiting.take() {
+            unreadable = false;
+            match engine.publish(reading.snapshot(), reading.declared().as_ref()).await {
+                Ok(published) => tell(&folder, &reading, published),
+                Err(error) => {
+                    tracing::warn!(label = error.label(), "the folder is not published yet");
+                    waiting = Some(reading);
+                }
             }
         }
         tokio::select! {
@@ -169,9 +184,9 @@ async fn watch_folder(folder: PathBuf, engine: Arc<Engine>, mut stop: watch::Rec
 }
 
 /// What an edit came to, for whoever made it.
-fn tell(folder: &Path, read: &source::Folder, published: &Published) {
-    for line in source::lines(read, &published.findings) {
-        eprintln!("{line}");
+fn tell(folder: &Path, reading: &Reading, mut published: Published) {
+    for problem in reading.problems(std::mem::take(&mut published.findings)) {
+        eprintln!("{problem}");
     }
     for (resource, why) in &published.adapters {
         eprintln!("{resource}: {why}");
@@ -193,17 +208,5 @@ fn tell(folder: &Path, read: &source::Folder, published: &Published) {
     }
     if published.funnels.is_empty() && published.kept.is_empty() {
         eprintln!("{}: no ReactivationFunnel in it; nothing to do until there is one", folder.display());
-    }
-}
-
-/// Words for a phase.
-#[must_use]
-pub fn phase_words(phase: &Phase) -> String {
-    match phase {
-        Phase::Starting => "starting".into(),
-        Phase::Standby => "standing by: another process works".into(),
-        Phase::Working => "working".into(),
-        Phase::StoreDown(why) => format!("not working: {why}"),
-        Phase::Stopped => "stopped".into(),
     }
 }

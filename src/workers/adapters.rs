@@ -75,7 +75,7 @@ impl Adapters {
                 next.connections.insert(key.clone(), old.clone());
                 continue;
             }
-            match crm::open(settings) {
+            match crm::connect(settings) {
                 Ok(connector) => {
                     let state = ConnectionState { wiring: settings.clone(), connector, writing: AtomicBool::new(false) };
                     next.connections.insert(key.clone(), Arc::new(state));

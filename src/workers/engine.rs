@@ -88,10 +88,13 @@ pub struct Engine {
     pub(super) settings: EngineSettings,
     pub(super) metrics: EngineMetrics,
     pub(super) flights: Flights,
+    /// Namespace of message keys: one for each installation.
+    pub(super) namespace: uuid::Uuid,
     held: ArcSwapOption<Held>,
     phase: watch::Sender<Phase>,
     /// Something arrived: look now instead of at the next beat.
     wake: Notify,
+    publications: watch::Sender<u64>,
     /// No copy was due below it at the last look; `None` makes the next look a full sweep.
     pub(super) low: Mutex<Low>,
     pub(super) next_sync: Mutex<BTreeMap<String, Timestamp>>,
@@ -115,7 +118,9 @@ impl Engine {
     /// Must be called inside a tokio runtime: it starts the task that writes outcomes down.
     #[must_use]
     pub fn new(journal: Arc<dyn Journal>, clock: Clock, settings: EngineSettings, metrics: EngineMetrics) -> Arc<Self> {
-        let keys = Keys::derive(&journal.secret());
+        let secret = journal.secret();
+        let keys = Keys::derive(&secret);
+        let namespace = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, &[b"rekindle/", &secret[..]].concat());
         let (flights, reports) = Flights::new();
         let engine = Arc::new(Self {
             journal,
@@ -126,9 +131,11 @@ impl Engine {
             settings,
             metrics,
             flights,
+            namespace,
             held: ArcSwapOption::empty(),
             phase: watch::Sender::new(Phase::Starting),
             wake: Notify::new(),
+            publications: watch::Sender::new(0),
             low: Mutex::default(),
             next_sync: Mutex::default(),
             next_backfill: Mutex::default(),
@@ -169,6 +176,15 @@ impl Engine {
     /// Something arrived that should not wait for the next beat.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Waits for the next publication.
+    pub async fn published(&self) {
+        let _ = self.publications.subscribe().changed().await;
+    }
+
+    pub(super) fn set_published(&self) {
+        self.publications.send_modify(|n| *n += 1);
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {

@@ -6,14 +6,12 @@ use super::{
 };
 use crate::{
     engine::{Event, Subject},
+    links::{Sent, settle},
     model::{ClickVerdict, CopyId, EffectRef, InboxEvent, SignalSubject},
     store::{Batch, InboxRow, Load, Mark, Source},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
-
-/// Two different links of one mail within this time are a scanner's work.
-const BURST: SignedDuration = SignedDuration::from_secs(10);
 
 impl Engine {
     /// Consumes one batch of inbox rows together with what they lead to.
@@ -37,7 +35,8 @@ impl Engine {
                     round.marks.push(Mark { effect, attempt: -1, outcome, at, next: None });
                     round.consumed.push(id);
                 }
-                Ok(InboxEvent::Click { effect, link, at }) => clicks.push((id, effect, link, at)),
+                Ok(InboxEvent::Click { verdict: Some(ClickVerdict::Machine), .. }) => round.consumed.push(id),
+                Ok(InboxEvent::Click { effect, link, at, .. }) => clicks.push((id, effect, link, at)),
                 Ok(InboxEvent::Signal { kind, subject, at, reaction, .. }) => {
                     let named = subject.deal.clone();
                     let effect = subject.effect;
@@ -103,8 +102,7 @@ impl Engine {
                 round.consumed.push(row);
                 continue;
             };
-            let burst = info.hits.iter().any(|(other, when)| *other != link && when.duration_since(at).abs() < BURST);
-            let (verdict, why) = if burst { (ClickVerdict::Machine, "several links at once") } else { (ClickVerdict::Human, "single") };
+            let (verdict, why) = settle(link, at, Sent { accepted_at: info.at }, &info.hits);
             self.journal.judge(effect, link, at, verdict, why).await?;
             self.metrics.click(verdict);
             if verdict == ClickVerdict::Human { human.push((row, effect, link, at)) } else { round.consumed.push(row) }

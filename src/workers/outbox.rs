@@ -75,7 +75,7 @@ impl Engine {
                 key: stored.key,
                 to: stored.to,
                 message: stored.message,
-                receipt_url: None,
+                receipt_url: self.receipt_url(row.effect, &channel.wiring.key),
             };
             starting.push((channel.clone(), job, row.expires_at.unwrap_or(now + SignedDuration::from_hours(24))));
         }

@@ -24,17 +24,17 @@ pub struct Published {
 }
 
 impl Engine {
-    /// Publishes a snapshot. `complete`: every resource could be read, so that a funnel missing from it was really deleted.
+    /// Publishes a snapshot. `declared`: the funnels that exist, broken ones too; `None` when that is not known for sure, and then
+    /// nothing counts as deleted.
     ///
     /// # Errors
     /// When the store cannot be used: what was in force stays in force.
-    pub async fn publish(&self, snapshot: &Snapshot, complete: bool) -> Result<Published, WorkerError> {
+    pub async fn publish(&self, snapshot: &Snapshot, declared: Option<&BTreeSet<FunnelKey>>) -> Result<Published, WorkerError> {
         let now = self.clock.now();
         let output = compile::compile(snapshot);
         let mut published = Published { findings: output.findings, ..Published::default() };
         let mut plans = Plans::default();
         let before = self.plans.load_full();
-        let declared: BTreeSet<FunnelKey> = snapshot.funnels().into_iter().collect();
         for (funnel, good) in &output.funnels {
             let json = serde_json::to_value(good).unwrap_or_default();
             let number = self.journal.publish(funnel, &json, now).await?;
@@ -53,7 +53,7 @@ impl Engine {
             if plans.0.contains_key(funnel) || revision.deleted {
                 continue;
             }
-            if complete && !declared.contains(funnel) {
+            if declared.is_some_and(|declared| !declared.contains(funnel)) {
                 self.journal.retire(funnel, now).await?;
                 published.retired.push(funnel.clone());
                 continue;
@@ -68,7 +68,7 @@ impl Engine {
                 plans.0.insert(funnel.clone(), Live::from(compiled));
             }
         }
-        for funnel in &declared {
+        for funnel in declared.into_iter().flatten() {
             if !plans.0.contains_key(funnel) && !published.kept.iter().any(|(kept, _)| kept == funnel) {
                 published.kept.push((funnel.clone(), None));
             }
@@ -77,6 +77,7 @@ impl Engine {
         published.adapters = errors;
         self.adapters.store(Arc::new(adapters));
         self.plans.store(Arc::new(plans));
+        self.set_published();
         self.wake();
         Ok(published)
     }

@@ -8,9 +8,10 @@ use super::{
 use crate::{
     channels::{Job, Report},
     compile::OnAmbiguous,
-    content::{self, Context, RenderError, Rendered, Tracking},
+    content::{self, Context, RenderError, Rendered, ItemText, Sender, TaskFacts, Tracking},
+    links::{HookPath, hook_url, system_random},
     crm::{Operation, WriteBack},
-    engine::{Decision, Effect, EffectKind, Event, Subject, TaskText, decide},
+    engine::{Decision, Effect, EffectKind, Event, Subject, TaskText, decide, zone_of},
     model::{
         Address, CopyId, EffectRef, EffectStatus, InboxEvent, Mode, Outcome, PostponeReason, SendAs, SkipReason, Suppression,
         SuppressionReason, SuppressionScope, stable_hash,
@@ -145,7 +146,7 @@ impl Engine {
                     new.target.clone_from(&key);
                     new.expires_at = Some(expires_at);
                     let message = OutgoingMessage { id, address, variant, send_as };
-                    match self.render(live, &subject, &new.effect, message, now) {
+                    match self.render(live, &subject, &new.effect, message, &key, now) {
                         Ok(rendered) => {
                             new.status = EffectStatus::Intended;
                             new.body_hash = Some(rendered.body_hash);
@@ -170,16 +171,16 @@ impl Engine {
                     self.write_back(&mut new, live, &subject, id, Operation::Move { stage, expect }, now);
                 }
                 EffectKind::Comment { text } => {
-                    let (title, body) = self.words(live, &subject, &text);
+                    let (title, body) = self.words(live, &subject, &text, now);
                     let text = if body.is_empty() { title } else { format!("{title}\n\n{body}") };
                     self.write_back(&mut new, live, &subject, id, Operation::Comment { text }, now);
                 }
                 EffectKind::Task { who, due_at, text } => {
-                    let (title, text) = self.words(live, &subject, &text);
+                    let (title, text) = self.words(live, &subject, &text, now);
                     self.write_back(&mut new, live, &subject, id, Operation::Task { manager: who, title, text, due_at }, now);
                 }
                 EffectKind::Notify { who, text } => {
-                    let (text, _) = self.words(live, &subject, &text);
+                    let (text, _) = self.words(live, &subject, &text, now);
                     self.write_back(&mut new, live, &subject, id, Operation::Notify { manager: who, text }, now);
                 }
             }
@@ -210,9 +211,18 @@ impl Engine {
         (slot > now).then_some((slot, PostponeReason::RateLimited))
     }
 
-    fn words(&self, live: &Live, subject: &Subject, text: &TaskText) -> (String, String) {
-        let ctx = Context::new(&subject.deal, subject.contact.as_ref(), subject.manager.as_ref(), &live.plan.policy.brand);
-        content::render_task(&live.texts, text, &ctx, subject)
+    fn words(&self, live: &Live, subject: &Subject, text: &TaskText, now: Timestamp) -> (String, String) {
+        let context = context_of(live, subject);
+        let facts = TaskFacts {
+            context: &context,
+            deal: &subject.deal,
+            ledger: &subject.ledger,
+            said: None,
+            time_zone: &live.plan.policy.working_hours.time_zone,
+            now,
+        };
+        let task = content::render_task(&live.texts, text, &facts);
+        (task.title, task.body)
     }
 
     fn write_back(&self, new: &mut NewEffect, live: &Live, subject: &Subject, id: EffectRef, operation: Operation, now: Timestamp) {
@@ -227,9 +237,16 @@ impl Engine {
         new.payload = serde_json::to_string(&job).ok();
     }
 
+    /// Where a provider may report on a message. `{provider}` is filled in by the channel.
+    pub(super) fn receipt_url(&self, id: EffectRef, channel: &str) -> Option<String> {
+        let base = self.settings.base_url.as_deref()?;
+        let url = hook_url(base, &self.journal.secret(), channel, "{provider}", HookPath::Receipt);
+        Some(format!("{url}&id={id}"))
+    }
+
     /// Stable over attempts and restarts: derived from the installation and the effect.
     fn key_of(&self, id: EffectRef) -> uuid::Uuid {
-        uuid::Uuid::new_v5(&uuid::Uuid::from_bytes(self.keys.namespace()), id.to_string().as_bytes())
+        uuid::Uuid::new_v5(&self.namespace, id.to_string().as_bytes())
     }
 
     fn render(
@@ -238,11 +255,12 @@ impl Engine {
         subject: &Subject,
         effect: &Effect,
         message: OutgoingMessage,
+        channel: &str,
         now: Timestamp,
     ) -> Result<Ready, RenderError> {
         let item = (effect.key.list.clone(), effect.key.item.clone());
-        let text = live.texts.items.get(&item).ok_or_else(|| RenderError::missing("the item's text"))?;
-        let ctx = Context::new(&subject.deal, subject.contact.as_ref(), subject.manager.as_ref(), &live.plan.policy.brand);
+        let text = live.texts.items.get(&item).ok_or(RenderError::Empty)?;
+        let context = context_of(live, subject);
         let key = self.key_of(message.id);
         let as_manager = match message.send_as {
             SendAs::Brand => false,
@@ -250,16 +268,18 @@ impl Engine {
             SendAs::ManagerIfSpoke => subject.deal.last_activity_at.is_some(),
         } && subject.manager.is_some();
         let tracking = Tracking {
-            base_url: self.settings.base_url.clone(),
+            base_url: self.settings.base_url.as_deref(),
             keys: &self.keys,
             effect: message.id,
-            to: message.address.clone(),
+            random: &system_random,
+            to: &message.address,
             as_manager,
+            message_id_domain: message_id_domain(text, self.settings.base_url.as_deref()),
             key,
             now,
         };
         let language = subject.contact.as_ref().and_then(|c| c.language.as_deref());
-        let rendered = content::render_item(text, message.variant.as_deref(), language, &ctx, &tracking)?;
+        let rendered = content::render_item(text, message.variant.as_deref(), language, &context, &tracking)?;
         Ok(Ready {
             job: Job {
                 effect: message.id,
@@ -267,7 +287,7 @@ impl Engine {
                 key,
                 to: message.address,
                 message: rendered.message,
-                receipt_url: None,
+                receipt_url: self.receipt_url(message.id, channel),
             },
             body_hash: rendered.body_hash,
             links: rendered.links,
@@ -431,13 +451,28 @@ struct Ready {
     codes: Vec<String>,
 }
 
+fn context_of(live: &Live, subject: &Subject) -> Context {
+    let (policy, contact) = (&live.plan.policy, subject.contact.as_ref());
+    let language = contact.and_then(|c| c.language.as_deref());
+    let zone = zone_of(&live.plan, subject);
+    Context::new(&subject.deal, contact, subject.manager.as_ref(), &policy.brand_title, language, &zone)
+}
+
+/// The sender's own domain, so that a Message-ID looks like the mail it stands in.
+fn message_id_domain<'a>(text: &'a ItemText, base_url: Option<&'a str>) -> &'a str {
+    match &text.sender {
+        Sender::Email(sender) => sender.from_address.rsplit_once('@').map_or("rekindle.invalid", |(_, domain)| domain),
+        Sender::Sms(_) => base_url.unwrap_or("rekindle.invalid"),
+    }
+}
+
 fn change(copy: crate::engine::Copy, connection: String, deal: String) -> Change {
     Change { copy, connection, deal, effects: Vec::new(), history: Vec::new(), cycle: None }
 }
 
 fn skip_reason(error: &RenderError) -> SkipReason {
     match error {
-        RenderError::Missing { .. } => SkipReason::MissingValue,
+        RenderError::Missing(_) => SkipReason::MissingValue,
         RenderError::TooLong { .. } => SkipReason::TooLong,
         _ => SkipReason::RenderError,
     }

@@ -8,12 +8,12 @@ mod sinks;
 mod world;
 
 use super::{
+    folder::Reader,
     output::{self, OutputFormat},
-    serve::{self, Served},
+    serve::{self, Pages, Served},
 };
 use crate::{
     model::FunnelKey,
-    source,
     store::Store,
     workers::{Clock, Engine, EngineMetrics, EngineSettings},
 };
@@ -59,7 +59,7 @@ pub struct DemoArgs {
 
 /// The clock moves in quarters of an hour: short enough for every delay in the lists, long enough for sixty days in seconds.
 const STEP: SignedDuration = SignedDuration::from_mins(15);
-const TOKEN: &str = "demo-signals";
+const TOKEN: &str = "demo-signals-token";
 
 const MANIFESTS: [(&str, &str); 3] = [
     ("platform.yaml", include_str!("manifests/platform.yaml")),
@@ -153,7 +153,8 @@ impl Demo {
         let base = format!("http://{}", listener.local_addr().map_err(say("no port on loopback"))?);
         let settings = EngineSettings { base_url: Some(base.clone()), lease: Duration::from_secs(3600), ..EngineSettings::default() };
         let engine = Engine::new(store.journal.clone(), clock.clone(), settings, metrics);
-        let served = serve::start(&store, &engine, registry, listener, None, vec![TOKEN.into()], "RU").await?;
+        let pages = Pages { public: listener, admin: None, signal_tokens: vec![TOKEN.into()], region: "RU".into() };
+        let served = serve::start(&store, &engine, registry, pages)?;
         let (smtp, sms, postbox) = sinks::start(base).await.map_err(say("no port on loopback"))?;
         for (name, text) in MANIFESTS {
             let text = text.replace("SMTP_PORT", &smtp.port().to_string()).replace("SMS_PORT", &sms.port().to_string());
@@ -162,10 +163,10 @@ impl Demo {
         if !engine.hold_lease().await.map_err(|e| e.to_string())? {
             return Err("the demo's own store is in use".into());
         }
-        let folder = source::read_folder(home);
-        let published = engine.publish(&folder.snapshot, folder.complete()).await.map_err(|e| e.to_string())?;
+        let reading = Reader::new(home).read().map_err(|e| e.to_string())?;
+        let published = engine.publish(reading.snapshot(), reading.declared().as_ref()).await.map_err(|e| e.to_string())?;
         if published.funnels.is_empty() {
-            let why: Vec<String> = published.findings.iter().map(|f| format!("{}: {}", f.path, f.message)).collect();
+            let why: Vec<String> = reading.problems(published.findings).iter().map(ToString::to_string).collect();
             return Err(format!("the demo's manifests are not valid: {}", why.join("; ")));
         }
         let http = reqwest::Client::builder()
