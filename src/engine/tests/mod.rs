@@ -1,0 +1,6 @@
+mod admission;
+mod calendar;
+mod conditions;
+mod journeys;
+mod signals;
+mod stages;
