@@ -1,4 +1,4 @@
-//! CloudEvents 1.0 over HTTP: binary (attributes in `ce-` headers), structured (one JSON object) and batched (an array).
+//! `CloudEvents` 1.0 over HTTP: binary (attributes in `ce-` headers), structured (one JSON object) and batched (an array).
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>
 
 use super::form::percent_decode;
@@ -90,8 +90,8 @@ fn binary(headers: &HeaderMap, media_type: &str, body: &[u8]) -> Result<Result<E
     let data = if body.is_empty() { Value::Null } else { json(body)? };
     let attribute = |name: &str| headers.get(name).map(|v| percent_decode(v.as_bytes()));
     Ok(envelope(
-        attribute("ce-specversion"),
-        attribute("ce-id"),
+        attribute("ce-specversion").as_deref(),
+        attribute("ce-id").as_deref(),
         attribute("ce-source"),
         attribute("ce-type"),
         attribute("ce-time"),
@@ -119,24 +119,24 @@ fn structured(mut event: Map<String, Value>) -> Result<Envelope, Problem> {
             .ok_or_else(|| problem(id.as_deref(), "data_base64 is not JSON in base64", "send the data as \"data\": {…}"))?,
         (None, _) => Value::Null,
     };
-    envelope(version, id, source, kind, time, data)
+    envelope(version.as_deref(), id.as_deref(), source, kind, time, data)
 }
 
 fn envelope(
-    version: Option<String>,
-    id: Option<String>,
+    version: Option<&str>,
+    id: Option<&str>,
     source: Option<String>,
     kind: Option<String>,
     time: Option<String>,
     data: Value,
 ) -> Result<Envelope, Problem> {
-    let bad = |what: &str, help: &str| Err(problem(id.as_deref().filter(|id| fits(id, 256)), what, help));
-    match version.as_deref() {
+    let bad = |what: &str, help: &str| Err(problem(id.filter(|id| fits(id, 256)), what, help));
+    match version {
         Some("1.0") => {}
         Some(_) => return bad("specversion is not 1.0", "send CloudEvents 1.0"),
         None => return bad("specversion is missing", "write specversion: \"1.0\""),
     }
-    let Some(id) = id.as_deref().filter(|id| fits(id, 256)) else {
+    let Some(id) = id.filter(|id| fits(id, 256)) else {
         return bad("id is missing, empty or too long", "give each event an id of its own, at most 256 characters");
     };
     let Some(source) = source.filter(|s| fits(s, 512)) else {

@@ -38,10 +38,17 @@ pub(super) struct Known {
 }
 
 impl Known {
-    fn new(info: EffectInfo, now: Timestamp) -> Self {
+    /// `before`: what was remembered of it until now.
+    fn new(info: EffectInfo, before: Option<&Self>, now: Timestamp) -> Self {
         // An effect whose acceptance is still under way will change its time at any moment.
         let fresh = if info.status.terminal() { SignedDuration::from_mins(10) } else { SignedDuration::from_secs(1) };
         let mut hits = info.hits;
+        if let Some(before) = before {
+            // Some of them may still be on their way into the store.
+            let seen = before.hits.lock().unwrap_or_else(PoisonError::into_inner);
+            hits.extend(seen.iter().filter(|hit| !hits.contains(hit)).copied().collect::<Vec<_>>());
+            hits.sort_unstable_by_key(|(_, at)| *at);
+        }
         hits.drain(..hits.len().saturating_sub(HITS));
         Self {
             effect: info.effect,
@@ -105,8 +112,8 @@ impl Effects {
             return Ok(Some(Arc::clone(known)));
         }
         match (self.ask(journal.effect(effect)).await, remembered) {
-            (Ok(Some(info)), _) => {
-                let known = Arc::new(Known::new(info, now));
+            (Ok(Some(info)), before) => {
+                let known = Arc::new(Known::new(info, before.as_deref(), now));
                 self.known.insert(effect, Arc::clone(&known));
                 Ok(Some(known))
             }

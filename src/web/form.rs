@@ -26,7 +26,7 @@ fn decode(text: &[u8]) -> String {
     percent_decode(&spaced)
 }
 
-/// `%XX` only, as CloudEvents headers use it.
+/// `%XX` only, as headers of `CloudEvents` use it.
 pub(super) fn percent_decode(text: &[u8]) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -34,7 +34,7 @@ pub(super) fn percent_decode(text: &[u8]) -> String {
         rest = tail;
         if *first == b'%'
             && let Some((digits, tail)) = tail.split_first_chunk::<2>()
-            && let Some(byte) = hex(digits)
+            && let Some(byte) = hex(*digits)
         {
             out.push(byte);
             rest = tail;
@@ -45,7 +45,7 @@ pub(super) fn percent_decode(text: &[u8]) -> String {
     String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
-fn hex(digits: &[u8; 2]) -> Option<u8> {
+fn hex(digits: [u8; 2]) -> Option<u8> {
     let digit = |b: u8| char::from(b).to_digit(16);
     u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()
 }

@@ -17,11 +17,15 @@ use crate::{
 };
 use axum::{
     body::Bytes,
-    extract::{Path, RawQuery, State, rejection::BytesRejection},
+    extract::{
+        Path, RawQuery, State,
+        rejection::{BytesRejection, PathRejection},
+    },
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::Response,
 };
 use jiff::Timestamp;
+use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
 
 /// One report as it came.
@@ -127,46 +131,31 @@ impl Hooks for NoHooks {
     }
 }
 
-/// With the key in the query.
-pub(super) async fn by_query(
-    State(web): State<Arc<WebState>>,
-    Path((namespace, channel, provider, kind)): Path<(String, String, String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let query = form::parse(query.unwrap_or_default().as_bytes());
-    let key = form::value(&query, "k").unwrap_or_default().to_owned();
-    report(&web, format!("{namespace}/{channel}"), provider, &kind, &key, query, &headers, body).await
-}
-
-/// With the key in the path, for providers that mangle queries.
-pub(super) async fn by_path(
-    State(web): State<Arc<WebState>>,
-    Path((namespace, channel, provider, kind, key)): Path<(String, String, String, String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let query = form::parse(query.unwrap_or_default().as_bytes());
-    report(&web, format!("{namespace}/{channel}"), provider, &kind, &key, query, &headers, body).await
-}
-
-#[allow(clippy::too_many_arguments)] // the parts of one request
-async fn report(
-    web: &WebState,
+/// A struct of the path's parts, so that both routes share one handler.
+#[derive(Deserialize)]
+pub(super) struct Parts {
+    namespace: String,
     channel: String,
     provider: String,
-    kind: &str,
-    key: &str,
-    query: Vec<(String, String)>,
-    headers: &HeaderMap,
+    kind: String,
+    /// For providers that mangle queries; else `k` of the query.
+    key: Option<String>,
+}
+
+pub(super) async fn report(
+    State(web): State<Arc<WebState>>,
+    parts: Result<Path<Parts>, PathRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let language = || Language::of(headers, &web.settings().language);
-    let path = [HookPath::Receipt, HookPath::Inbound].into_iter().find(|p| p.as_str() == kind);
+    let Ok(Path(Parts { namespace, channel, provider, kind, key })) = parts else { return not_found(&web, &headers) };
+    let channel = format!("{namespace}/{channel}");
+    let query = form::parse(query.unwrap_or_default().as_bytes());
+    let key = key.as_deref().or_else(|| form::value(&query, "k")).unwrap_or_default();
+    let path = [HookPath::Receipt, HookPath::Inbound].into_iter().find(|p| p.as_str() == kind.as_str());
     let Some(path) = path.filter(|_| hook_key_matches(&web.secret, &channel, key)) else {
-        return reply::page(StatusCode::NOT_FOUND, language(), &Page::NotFound);
+        return not_found(&web, &headers);
     };
     let Ok(body) = body else { return reply::plain(StatusCode::PAYLOAD_TOO_LARGE, "too large\n") };
     let urlencoded = headers
@@ -176,9 +165,14 @@ async fn report(
     let form = if urlencoded { form::parse(&body) } else { Vec::new() };
     let request = HookRequest { channel, provider, query, form, body };
     match path {
-        HookPath::Receipt => receipts(web, &request).await,
-        HookPath::Inbound => inbound(web, &request).await,
+        HookPath::Receipt => receipts(&web, &request).await,
+        HookPath::Inbound => inbound(&web, &request).await,
     }
+}
+
+/// A wrong key and a wrong address look the same.
+fn not_found(web: &WebState, headers: &HeaderMap) -> Response {
+    reply::page(StatusCode::NOT_FOUND, Language::of(headers, &web.settings().language), &Page::NotFound)
 }
 
 fn refused(error: HookError) -> Response {

@@ -14,7 +14,7 @@ use crate::{
     model::EffectRef,
 };
 use axum::{
-    extract::{Extension, Path, State},
+    extract::{Extension, Path, State, rejection::PathRejection},
     http::{HeaderMap, Method, StatusCode},
     response::Response,
 };
@@ -26,12 +26,13 @@ pub(super) async fn open(
     peer: Option<Extension<Peer>>,
     method: Method,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Response {
     let settings = web.settings();
     let language = || Language::of(&headers, &settings.language);
     let not_found = || reply::page(StatusCode::NOT_FOUND, language(), &Page::NotFound);
     let now = web.now();
+    let Ok(Path(id)) = id else { return not_found() };
 
     let found = match link_of(&web, &id, &headers, peer.map(|p| p.0), now).await {
         Ok(Some((effect, link))) => web.effects.get(&*web.journal, effect, now).await.map(|known| known.map(|k| (k, link))),

@@ -9,7 +9,7 @@ use super::{
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderMap, Method, StatusCode},
+    http::{HeaderMap, Method, StatusCode, Uri},
     middleware::{Next, from_fn_with_state},
     response::Response,
     routing::{MethodRouter, get, post},
@@ -32,8 +32,8 @@ pub fn public_router(state: Arc<WebState>) -> Router {
     Router::new()
         .route("/r/{id}", route("/r/{id}", get(redirect::open)))
         .route("/u/{id}", route("/u/{id}", get(unsubscribe::ask).post(unsubscribe::act)))
-        .route("/hooks/{namespace}/{channel}/{provider}/{kind}", route("/hooks", get(hooks::by_query).post(hooks::by_query)))
-        .route("/hooks/{namespace}/{channel}/{provider}/{kind}/{key}", route("/hooks", get(hooks::by_path).post(hooks::by_path)))
+        .route("/hooks/{namespace}/{channel}/{provider}/{kind}", route("/hooks", get(hooks::report).post(hooks::report)))
+        .route("/hooks/{namespace}/{channel}/{provider}/{kind}/{key}", route("/hooks", get(hooks::report).post(hooks::report)))
         .layer(DefaultBodyLimit::max(SMALL))
         .route("/v1/signals", route("/v1/signals", post(signals::receive)).layer(DefaultBodyLimit::max(LARGE)))
         .fallback(not_found)
@@ -83,10 +83,17 @@ async fn watch(State(Watched { web, route }): State<Watched>, request: Request, 
     response
 }
 
-async fn not_found(State(web): State<Arc<WebState>>, headers: HeaderMap) -> Response {
+/// Programs get JSON, people a page.
+async fn not_found(State(web): State<Arc<WebState>>, uri: Uri, headers: HeaderMap) -> Response {
+    if uri.path().starts_with("/v1/") {
+        return reply::problem(StatusCode::NOT_FOUND, "there is nothing at this address", "signals go to /v1/signals");
+    }
     reply::page(StatusCode::NOT_FOUND, Language::of(&headers, &web.settings().language), &Page::NotFound)
 }
 
-async fn wrong_method(State(web): State<Arc<WebState>>, headers: HeaderMap) -> Response {
+async fn wrong_method(State(web): State<Arc<WebState>>, uri: Uri, headers: HeaderMap) -> Response {
+    if uri.path().starts_with("/v1/") {
+        return reply::problem(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here", "use POST");
+    }
     reply::page(StatusCode::METHOD_NOT_ALLOWED, Language::of(&headers, &web.settings().language), &Page::Refused)
 }

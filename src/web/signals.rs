@@ -1,4 +1,4 @@
-//! `POST /v1/signals`: calls, chats, forms and the like from telephony, sites and CRMs, as CloudEvents of the type
+//! `POST /v1/signals`: calls, chats, forms and the like from telephony, sites and CRMs, as `CloudEvents` of the type
 //! `dev.rekindle.signal.KIND`. Each is stored once, by its (source, id).
 
 use super::{
@@ -130,7 +130,7 @@ fn authorised(settings: &Settings, headers: &HeaderMap) -> bool {
     settings.tokens.iter().fold(false, |found, token| token.matches(presented) | found)
 }
 
-/// One event of ours out of one CloudEvent.
+/// One event of ours out of one `CloudEvents` envelope.
 fn signal(event: Envelope, settings: &Settings, now: Timestamp) -> Result<Incoming, Problem> {
     let Envelope { id, source, kind, time, data } = event;
     parse(&kind, time.as_deref(), &data, settings, now)

@@ -149,7 +149,7 @@ impl WebState {
         self.settings.load_full()
     }
 
-    /// All metrics in the OpenMetrics text format.
+    /// All metrics in the text format of `OpenMetrics`.
     pub(super) fn metrics_text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);

@@ -17,7 +17,10 @@ use crate::{
 };
 use axum::{
     body::Bytes,
-    extract::{Extension, Path, State, rejection::BytesRejection},
+    extract::{
+        Extension, Path, State,
+        rejection::{BytesRejection, PathRejection},
+    },
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::Response,
 };
@@ -29,10 +32,11 @@ pub(super) async fn ask(
     State(web): State<Arc<WebState>>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Response {
     let settings = web.settings();
     let language = Language::of(&headers, &settings.language);
+    let Ok(Path(id)) = id else { return reply::page(StatusCode::NOT_FOUND, language, &Page::NotFound) };
     match message(&web, &id, &headers, peer.map(|p| p.0)).await {
         Ok(Some(known)) => {
             let brand = Some(brand_title(&web, &known));
@@ -51,11 +55,12 @@ pub(super) async fn act(
     State(web): State<Arc<WebState>>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let settings = web.settings();
     let language = Language::of(&headers, &settings.language);
+    let Ok(Path(id)) = id else { return reply::page(StatusCode::NOT_FOUND, language, &Page::NotFound) };
     let Ok(body) = body else { return reply::page(StatusCode::PAYLOAD_TOO_LARGE, language, &Page::Refused) };
     let choice = Choice::read(&headers, &body);
     let answer = |status, page: &Page<'_>| match (choice.one_click, status) {

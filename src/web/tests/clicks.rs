@@ -115,6 +115,8 @@ async fn everything_wrong_gets_the_same_page_and_leads_nowhere() {
         foreign,
         "/r/https:%2F%2Fevil.example".into(),
         "/r/%2F%2Fevil.example".into(),
+        "/r/%FF".into(),
+        "/r/%00".into(),
         "/r/x?url=https://evil.example".into(),
         format!("{good}A"),
         format!("/r/{}", "A".repeat(48)),

@@ -83,7 +83,7 @@ async fn only_the_channels_key_opens_its_hooks() {
     let good = path("main", HookPath::Receipt);
     for (path, status) in [
         ("/hooks/marketing/sms/main/receipt?id=p-1&status=1".to_owned(), 404),
-        (format!("{}x&id=p-1&status=1", good), 404),
+        (format!("{good}x&id=p-1&status=1"), 404),
         (format!("{}&id=p-1&status=1", good.replace("/sms/", "/other/")), 404),
         (format!("{}&id=p-1&status=1", good.replace("/receipt", "/else")), 404),
         (format!("{}&id=p-1&status=1", path("second", HookPath::Receipt)), 404),

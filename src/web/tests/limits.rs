@@ -92,15 +92,12 @@ async fn slow_large_and_many_are_bounded() {
     assert!(response.is_err() || response.is_ok_and(|r| r.status() == 413 || r.status() == 404));
 
     // A third connection is closed at once.
-    let held: Vec<TcpStream> = {
-        let mut held = Vec::new();
-        for _ in 0..12 {
-            held.push(TcpStream::connect(site.address).await.unwrap());
-        }
-        held
-    };
+    let mut waiting = Vec::new();
+    for _ in 0..12 {
+        waiting.push(TcpStream::connect(site.address).await.unwrap());
+    }
     let mut closed = 0;
-    for mut stream in held {
+    for mut stream in waiting {
         let mut byte = [0];
         if tokio::time::timeout(Duration::from_secs(10), stream.read(&mut byte)).await.is_ok_and(|r| r.unwrap_or(0) == 0) {
             closed += 1;
