@@ -4,3 +4,6 @@
 mod wiring;
 
 pub use wiring::*;
+
+mod interim;
+pub use interim::*;
