@@ -1,0 +1,4 @@
+//! Tests within one process, against real peers where a module meets the outside.
+
+mod channels;
+mod peers;
