@@ -1,4 +1,4 @@
-//! A write-back as a CloudEvent 1.0 in structured JSON form, for the journal and for webhooks.
+//! A write-back as a `CloudEvents` 1.0 event in structured JSON form, for the journal and for webhooks.
 
 use super::{Operation, WriteBack};
 use serde_json::{Value, json};

@@ -95,7 +95,7 @@ impl FileConnector {
                 managers: inputs.managers.as_ref().map(|i| mark(i, &before.managers)).transpose()?,
             };
             if marks.content() == before.content() {
-                return Ok(Begun::Unchanged(marks));
+                return Ok(Begun::Unchanged(Box::new(marks)));
             }
             // An emptied file has no header either; that is suspicious before it is a wrong setting.
             let had = before.deals.as_ref().map_or(0, |d| d.rows);
@@ -143,7 +143,7 @@ impl FileConnector {
 }
 
 enum Begun {
-    Unchanged(Marks),
+    Unchanged(Box<Marks>),
     Look(Box<Look>),
 }
 
@@ -196,7 +196,7 @@ impl Connector for FileConnector {
                     (Progress { look: state.looks, pages: 0 }, *look)
                 }
                 Begun::Unchanged(files) => {
-                    let position = Position { files, look: None };
+                    let position = Position { files: *files, look: None };
                     let cursor = Cursor { position: json(&position), read_at: Some(now), error: None, ..cursor.clone() };
                     return Ok(ReadPage { findings: cursor.findings.clone(), cursor, ..ReadPage::default() });
                 }

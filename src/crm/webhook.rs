@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 /// How long a receiver may take. It answers when it has stored the event, not when it is done with it.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A receiver of CloudEvents.
+/// A receiver of events.
 #[derive(Clone)]
 pub(super) struct Webhook {
     client: reqwest::Client,

@@ -7,6 +7,7 @@ use crate::model::{CopyId, EffectRef, ManagerId, Outcome};
 use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, response::IntoResponse, routing::post};
 use serde_json::{Value, json};
 use std::{
+    collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -26,11 +27,13 @@ fn comment(deal: &str, n: i32) -> WriteBack {
     job(deal, n, Operation::Comment { text: format!("comment {n}") })
 }
 
+type Answer = (u16, Vec<(&'static str, &'static str)>);
+
 /// A receiver that remembers what it got and answers by the comment's number.
 #[derive(Clone, Default)]
 struct Receiver {
     got: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
-    answers: Arc<Mutex<std::collections::HashMap<String, (u16, Vec<(&'static str, &'static str)>)>>>,
+    answers: Arc<Mutex<HashMap<String, Answer>>>,
 }
 
 impl Receiver {

@@ -9,7 +9,10 @@ use super::table::{Bad, Item, Row, Scan, Table, Want, id_hash};
 use crate::crm::{CrmError, ReadPage};
 use crate::model::Contact;
 use jiff::Timestamp;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// The declared files.
 #[derive(Clone, Debug)]
@@ -100,7 +103,6 @@ impl Look {
     /// The next page of at most `limit` rows.
     pub fn step(&mut self, limit: usize) -> Result<Step, CrmError> {
         let mut page = ReadPage::default();
-        // The place of each contact in this page: a store takes each id once a page, and the last row counts.
         let mut places: HashMap<String, usize> = HashMap::new();
         let limit = limit.max(1);
         let mut taken = 0;
@@ -176,29 +178,21 @@ impl Look {
             now: self.now,
             findings: &mut self.findings,
         };
-        let mut contact_of =
-            |contact: Contact, page: &mut ReadPage| match places.get(&contact.id).and_then(|i| page.contacts.get_mut(*i)) {
-                Some(place) => *place = contact,
-                None => {
-                    places.insert(contact.id.clone(), page.contacts.len());
-                    page.contacts.push(contact);
-                }
-            };
         match which {
             MANAGERS => {
-                let manager = mapper.manager(row, self.known.managers.as_ref().unwrap_or(&Default::default()));
-                page.managers.push(manager);
+                let none = HashSet::new();
+                page.managers.push(mapper.manager(row, self.known.managers.as_ref().unwrap_or(&none)));
             }
             CONTACTS => {
                 let contact = mapper.contact(row);
                 if !self.contacts_unchanged {
-                    contact_of(contact, page);
+                    put(contact, page, places);
                 }
             }
             _ => {
                 let (deal, contact) = mapper.deal(row, &self.known, self.inline);
                 if let Some(contact) = contact {
-                    contact_of(contact, page);
+                    put(contact, page, places);
                 }
                 page.deals.push(deal);
             }
@@ -234,6 +228,16 @@ impl Look {
         page.full_look = same && self.hidden == 0;
         page.findings = self.findings.list();
         Step { page, done: true }
+    }
+}
+
+/// A store takes each id once a page; the last row counts.
+fn put(contact: Contact, page: &mut ReadPage, places: &mut HashMap<String, usize>) {
+    if let Some(place) = places.get(&contact.id).and_then(|i| page.contacts.get_mut(*i)) {
+        *place = contact;
+    } else {
+        places.insert(contact.id.clone(), page.contacts.len());
+        page.contacts.push(contact);
     }
 }
 

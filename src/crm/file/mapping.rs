@@ -34,11 +34,11 @@ impl Mapper<'_> {
         let cell = |column: D| row.cell(column as usize);
         let id = cell(D::Id).to_owned();
         self.flaws(row);
-        let stage = cell(D::Stage).to_owned();
-        let (state, named) = self.settings.stage(&stage);
-        if stage.is_empty() {
+        let stage_title = cell(D::Stage).to_owned();
+        let (state, is_named) = self.settings.stage(&stage_title);
+        if stage_title.is_empty() {
             self.note(Kind::MissingStage, row, D::Stage as usize, "is blank; write the stage's title (the deal is taken as open)");
-        } else if !named {
+        } else if !is_named {
             let what = "is a stage that the connection does not name; add it to `stages` (the deal is taken as open)";
             self.note(Kind::UnknownStage, row, D::Stage as usize, what);
         }
@@ -87,7 +87,7 @@ impl Mapper<'_> {
                 "" => self.settings.pipeline.clone().unwrap_or_default(),
                 pipeline => pipeline.to_owned(),
             },
-            stage,
+            stage: stage_title,
             state,
             lost_reason: (!cell(D::LostReason).is_empty()).then(|| cell(D::LostReason).to_owned()),
             amount: self.amount(row),
