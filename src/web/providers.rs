@@ -39,7 +39,7 @@ impl Hooks for Providers {
                 if let Some(body) = settings.receipt.as_ref().and_then(|r| r.answer.clone()) {
                     answer.body = body;
                 }
-                http_sms::read_receipt(&provider.name, settings, &query, &form, &request.body)
+                http_sms::read_receipt(settings, &query, &form, &request.body)
             }
             ProviderKind::Smtp(_) => return Err(HookError::Unknown),
         };

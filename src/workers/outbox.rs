@@ -59,7 +59,8 @@ impl Engine {
             let opens = match (subjects.get(&row.effect.copy), plans.get(&row.funnel)) {
                 (Some(subject), Some(live)) => {
                     let (zone, policy) = (zone_of(&live.plan, subject), &live.plan.policy);
-                    next_open(&policy.windows, &policy.holidays, &zone, now).unwrap_or(now)
+                    next_open(&policy.windows, &policy.holidays, &zone, now)
+                        .map_or(now + SignedDuration::from_hours(24), |open| open.from.max(now))
                 }
                 _ => now,
             };

@@ -78,7 +78,8 @@ impl Engine {
                 continue;
             }
             if full_look {
-                done += self.take_leave(&self.held()?, key, &seen, &managers, now).await?;
+                let held = self.held()?;
+                done += self.take_leave(&held, key, &seen, &managers, now).await?;
             }
             return Ok(done);
         }

@@ -1,4 +1,5 @@
-//! Tests within one process, against real peers where a module meets the outside.
+//! Tests within one process, of whole modules through their public doors, against real peers where a module meets the outside.
 
+mod architecture;
 mod channels;
 mod peers;
