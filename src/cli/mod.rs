@@ -5,6 +5,7 @@ mod demo;
 mod folder;
 mod hold;
 mod output;
+mod preview;
 mod run;
 mod serve;
 mod status;
@@ -40,6 +41,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Validate(validate::Args),
+    Preview(preview::PreviewArgs),
     Status(status::StatusArgs),
     Timeline(timeline::TimelineArgs),
     Hold(hold::HoldArgs),
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args, &mut io::stdin().lock(), &mut out),
         Command::Demo(args) => return wait_for(demo::run(args)),
         Command::Run(args) => return wait_for(run::run(args)),
+        Command::Preview(args) => return wait_for(preview::run(args)),
         Command::Status(args) => return wait_for(status::run(args)),
         Command::Timeline(args) => return wait_for(timeline::run(args)),
         Command::Hold(args) => return wait_for(hold::hold(args)),
