@@ -112,10 +112,24 @@ pub fn build(mime: &Mime<'_>) -> Result<String, RenderError> {
     };
     raw.reserve(built.len());
     raw.push_str(&built);
-    if raw.split("\r\n").any(|line| line.len() > MAX_LINE || line.contains(['\r', '\n', '\0'])) {
+    if !well_formed(&raw) {
         return Err(RenderError::BadHeader("the message"));
     }
     Ok(raw)
+}
+
+/// Every line ends with CRLF and is short enough; no NUL, no lone CR or LF. Searches by single characters: they are fast even
+/// in an unoptimised build.
+fn well_formed(raw: &str) -> bool {
+    let (mut rest, mut lines) = (raw, 0);
+    while let Some((line, after)) = rest.split_once('\n') {
+        if !line.ends_with('\r') || line.len() > MAX_LINE + 1 {
+            return false;
+        }
+        rest = after;
+        lines += 1;
+    }
+    rest.len() <= MAX_LINE && !raw.contains('\0') && raw.matches('\r').count() == lines
 }
 
 impl Unsubscribe<'_> {

@@ -4,6 +4,7 @@
 mod context;
 mod email;
 mod error;
+mod html_text;
 mod language;
 mod layout;
 mod markdown;

@@ -4,6 +4,7 @@ use super::{
     Body, Context, EmailBody, EmailMessage, EmailSender, EmailSource, ItemText, Language, OptOut, RenderError, Segments, Sender,
     SmsSender, Template,
     email::{self, Mime, Unsubscribe},
+    html_text,
     layout::{Colors, Page},
     markdown, segments, smart,
     template::Escape,
@@ -313,13 +314,7 @@ fn render_email(
         None => String::new(),
     };
     let colors = Colors::of(sender.accent_color.as_deref());
-    let page = |language| Page {
-        sender,
-        language,
-        subject: &subject,
-        preheader: &preheader,
-        unsubscribe: unsubscribe.as_deref(),
-    };
+    let page = |language| Page { sender, language, subject: &subject, preheader: &preheader, unsubscribe: unsubscribe.as_deref() };
     let own_text = body.text.as_ref().map(|t| t.render_as(Escape::Text, context, &addresses)).transpose()?;
     let (html, mut text, page) = match &body.source {
         EmailSource::Markdown(template) => {
@@ -337,7 +332,7 @@ fn render_email(
                 return Err(RenderError::Empty);
             }
             let page = page(Language::of(&subject));
-            let text = own_text.unwrap_or_else(|| text_of_html(&html));
+            let text = own_text.unwrap_or_else(|| html_text::text_of(&html));
             if unsubscribe.is_none() || !template.names("links.unsubscribe") {
                 page.append_foot(&mut html);
             }
@@ -388,10 +383,6 @@ fn manager_value(template: Option<&Template>, context: &Context, tracking: &Trac
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn text_of_html(html: &str) -> String {
-    html2text::config::plain_no_decorate().string_from_read(html.as_bytes(), 78).unwrap_or_default()
 }
 
 fn hash(bytes: &[u8]) -> String {

@@ -85,15 +85,58 @@ fn from_jinja(source: &str, e: &minijinja::Error) -> TemplateError {
         || source.split_inclusive('\n').take(e.line().unwrap_or(1).saturating_sub(1)).map(str::len).sum(),
         |range| range.start,
     );
-    let detail = e.detail().unwrap_or("cannot be read").to_owned();
-    let help = if let Some(word) = detail.strip_prefix("unknown statement ") {
-        format!("{word} is not available here; there are {{% if … %}}, {{% elif … %}}, {{% else %}} and {{% endif %}}")
-    } else if detail.contains("end of input") || detail.contains("unexpected end") {
-        "close what was opened: {{ … }} or {% if … %} … {% endif %}".into()
-    } else {
-        "write {{ client.firstName }} for a value, {% if deal.amount > 100 %} … {% endif %} for a condition".into()
-    };
-    error(source, offset, detail, help)
+    let (message, help) = explain(e.detail().unwrap_or("cannot be read"), source.get(offset..).unwrap_or_default());
+    error(source, offset, message, help)
+}
+
+/// The parser's words, for people who write letters and not programs. `at`: the source from the error on.
+fn explain(detail: &str, at: &str) -> (String, String) {
+    let plain = |message: &str, help: &str| (message.to_owned(), help.to_owned());
+    if let Some(word) = detail.strip_prefix("unknown statement ") {
+        return match word {
+            "endif" | "else" | "elif" => {
+                (format!("{{% {word} %}} stands without its {{% if %}}"), "write {% if client.city %} … {% endif %}".into())
+            }
+            _ => (
+                format!("{{% {word} %}} is not available in texts"),
+                "use {{ values }} and {% if … %} … {% else %} … {% endif %} only".into(),
+            ),
+        };
+    }
+    if detail.contains("end of input") {
+        return plain(
+            "something is opened here and never closed",
+            "close {{ with }}, {% with %}, and every {% if … %} with {% endif %}",
+        );
+    }
+    if detail.contains("unexpected end of string") {
+        return plain("a quotation mark is opened and never closed", "write 'text' with a straight mark on both sides");
+    }
+    if detail.contains("unexpected end of variable block") || detail.contains("unexpected end of block") {
+        return plain("a value is missing here", "write {{ client.firstName }} or {% if client.city %}");
+    }
+    if detail.contains("unexpected `=`") {
+        return plain("one = compares nothing", "write == to compare");
+    }
+    if detail.contains("unexpected identifier") {
+        return plain("two values stand side by side", "give each its own {{ … }}, or join them with ~");
+    }
+    match at.chars().next() {
+        Some('“' | '”' | '„' | '«' | '»' | '‘' | '’') => {
+            plain("typographic quotation marks do not work here", "write 'text' with straight ones")
+        }
+        Some(c) if c.is_alphabetic() && !c.is_ascii() => plain(
+            "names of values are written in Latin letters",
+            "write client.firstName, or client['имя'] for a field with another name",
+        ),
+        Some('&') => plain("& is not an operator", "write and"),
+        Some('|') => plain("|| is not an operator", "write or"),
+        Some('!') => plain("! is not an operator", "write not"),
+        _ => (
+            detail.to_owned(),
+            "write {{ client.firstName }} for a value, {% if deal.amount > 100 %} … {% endif %} for a condition".into(),
+        ),
+    }
 }
 
 struct Converter<'s> {
@@ -114,7 +157,17 @@ impl Converter<'_> {
 
     fn node(&mut self, stmt: &ast::Stmt<'_>) -> Result2<Node> {
         let (span, what) = match stmt {
-            ast::Stmt::EmitRaw(raw) => return Ok(Node::Raw(super::escape::strip(raw.raw))),
+            ast::Stmt::EmitRaw(raw) => {
+                if let Some(at) = one_brace(raw.raw) {
+                    return Err(error(
+                        self.source,
+                        raw.span().start_offset as usize + at,
+                        "a value in single braces would be sent as it stands".into(),
+                        "write double braces: {{ client.firstName }}",
+                    ));
+                }
+                return Ok(Node::Raw(super::escape::strip(raw.raw)));
+            }
             ast::Stmt::EmitExpr(emit) => return Ok(Node::Print(self.expr(&emit.expr)?)),
             ast::Stmt::IfCond(cond) => {
                 let condition = self.expr(&cond.expr)?;
@@ -308,6 +361,18 @@ impl Converter<'_> {
     }
 }
 
+/// Where `{client.` or `{ {client.` stands in plain text.
+fn one_brace(text: &str) -> Option<usize> {
+    text.match_indices('{').map(|(at, _)| at).find(|at| {
+        let rest = text.get(at + 1..).unwrap_or_default();
+        let name = rest.trim_start_matches([' ', '{']);
+        // Double braces reach this place only out of {% raw %}.
+        !rest.starts_with('{')
+            && !text.get(..*at).is_some_and(|before| before.ends_with('{'))
+            && ["client.", "deal.", "manager.", "links."].iter().any(|root| name.starts_with(root))
+    })
+}
+
 /// `client.firstName`, `client['first name']`.
 fn path(expr: &ast::Expr<'_>) -> Option<String> {
     match expr {
@@ -380,9 +445,19 @@ mod tests {
     #[test]
     fn everything_else_is_refused_where_it_stands() {
         for (source, line, column, message) in [
-            ("a\nя {{ client.firstName", 2, 0, "end of"),
-            ("{% if a %}x", 1, 0, "end of"),
-            ("ok {{ }}", 1, 0, "unexpected"),
+            ("a\nя {{ client.firstName", 2, 0, "never closed"),
+            ("{% if a %}x", 1, 0, "never closed"),
+            ("x {% endif %}", 1, 0, "without its {% if %}"),
+            ("ok {{ }}", 1, 0, "missing here"),
+            ("{% if %}x{% endif %}", 1, 0, "missing here"),
+            ("{{ 'abc }}", 1, 0, "quotation mark"),
+            ("{{ client.firstName | default(“a”) }}", 1, 31, "typographic"),
+            ("{{ клиент.имя }}", 1, 4, "Latin"),
+            ("{% if a = 'b' %}x{% endif %}", 1, 9, "compares nothing"),
+            ("{% if a && b %}x{% endif %}", 1, 9, "& is not"),
+            ("{{ a b }}", 1, 6, "side by side"),
+            ("Я, {client.name}", 1, 4, "single braces"),
+            ("Я, { { client.name } }", 1, 4, "single braces"),
             ("привет {% for i in range(9) %}x{% endfor %}", 1, 0, "loop"),
             ("{% set x = 'x' %}{% set x = x ~ x %}", 1, 0, "assignment"),
             ("{% include 'a' %}", 1, 0, "include"),
