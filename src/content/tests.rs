@@ -427,6 +427,24 @@ fn a_manager_learns_what_happened_and_what_was_sent() {
 }
 
 #[test]
+fn a_preview_needs_no_installation() {
+    let references = ["client.firstName", "deal.layout"];
+    let context = Context::sample(references, "Новый дом", None);
+    let text = "{{ client.firstName | default('Здравствуйте') }}, у нас новые планировки: {{ links.catalog }}";
+    let mut item = sms_item(text, &[("catalog", "https://novydom.example/plans?rooms={{ deal.layout }}")], OptOut::Link);
+    let made = preview_item(&item, None, None, &context, Some(BASE)).unwrap();
+    assert_eq!(made.preview.segments.unwrap().parts, 2, "{}", made.preview.text);
+    if let Sender::Sms(sender) = &mut item.sender {
+        sender.max_parts = 1;
+    }
+    assert_eq!(preview_item(&item, None, None, &context, Some(BASE)).err(), Some(RenderError::TooLong { parts: 2, max: 1 }));
+    let mail = preview_item(&mail_item("Привет", markdown("Текст"), &[]), None, None, &context, None).unwrap();
+    assert!(mail.preview.text.contains("ответьте на это письмо словом СТОП"));
+    let Rendered::Email(message) = mail.message else { panic!() };
+    assert!(message.raw.starts_with("List-Unsubscribe: <mailto:hello@news.example.com?subject=unsubscribe>\r\nFrom:"));
+}
+
+#[test]
 fn samples_are_long_and_complete() {
     let template = t(
         "{{ client.firstName }} {{ client.city }} {{ deal.amount | money }} {{ manager.name }} {{ deal.handover | date }}",
