@@ -235,6 +235,7 @@ fn how_an_sms_is_stopped() {
         ("Hello", OptOut::Keyword("STOP".into()), "Hello\nReply STOP to opt out"),
         ("Привет, стоп - отказ", OptOut::Keyword("СТОП".into()), "Привет, стоп - отказ"),
         ("Стопка книг", OptOut::Keyword("СТОП".into()), "Стопка книг\nДля отказа ответьте СТОП"),
+        ("См. https://a.example/стоп", OptOut::Keyword("СТОП".into()), "См. https://a.example/стоп\nДля отказа ответьте СТОП"),
         ("Привет", OptOut::None, "Привет"),
     ] {
         let Rendered::Sms { text, .. } = world.sms(&sms_item(text, &[], opt_out)).unwrap().message else { panic!() };
