@@ -8,7 +8,7 @@ use super::{
 use crate::{
     channels::{self, Job},
     compile::{self, Compiled, FunnelSnapshot, Wiring},
-    content::{self, Context, Preview, RenderedItem, Sender, Tracking, segments},
+    content::{self, Context, Encoding, Preview, RenderedItem, Sender, Tracking},
     engine::{Subject, zone_of},
     links::{Keys, system_random},
     model::{Address, CopyId, EffectRef, Email, FunnelKey, Medium, Outcome, Phone},
@@ -63,7 +63,6 @@ struct Shown<'a> {
     item: &'a str,
     #[serde(flatten)]
     preview: &'a Preview,
-    sms: Option<content::Segments>,
     links: &'a [String],
 }
 
@@ -128,12 +127,11 @@ pub async fn run(args: PreviewArgs) -> Result<ExitCode, String> {
     let language = args.language.as_deref().or_else(|| subject.as_ref()?.contact.as_ref()?.language.as_deref());
     let rendered = content::render_item(item, args.variant.as_deref(), language, &context, &tracking)
         .map_err(|e| format!("{} cannot be rendered for this client: {e}", args.item))?;
-    let sms = (meaning.medium == Medium::Sms).then(|| segments(&rendered.preview.text));
     match args.output {
         OutputFormat::Json => {
-            output::json(&Shown { item: &args.item, preview: &rendered.preview, sms, links: &rendered.links });
+            output::json(&Shown { item: &args.item, preview: &rendered.preview, links: &rendered.links });
         }
-        OutputFormat::Table => show(&rendered, sms),
+        OutputFormat::Table => show(&rendered),
     }
     if args.open {
         open(&rendered)?;
@@ -207,13 +205,18 @@ fn address(to: Option<&str>, medium: Medium) -> Result<Address, String> {
     }
 }
 
-fn show(rendered: &RenderedItem, sms: Option<content::Segments>) {
+fn show(rendered: &RenderedItem) {
     let preview = &rendered.preview;
     let mut rows = vec![vec!["From".to_owned(), preview.from.clone()]];
     rows.extend(preview.subject.iter().map(|s| vec!["Subject".to_owned(), s.clone()]));
     rows.extend(preview.headers.iter().map(|(name, value)| vec![name.clone(), value.clone()]));
-    if let Some(sms) = sms {
-        rows.push(vec!["SMS".to_owned(), sms.to_string()]);
+    if let Some(sms) = &preview.segments {
+        let alphabet = match sms.encoding {
+            Encoding::Gsm7 => "GSM-7",
+            Encoding::Ucs2 => "UCS-2",
+        };
+        let parts = if sms.parts == 1 { "1 part".to_owned() } else { format!("{} parts", sms.parts) };
+        rows.push(vec!["SMS".to_owned(), format!("{parts}, {alphabet}, {} more characters fit", sms.left)]);
     }
     rows.extend(rendered.links.iter().filter(|l| !l.is_empty()).map(|l| vec!["Link to".to_owned(), l.clone()]));
     print!("{}", words(&rows));

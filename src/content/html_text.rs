@@ -21,7 +21,6 @@ pub fn text_of(html: &str) -> String {
         let name: String = tag.chars().take_while(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
         match name.as_str() {
             "style" | "script" | "title" | "head" if !closing => rest = skip_element(rest, &name),
-            "br" => new_line(&mut out),
             "hr" => out.push_str("\n----------\n"),
             "li" if !closing => {
                 new_line(&mut out);
@@ -41,7 +40,7 @@ pub fn text_of(html: &str) -> String {
             }
             "img" => push_words(&mut out, &attribute(tag, "alt").unwrap_or_default()),
             "td" | "th" if closing => out.push(' '),
-            "tr" | "li" | "ul" | "ol" => new_line(&mut out),
+            "br" | "tr" | "li" | "ul" | "ol" => new_line(&mut out),
             "p" | "div" | "table" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "blockquote" | "section" => {
                 new_line(&mut out);
                 if closing && name != "div" && name != "table" {
@@ -129,15 +128,12 @@ fn decoded(text: &str) -> String {
     while let Some((before, from)) = rest.split_once('&') {
         out.push_str(before);
         let entity = from.split_once(';').filter(|(name, _)| name.len() <= 8);
-        match entity.and_then(|(name, after)| character(name).map(|c| (c, after))) {
-            Some((c, after)) => {
-                out.push(c);
-                rest = after;
-            }
-            None => {
-                out.push('&');
-                rest = from;
-            }
+        if let Some((c, after)) = entity.and_then(|(name, after)| Some((character(name)?, after))) {
+            out.push(c);
+            rest = after;
+        } else {
+            out.push('&');
+            rest = from;
         }
     }
     out.push_str(rest);

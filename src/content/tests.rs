@@ -235,6 +235,7 @@ fn how_an_sms_is_stopped() {
         ("Hello", OptOut::Keyword("STOP".into()), "Hello\nReply STOP to opt out"),
         ("Привет, стоп - отказ", OptOut::Keyword("СТОП".into()), "Привет, стоп - отказ"),
         ("Стопка книг", OptOut::Keyword("СТОП".into()), "Стопка книг\nДля отказа ответьте СТОП"),
+        ("См. https://a.example/стоп", OptOut::Keyword("СТОП".into()), "См. https://a.example/стоп\nДля отказа ответьте СТОП"),
         ("Привет", OptOut::None, "Привет"),
     ] {
         let Rendered::Sms { text, .. } = world.sms(&sms_item(text, &[], opt_out)).unwrap().message else { panic!() };
@@ -424,6 +425,24 @@ fn a_manager_learns_what_happened_and_what_was_sent() {
     ] {
         assert_eq!(render_task(&texts, &text, &facts).title, title);
     }
+}
+
+#[test]
+fn a_preview_needs_no_installation() {
+    let references = ["client.firstName", "deal.layout"];
+    let context = Context::sample(references, "Новый дом", None);
+    let text = "{{ client.firstName | default('Здравствуйте') }}, у нас новые планировки: {{ links.catalog }}";
+    let mut item = sms_item(text, &[("catalog", "https://novydom.example/plans?rooms={{ deal.layout }}")], OptOut::Link);
+    let made = preview_item(&item, None, None, &context, Some(BASE)).unwrap();
+    assert_eq!(made.preview.segments.unwrap().parts, 2, "{}", made.preview.text);
+    if let Sender::Sms(sender) = &mut item.sender {
+        sender.max_parts = 1;
+    }
+    assert_eq!(preview_item(&item, None, None, &context, Some(BASE)).err(), Some(RenderError::TooLong { parts: 2, max: 1 }));
+    let mail = preview_item(&mail_item("Привет", markdown("Текст"), &[]), None, None, &context, None).unwrap();
+    assert!(mail.preview.text.contains("ответьте на это письмо словом СТОП"));
+    let Rendered::Email(message) = mail.message else { panic!() };
+    assert!(message.raw.starts_with("List-Unsubscribe: <mailto:hello@news.example.com?subject=unsubscribe>\r\nFrom:"));
 }
 
 #[test]
