@@ -8,7 +8,7 @@ use super::{
 use crate::{
     channels::{self, Job},
     compile::{self, Compiled, FunnelSnapshot, Wiring},
-    content::{self, Context, Encoding, Preview, RenderedItem, Sender, Tracking},
+    content::{self, Context, Encoding, Preview, Rendered, RenderedItem, Sender, Tracking},
     engine::{Subject, zone_of},
     links::{Keys, system_random},
     model::{Address, CopyId, EffectRef, Email, FunnelKey, Medium, Outcome, Phone},
@@ -209,7 +209,10 @@ fn show(rendered: &RenderedItem) {
     let preview = &rendered.preview;
     let mut rows = vec![vec!["From".to_owned(), preview.from.clone()]];
     rows.extend(preview.subject.iter().map(|s| vec!["Subject".to_owned(), s.clone()]));
-    rows.extend(preview.headers.iter().map(|(name, value)| vec![name.clone(), value.clone()]));
+    if let Rendered::Email(email) = &rendered.message {
+        let shown = ["Reply-To", "List-Unsubscribe", "List-Unsubscribe-Post"];
+        rows.extend(email.headers().into_iter().filter(|(name, _)| shown.contains(&name.as_str())).map(|(n, v)| vec![n, v]));
+    }
     if let Some(sms) = &preview.segments {
         let alphabet = match sms.encoding {
             Encoding::Gsm7 => "GSM-7",
