@@ -7,11 +7,13 @@ mod calendar;
 mod condition;
 mod copy;
 mod event;
+mod facts;
 mod plan;
 mod subject;
 
 pub use calendar::Window;
-pub use condition::{Condition, ConditionError, Facts};
+pub use condition::{Condition, ConditionError, is_builtin};
+pub use facts::{CLIENT_NAMES, CYCLE_NAMES, DEAL_NAMES, Fact, Facts, MANAGER_NAMES};
 pub use copy::{Copy, CopyState, Journey, Pause, PauseUntil, Silence};
 pub use event::{CycleChange, CycleEnd, Decision, Effect, EffectKind, Event, History, TaskText};
 pub use plan::{
