@@ -1,7 +1,7 @@
 //! `MessageChannel` → the settings of its providers, and the sender that texts are made for.
 
 use super::{
-    ChannelWiring, DkimWiring, HttpBody, HttpErrorRule, HttpReceiptWiring, HttpSmsWiring, HttpVerdict, KannelWiring, OnAmbiguous,
+    ChannelWiring, DkimWiring, HttpBody, HttpErrorRule, HttpReceiptWiring, HttpSmsWiring, HttpVerdict, KannelWiring, OnAmbiguous, PartPrice,
     ProviderKind, ProviderWiring, SmtpTls, SmtpWiring,
     connection::http_url,
     finding::{Findings, Reason},
@@ -81,6 +81,18 @@ pub(super) const fn medium(spec: &MessageChannelSpec) -> Option<Medium> {
     }
 }
 
+/// What a part costs; the schema lets only well-formed prices through.
+pub(super) fn price(spec: &MessageChannelSpec) -> Option<PartPrice> {
+    let price = spec.sms.as_ref()?.price.as_ref()?;
+    let (whole, part) = price.per_part.split_once('.').unwrap_or((&price.per_part, ""));
+    let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > 4 {
+        return None;
+    }
+    let per_part = format!("{whole}{part:0<4}").parse().ok()?;
+    Some(PartPrice { per_part, currency: price.currency.clone() })
+}
+
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
 fn one_second(rate: f64) -> u32 {
     rate.ceil().clamp(1.0, 100_000.0) as u32
@@ -146,6 +158,15 @@ fn sms_sender(sms: &SmsSenderSpec, found: &mut Findings) -> SmsSender {
     }
     if sms.from.chars().count() > 11 && alphanumeric {
         found.error("spec.sms.from", Reason::InvalidValue, format!("{} is longer than 11 characters", sms.from), "networks carry names of at most 11 Latin letters, digits and spaces");
+    }
+    if let Some(price) = &sms.price {
+        let number = price.per_part.parse::<f64>().is_ok_and(|p| p.is_finite() && p >= 0.0) && !price.per_part.contains(['e', 'E', '+']);
+        if !number {
+            found.error("spec.sms.price.perPart", Reason::InvalidValue, format!("{:?} is not a price", price.per_part), "write a number in quotes, like \"4.20\"");
+        }
+        if price.currency.len() != 3 || !price.currency.chars().all(|c| c.is_ascii_uppercase()) {
+            found.error("spec.sms.price.currency", Reason::InvalidValue, format!("{:?} is not a currency", price.currency), "write its three letters, like RUB or EUR");
+        }
     }
     if sms.keyword.is_some() && sms.opt_out != OptOutSpec::Keyword {
         found.error("spec.sms.keyword", Reason::InvalidUnion, "keyword is only used with optOut: Keyword", "write optOut: Keyword, or leave keyword out");

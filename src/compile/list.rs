@@ -2,12 +2,12 @@
 
 use super::{
     finding::{Findings, Reason, suggest},
-    longest,
+    longest::{self, Trial},
     names::Names,
     text::{self, Read},
     time,
 };
-use crate::api::{ContentListSpec, EmailText, ItemSpec, OverdueSpec, SmsText};
+use crate::api::{ContentListSpec, EmailText, Field, ItemSpec, OverdueSpec, SmsText};
 use crate::content::{ItemText, Sender};
 use crate::engine::{Item, List, Overdue, Policy, Variant};
 use crate::model::{Medium, Purpose, SendAs};
@@ -26,6 +26,7 @@ pub(super) struct ChannelOf {
 /// What a list is compiled for.
 pub(super) struct For<'a> {
     pub names: &'a Names,
+    pub fields: &'a [Field],
     /// `None`: no funnel uses it yet.
     pub policy: Option<&'a Policy>,
     pub channels: &'a [ChannelOf],
@@ -100,28 +101,9 @@ impl OneItem<'_> {
         let (variants, variant_bodies) = self.variants(medium, &declared, purpose, found);
         let translations = self.translations(medium, &declared, purpose, found);
 
-        let mut used = BTreeSet::new();
-        let mut requires = BTreeSet::new();
-        for read in main.iter().chain(variant_bodies.values()) {
-            used.extend(read.links.iter().cloned());
-            requires.extend(read.requires.iter().cloned());
-        }
-        for read in translations.values() {
-            used.extend(read.links.iter().cloned());
-        }
+        let used = main.iter().chain(variant_bodies.values()).chain(translations.values()).flat_map(|r| r.links.iter().cloned()).collect();
         let links = text::links(&item.links, &used, scope.names, path, found);
-        for (name, target) in &links {
-            if used.contains(name) {
-                requires.extend(target.requires().into_iter().filter(|r| text::is_value(r)));
-            }
-        }
         let send_as = item.send_as.unwrap_or_default();
-        if send_as == SendAs::Manager
-            && let Some(Sender::Email(email)) = sender
-        {
-            requires.extend(email.manager_name.iter().flat_map(crate::content::Template::requires).filter(|r| text::is_value(r)));
-        }
-        self.parts(sender, main.as_ref(), &variant_bodies, &translations, found);
 
         let (valid_from, valid_until) = self.validity(found);
         let at = item.at.as_ref().map(|t| time::time_of_day(t, false, &format!("{path}.at"), found));
@@ -138,7 +120,13 @@ impl OneItem<'_> {
             );
         }
         let when = item.when.as_ref().and_then(|c| scope.names.condition(c, &format!("{path}.when"), found));
+        let languages: Vec<String> = translations.keys().cloned().collect();
         let text = self.text(main, variant_bodies, translations, links, utm, sender);
+        if let Some(text) = &text
+            && !found.failed()
+        {
+            self.trials(text, &languages, found);
+        }
         let planned = Item {
             name: item.name.clone(),
             title: item.title.clone().unwrap_or_else(|| item.name.clone()),
@@ -153,7 +141,7 @@ impl OneItem<'_> {
             valid_from,
             valid_until,
             expires_after: item.expires_after,
-            requires: requires.into_iter().collect(),
+            requires: text.as_ref().map(|t| requires(t, send_as)).unwrap_or_default(),
             variants,
         };
         Some((planned, text))
@@ -251,14 +239,13 @@ impl OneItem<'_> {
                 continue;
             }
             let language = translation.language.to_lowercase();
-            match self.body(translation.sms.as_ref(), translation.email.as_ref(), declared, purpose, &path, found) {
-                Some(read) if bodies.insert(language.clone(), read).is_some() => {
-                    found.error(&format!("{path}.language"), Reason::Duplicate, format!("{language} is there twice"), "keep one of them");
-                }
-                None if translation.sms.is_none() && translation.email.is_none() => {
-                    found.error(&path, Reason::InvalidUnion, "the translation has no text", "write sms: or email: as the item does");
-                }
-                _ => {}
+            if translation.sms.is_none() && translation.email.is_none() {
+                found.error(&path, Reason::InvalidUnion, "the translation has no text", "write sms: or email: as the item does");
+            }
+            if bodies.contains_key(&language) {
+                found.error(&format!("{path}.language"), Reason::Duplicate, format!("{language} is there twice"), "keep one of them");
+            } else if let Some(read) = self.body(translation.sms.as_ref(), translation.email.as_ref(), declared, purpose, &path, found) {
+                bodies.insert(language, read);
             }
         }
         bodies
@@ -275,32 +262,29 @@ impl OneItem<'_> {
         !other
     }
 
-    /// Parts of the longest rendering that is plausible.
-    fn parts(
-        &self,
-        sender: Option<&Sender>,
-        main: Option<&Read>,
-        variants: &BTreeMap<String, Read>,
-        translations: &BTreeMap<String, Read>,
-        found: &mut Findings,
-    ) {
-        let Some(Sender::Sms(sender)) = sender else { return };
-        let index = |name: &str| self.item.variants.iter().position(|v| v.name == name).unwrap_or_default();
-        let place = |language: &str| self.item.translations.iter().position(|t| t.language.to_lowercase() == *language).unwrap_or_default();
-        let all = main
-            .map(|read| (read, None, self.path.to_owned()))
-            .into_iter()
-            .chain(variants.iter().map(|(name, read)| (read, None, format!("{}.variants[{}]", self.path, index(name)))))
-            .chain(translations.iter().map(|(l, read)| (read, Some(l.as_str()), format!("{}.translations[{}]", self.path, place(l)))));
-        for (read, language, path) in all {
-            let Some(longest) = longest::sms(&read.body, sender, self.scope.brand_title, language) else { continue };
-            if longest.parts > sender.max_parts {
-                found.error(
-                    &format!("{path}.sms.text"),
+    /// Renders every wording for the longest plausible client.
+    fn trials(&self, text: &ItemText, languages: &[String], found: &mut Findings) {
+        let variants = self.item.variants.iter().enumerate().filter(|(_, v)| v.sms.is_some() || v.email.is_some());
+        let place = |language: &str| self.item.translations.iter().position(|t| t.language.to_lowercase() == language);
+        let wordings = std::iter::once((None, None, self.path.to_owned()))
+            .chain(variants.map(|(i, v)| (Some(v.name.as_str()), None, format!("{}.variants[{i}]", self.path))))
+            .chain(languages.iter().filter_map(|l| Some((None, Some(l.as_str()), format!("{}.translations[{}]", self.path, place(l)?)))));
+        for (variant, language, path) in wordings {
+            let member = if self.item.sms.is_some() { "sms.text" } else { "email" };
+            let path = format!("{path}.{member}");
+            match longest::trial(text, variant, language, self.scope.brand_title, self.scope.fields) {
+                Trial::Fine => {}
+                Trial::TooLong(long) => found.error(
+                    &path,
                     Reason::TooManyParts,
-                    format!("with long names and the way to stop, the SMS has {} parts; the channel allows {}", longest.parts, sender.max_parts),
-                    format!("shorten it by about {} characters, or raise maxParts of the channel", longest.over),
-                );
+                    format!("with long names, links and the way to stop, the SMS has {} parts; the channel allows {}", long.parts, long.max),
+                    format!("shorten it by about {} characters, or raise maxParts of the channel", long.over),
+                ),
+                Trial::Fails(error) => {
+                    let text = error.to_string();
+                    let (what, help) = text.split_once("; ").unwrap_or((&text, "see the preview of this item"));
+                    found.error(&path, Reason::InvalidTemplate, format!("it cannot be rendered: {what}"), help);
+                }
             }
         }
     }
@@ -341,4 +325,16 @@ impl OneItem<'_> {
             sender,
         })
     }
+}
+
+/// Values of the client, the deal or the manager without which the item cannot be sent in any wording.
+fn requires(text: &ItemText, send_as: SendAs) -> Vec<String> {
+    let mut all: BTreeSet<String> = text.requires().into_iter().collect();
+    if send_as == SendAs::Manager
+        && let Sender::Email(email) = &text.sender
+    {
+        all.extend(email.manager_name.iter().flat_map(crate::content::Template::requires));
+    }
+    all.retain(|path| text::is_value(path));
+    all.into_iter().collect()
 }

@@ -13,8 +13,6 @@ pub(super) struct Read {
     pub body: Body,
     /// Names of links it uses.
     pub links: BTreeSet<String>,
-    /// Values it cannot do without.
-    pub requires: BTreeSet<String>,
 }
 
 pub(super) fn sms(text: &SmsText, names: &Names, declared: &BTreeSet<String>, path: &str, found: &mut Findings) -> Option<Read> {
@@ -90,8 +88,7 @@ pub(super) fn place(text: &mut EmailText, body: String) {
 
 fn read(body: Body, parts: &[&Template]) -> Read {
     let links = parts.iter().flat_map(|t| t.references()).filter_map(|r| r.strip_prefix("links.").map(str::to_owned)).collect();
-    let requires = parts.iter().flat_map(|t| t.requires()).filter(|r| is_value(r)).collect();
-    Read { body, links, requires }
+    Read { body, links }
 }
 
 /// What the client or the deal has to have; the rest is ours.
