@@ -63,12 +63,7 @@ impl Context {
         // Declared fields first: a field cannot replace a value of ours.
         for (root, fields) in [("deal", Some(&deal.fields)), ("client", contact.map(|c| &c.fields))] {
             for (name, value) in fields.into_iter().flatten() {
-                let value = match value {
-                    FieldValue::Bool(b) => Field::Bool(*b),
-                    FieldValue::Number(n) => Field::Number(*n),
-                    FieldValue::Text(text) => Field::Text(shortened(text)),
-                };
-                context.values.insert(format!("{root}.{name}"), value);
+                context = context.with(&format!("{root}.{name}"), value);
             }
         }
         context.set("deal.id", &deal.id);
@@ -145,15 +140,21 @@ impl Context {
         }
     }
 
-    /// With a number in place of whatever was there: for validation with a declared field's real type.
+    /// With the value of a declared field.
     #[must_use]
     pub fn with(mut self, path: &str, value: &FieldValue) -> Self {
-        let value = match value {
-            FieldValue::Bool(b) => Field::Bool(*b),
-            FieldValue::Number(n) => Field::Number(*n),
-            FieldValue::Text(text) => Field::Text(text.clone()),
-        };
-        self.values.insert(path.to_owned(), value);
+        match value {
+            FieldValue::Bool(b) => {
+                self.values.insert(path.to_owned(), Field::Bool(*b));
+            }
+            FieldValue::Number(n) if n.is_finite() => {
+                self.values.insert(path.to_owned(), Field::Number(*n));
+            }
+            FieldValue::Number(_) => {
+                self.values.remove(path);
+            }
+            FieldValue::Text(text) => self.set(path, text),
+        }
         self
     }
 

@@ -1,212 +1,107 @@
-//! MIME: one message, multipart/alternative, ready to be signed and sent.
+//! An email: Markdown in the default look or own HTML, the plain text beside it, footer and sender.
 
-use super::RenderError;
-use crate::model::EffectRef;
-use jiff::Timestamp;
-use mail_builder::{
-    MessageBuilder,
-    headers::{address::Address, content_type::ContentType, raw::Raw},
-    mime::MimePart,
+use super::{
+    Context, EmailBody, EmailMessage, EmailSender, EmailSource, ItemText, Language, Preview, RenderError, Rendered, RenderedItem,
+    Template, Tracking, html_text,
+    layout::{Colors, Page},
+    markdown,
+    mime::{self, Mime, Unsubscribe},
+    render::hash,
+    template::Escape,
 };
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use crate::links::{self, ClickToken};
 
-/// A complete message, not yet signed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EmailMessage {
-    /// MAIL FROM.
-    pub envelope_from: String,
-    /// Headers and body with CRLF line ends.
-    pub raw: String,
-}
-
-impl EmailMessage {
-    /// Its headers as they travel (encoded words and all), unfolded, in their order: for previews.
-    #[must_use]
-    pub fn headers(&self) -> Vec<(String, String)> {
-        let head = self.raw.split("\r\n\r\n").next().unwrap_or_default();
-        let lines = head.replace("\r\n ", " ").replace("\r\n\t", " ");
-        lines.split("\r\n").filter_map(|line| line.split_once(':')).map(|(n, v)| (n.into(), v.trim().into())).collect()
+pub fn render(
+    item: &ItemText,
+    body: &EmailBody,
+    sender: &EmailSender,
+    targets: Vec<String>,
+    context: &Context,
+    tracking: &Tracking<'_>,
+    to: &str,
+) -> Result<RenderedItem, RenderError> {
+    let day = links::unix_day(tracking.now);
+    let unsubscribe = tracking.base_url.map(|base| links::unsubscribe_url(base, &tracking.keys.unsubscribe_token(tracking.effect)));
+    let addresses = item.addresses(&targets, unsubscribe.clone(), |number| {
+        let token = ClickToken { effect: tracking.effect, link: i16::try_from(number).ok()?, day };
+        Some(links::click_url(tracking.base_url?, &tracking.keys.click_token(token)))
+    });
+    let subject = one_line(&body.subject.render_as(Escape::Header, context, &addresses)?);
+    if subject.is_empty() {
+        return Err(RenderError::Empty);
     }
-}
-
-/// What a message is made of.
-pub struct Mime<'a> {
-    pub from_name: &'a str,
-    pub from_address: &'a str,
-    pub reply_to: Option<&'a str>,
-    pub to: &'a str,
-    pub subject: &'a str,
-    pub text: &'a str,
-    pub html: &'a str,
-    /// Identity of the message: the same on every attempt.
-    pub key: Uuid,
-    pub message_id_domain: &'a str,
-    pub date: Timestamp,
-    pub effect: EffectRef,
-    pub unsubscribe: Unsubscribe<'a>,
-}
-
-/// What `List-Unsubscribe` says.
-pub enum Unsubscribe<'a> {
-    /// RFC 8058: a POST to it acts at once.
-    OneClick(&'a str),
-    /// No public address: people write to this mailbox.
-    Mailto(&'a str),
-}
-
-/// Longest line that SMTP carries (RFC 5321 §4.5.3.1.6), without its end.
-const MAX_LINE: usize = 998;
-
-/// Builds the message. Values that cannot stand in a header are refused, not repaired: they would be someone's attempt.
-pub fn build(mime: &Mime<'_>) -> Result<String, RenderError> {
-    for (name, value) in [
-        ("the sender's name", mime.from_name),
-        ("the sender's address", mime.from_address),
-        ("the reply address", mime.reply_to.unwrap_or_default()),
-        ("the recipient", mime.to),
-        ("the subject", mime.subject),
-        ("the domain of the Message-ID", mime.message_id_domain),
-        ("the unsubscribe address", mime.unsubscribe.target()),
-    ] {
-        if value.chars().any(char::is_control) {
-            return Err(RenderError::BadHeader(name));
-        }
-    }
-    for (name, address) in [
-        ("the sender's address", mime.from_address),
-        ("the recipient", mime.to),
-        ("the reply address", mime.reply_to.unwrap_or("a@b")),
-    ] {
-        if !address.contains('@') || address.contains(['<', '>', ' ', ',', ';']) {
-            return Err(RenderError::BadHeader(name));
-        }
-    }
-    if mime.unsubscribe.target().contains(['<', '>', ' ', ',']) || mime.message_id_domain.contains(['<', '>', ' ', '@']) {
-        return Err(RenderError::BadHeader("the unsubscribe address or the domain of the Message-ID"));
-    }
-    let name = Some(mime.from_name).filter(|name| !name.trim().is_empty());
-    let mut builder = MessageBuilder::new()
-        .from(Address::new_address(name, mime.from_address))
-        .to(mime.to)
-        .subject(mime.subject)
-        .date(mime.date.as_second())
-        .message_id(format!("{}@{}", mime.key, mime.message_id_domain))
-        .header("X-Rekindle-Effect", Raw::new(mime.effect.to_string()));
-    if let Some(reply_to) = mime.reply_to {
-        builder = builder.reply_to(reply_to);
-    }
-    // "=_" cannot occur in quoted-printable or base64. The key makes two builds of one message equal.
-    let boundary = format!("=_{}", mime.key.simple());
-    let builder = builder.body(MimePart::new(
-        ContentType::new("multipart/alternative").attribute("boundary", boundary),
-        vec![MimePart::new("text/plain", mime.text), MimePart::new("text/html", mime.html)],
-    ));
-    let built = builder.write_to_string().map_err(|_| RenderError::TooBig)?;
-    // On one line each: a folded one has broken signatures at relays, and mail-builder folds.
-    let mut raw = match mime.unsubscribe {
-        Unsubscribe::OneClick(url) => {
-            format!("List-Unsubscribe: <{url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
-        }
-        Unsubscribe::Mailto(address) => format!("List-Unsubscribe: <mailto:{address}?subject=unsubscribe>\r\n"),
+    let preheader = match &body.preheader {
+        Some(template) => one_line(&template.render_as(Escape::Header, context, &addresses)?),
+        None => String::new(),
     };
-    raw.reserve(built.len());
-    raw.push_str(&built);
-    if raw.split("\r\n").any(|line| line.len() > MAX_LINE || line.contains(['\r', '\n', '\0'])) {
-        return Err(RenderError::BadHeader("the message"));
+    let colors = Colors::of(sender.accent_color.as_deref());
+    let page = |language| Page { sender, language, subject: &subject, preheader: &preheader, unsubscribe: unsubscribe.as_deref() };
+    let own_text = body.text.as_ref().map(|t| t.render_as(Escape::Text, context, &addresses)).transpose()?;
+    let (html, mut text, page) = match &body.source {
+        EmailSource::Markdown(template) => {
+            let source = template.render_as(Escape::Markdown, context, &addresses)?;
+            if source.trim().is_empty() {
+                return Err(RenderError::Empty);
+            }
+            let made = markdown::render(&source, &addresses, &colors.accent, colors.on_accent);
+            let page = page(Language::of(&source));
+            (page.html(&made.html), own_text.unwrap_or(made.text), page)
+        }
+        EmailSource::Html(template) => {
+            let mut html = template.render_as(Escape::Html, context, &addresses)?;
+            if html.trim().is_empty() {
+                return Err(RenderError::Empty);
+            }
+            let page = page(Language::of(&subject));
+            let text = own_text.unwrap_or_else(|| html_text::text_of(&html));
+            if unsubscribe.is_none() || !template.names("links.unsubscribe") {
+                page.append_foot(&mut html);
+            }
+            (html, text, page)
+        }
+    };
+    if unsubscribe.as_ref().is_none_or(|url| !text.contains(url.as_str())) {
+        text = markdown::tidy(&text);
+        page.foot_text(&mut text);
     }
-    Ok(raw)
+    let from_name = manager_value(sender.manager_name.as_ref(), context, tracking).unwrap_or_else(|| sender.from_name.clone());
+    // A manager without a mailbox gets no replies: they go to the brand.
+    let reply_to = manager_value(sender.manager_reply_to.as_ref(), context, tracking).or_else(|| sender.reply_to.clone());
+    let raw = mime::build(&Mime {
+        from_name: &from_name,
+        from_address: &sender.from_address,
+        reply_to: reply_to.as_deref(),
+        to,
+        subject: &subject,
+        text: &text,
+        html: &html,
+        key: tracking.key,
+        message_id_domain: tracking.message_id_domain,
+        date: tracking.now,
+        effect: tracking.effect,
+        unsubscribe: match &unsubscribe {
+            Some(url) => Unsubscribe::OneClick(url),
+            None => Unsubscribe::Mailto(sender.reply_to.as_deref().unwrap_or(&sender.from_address)),
+        },
+    })?;
+    let envelope_from = sender.bounce_address.clone().unwrap_or_else(|| sender.from_address.clone());
+    let from = format!("{from_name} <{}>", sender.from_address);
+    Ok(RenderedItem {
+        body_hash: hash(raw.as_bytes()),
+        message: Rendered::Email(EmailMessage { envelope_from, raw }),
+        links: targets,
+        codes: Vec::new(),
+        preview: Preview { from, subject: Some(subject), text, html: Some(html), segments: None },
+    })
 }
 
-impl Unsubscribe<'_> {
-    const fn target(&self) -> &str {
-        match self {
-            Self::OneClick(target) | Self::Mailto(target) => target,
-        }
-    }
+/// A value over `manager`, if the item is sent as the manager and all of it is known.
+fn manager_value(template: Option<&Template>, context: &Context, tracking: &Tracking<'_>) -> Option<String> {
+    let template = template.filter(|_| tracking.as_manager)?;
+    let text = one_line(&template.render_as(Escape::Header, context, &[]).ok()?);
+    (!text.is_empty()).then_some(text)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{EmailMessage, Mime, Unsubscribe, build};
-    use crate::model::{CopyId, EffectRef};
-    use mail_parser::{HeaderValue, MessageParser};
-    use uuid::Uuid;
-
-    fn mime<'a>() -> Mime<'a> {
-        Mime {
-            from_name: "Новый дом",
-            from_address: "hello@news.example.com",
-            reply_to: Some("anna@example.com"),
-            to: "client@example.org",
-            subject: "Мария, посмотрим вместе новые планировки в доме у парка, которые вы просили ещё весной?",
-            text: "Здравствуйте!\n",
-            html: "<p>Здравствуйте!</p>",
-            key: Uuid::from_u128(42),
-            message_id_domain: "news.example.com",
-            date: "2026-03-05T09:00:00Z".parse().unwrap(),
-            effect: EffectRef { copy: CopyId(7), seq: 3 },
-            unsubscribe: Unsubscribe::OneClick("https://go.example.com/u/tokentokentokentokentokentokentokentokentoken"),
-        }
-    }
-
-    #[test]
-    fn reads_back_as_it_was_meant() {
-        let raw = build(&mime()).unwrap();
-        let parsed = MessageParser::new().parse(raw.as_bytes()).unwrap();
-        assert_eq!(parsed.subject(), Some(mime().subject));
-        let from = parsed.from().unwrap().first().unwrap();
-        assert_eq!((from.name(), from.address()), (Some("Новый дом"), Some("hello@news.example.com")));
-        assert_eq!(parsed.to().unwrap().first().unwrap().address(), Some("client@example.org"));
-        assert_eq!(parsed.reply_to().unwrap().first().unwrap().address(), Some("anna@example.com"));
-        assert_eq!(parsed.message_id(), Some("00000000-0000-0000-0000-00000000002a@news.example.com"));
-        assert_eq!(parsed.date().unwrap().to_rfc3339(), "2026-03-05T09:00:00Z");
-        assert_eq!(parsed.body_text(0).as_deref().map(str::trim_end), Some("Здравствуйте!"));
-        assert_eq!(parsed.body_html(0).as_deref(), Some("<p>Здравствуйте!</p>"));
-        assert!(matches!(parsed.header("X-Rekindle-Effect"), Some(HeaderValue::Text(text)) if text == "7.3"));
-    }
-
-    #[test]
-    fn unsubscribe_headers_stand_on_one_line_each_and_lines_are_bounded() {
-        let raw = build(&mime()).unwrap();
-        assert!(raw.contains("List-Unsubscribe: <https://go.example.com/u/tokentokentokentokentokentokentokentokentoken>\r\n"));
-        assert!(raw.contains("\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
-        let long = "очень длинная строка без переносов ".repeat(200);
-        let raw = build(&Mime { text: &long, html: &long, ..mime() }).unwrap();
-        assert!(raw.lines().all(|line| line.len() <= 998) && raw.is_ascii());
-    }
-
-    #[test]
-    fn headers_are_shown_unfolded() {
-        let message = EmailMessage { envelope_from: String::new(), raw: build(&mime()).unwrap() };
-        let headers = message.headers();
-        let value = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-        assert_eq!(value("List-Unsubscribe-Post"), Some("List-Unsubscribe=One-Click"));
-        assert_eq!(value("To"), Some("<client@example.org>"));
-        assert!(value("Subject").is_some_and(|v| v.contains("=?utf-8?") && !v.contains('\n')));
-        assert_eq!(headers.len(), 11, "{headers:?}");
-    }
-
-    #[test]
-    fn the_same_message_twice_is_the_same_bytes() {
-        assert_eq!(build(&mime()).unwrap(), build(&mime()).unwrap());
-    }
-
-    #[test]
-    fn nothing_smuggles_a_header() {
-        let evil = "x\r\nBcc: all@example.com";
-        for bad in [
-            Mime { subject: evil, ..mime() },
-            Mime { from_name: evil, ..mime() },
-            Mime { from_address: "a@b.c\nBcc: x@y.z", ..mime() },
-            Mime { to: "a@b.c>\r\nRCPT TO:<x@y.z", ..mime() },
-            Mime { to: "a@b.c, x@y.z", ..mime() },
-            Mime { reply_to: Some(evil), ..mime() },
-            Mime { subject: "a\0b", ..mime() },
-            Mime { message_id_domain: "a>\r\nX: y", ..mime() },
-            Mime { unsubscribe: Unsubscribe::OneClick("https://a/>\r\nX: y"), ..mime() },
-        ] {
-            assert!(build(&bad).is_err());
-        }
-    }
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

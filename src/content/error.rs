@@ -1,6 +1,6 @@
 //! Why an item cannot be rendered for a client.
 
-use crate::links::RandomError;
+use crate::{links::RandomError, model::SkipReason};
 
 /// Holds names of values, never values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +50,16 @@ impl RenderError {
             Self::NoPublicAddress => "no_public_address",
             Self::Medium => "medium",
             Self::Random(_) => "random",
+        }
+    }
+
+    /// What the ledger says of the item.
+    #[must_use]
+    pub const fn skip_reason(&self) -> SkipReason {
+        match self {
+            Self::Missing(_) => SkipReason::MissingValue,
+            Self::TooLong { .. } => SkipReason::TooLong,
+            _ => SkipReason::RenderError,
         }
     }
 }

@@ -16,11 +16,11 @@ impl Language {
         if matches!(first.as_str(), "ru" | "be" | "kk" | "ky") { Self::Russian } else { Self::English }
     }
 
-    /// Of a text: most of its letters decide.
+    /// Of a text: its letters decide, those of addresses left out. Cyrillic wins from a third on: brands are written in Latin.
     #[must_use]
     pub fn of(text: &str) -> Self {
         let (mut cyrillic, mut latin) = (0_usize, 0_usize);
-        for c in text.chars().take(4000) {
+        for c in text.split_whitespace().filter(|word| !word.starts_with("http")).flat_map(str::chars).take(4000) {
             match c {
                 'а'..='я' | 'А'..='Я' | 'ё' | 'Ё' => cyrillic += 1,
                 'a'..='z' | 'A'..='Z' => latin += 1,
@@ -43,5 +43,23 @@ impl Language {
             Self::English => english,
             Self::Russian => russian,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Language;
+
+    #[test]
+    fn texts_and_tags() {
+        for (text, want) in [
+            ("Привет: https://go.example.com/r/abcdefghijkl", Language::Russian),
+            ("Новый iPhone уже в Apple Store", Language::Russian),
+            ("Hello Мария, the show room is open", Language::English),
+            ("", Language::English),
+        ] {
+            assert_eq!(Language::of(text), want, "{text}");
+        }
+        assert_eq!((Language::from_tag("ru-RU"), Language::from_tag("de")), (Language::Russian, Language::English));
     }
 }

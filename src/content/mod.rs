@@ -4,20 +4,26 @@
 mod context;
 mod email;
 mod error;
+mod html_text;
+mod item;
 mod language;
 mod layout;
 mod markdown;
+mod mime;
+mod preview;
 mod render;
 mod segments;
+mod sms;
 mod task;
 mod template;
 #[cfg(test)]
 mod tests;
 
 pub use context::Context;
-pub use email::EmailMessage;
 pub use error::RenderError;
 pub use language::Language;
+pub use mime::EmailMessage;
+pub use preview::preview_item;
 pub use render::{Preview, Rendered, RenderedItem, Tracking, render_item};
 pub use segments::{Encoding, Segments, segments, smart, split};
 pub use task::{RenderedTask, TaskFacts, render_task};

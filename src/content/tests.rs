@@ -11,6 +11,7 @@ use crate::{
 };
 use jiff::{Timestamp, tz::TimeZone};
 use mail_parser::MessageParser;
+use proptest::prelude::{any, proptest};
 use uuid::Uuid;
 
 const BASE: &str = "https://go.example.com";
@@ -234,6 +235,7 @@ fn how_an_sms_is_stopped() {
         ("Hello", OptOut::Keyword("STOP".into()), "Hello\nReply STOP to opt out"),
         ("Привет, стоп - отказ", OptOut::Keyword("СТОП".into()), "Привет, стоп - отказ"),
         ("Стопка книг", OptOut::Keyword("СТОП".into()), "Стопка книг\nДля отказа ответьте СТОП"),
+        ("См. https://a.example/стоп", OptOut::Keyword("СТОП".into()), "См. https://a.example/стоп\nДля отказа ответьте СТОП"),
         ("Привет", OptOut::None, "Привет"),
     ] {
         let Rendered::Sms { text, .. } = world.sms(&sms_item(text, &[], opt_out)).unwrap().message else { panic!() };
@@ -426,6 +428,24 @@ fn a_manager_learns_what_happened_and_what_was_sent() {
 }
 
 #[test]
+fn a_preview_needs_no_installation() {
+    let references = ["client.firstName", "deal.layout"];
+    let context = Context::sample(references, "Новый дом", None);
+    let text = "{{ client.firstName | default('Здравствуйте') }}, у нас новые планировки: {{ links.catalog }}";
+    let mut item = sms_item(text, &[("catalog", "https://novydom.example/plans?rooms={{ deal.layout }}")], OptOut::Link);
+    let made = preview_item(&item, None, None, &context, Some(BASE)).unwrap();
+    assert_eq!(made.preview.segments.unwrap().parts, 2, "{}", made.preview.text);
+    if let Sender::Sms(sender) = &mut item.sender {
+        sender.max_parts = 1;
+    }
+    assert_eq!(preview_item(&item, None, None, &context, Some(BASE)).err(), Some(RenderError::TooLong { parts: 2, max: 1 }));
+    let mail = preview_item(&mail_item("Привет", markdown("Текст"), &[]), None, None, &context, None).unwrap();
+    assert!(mail.preview.text.contains("ответьте на это письмо словом СТОП"));
+    let Rendered::Email(message) = mail.message else { panic!() };
+    assert!(message.raw.starts_with("List-Unsubscribe: <mailto:hello@news.example.com?subject=unsubscribe>\r\nFrom:"));
+}
+
+#[test]
 fn samples_are_long_and_complete() {
     let template = t(
         "{{ client.firstName }} {{ client.city }} {{ deal.amount | money }} {{ manager.name }} {{ deal.handover | date }}",
@@ -461,5 +481,58 @@ fn the_default_look_is_the_one_that_was_looked_at() {
         } else {
             assert!(now == kept, "{file} changed: run again with REKINDLE_UPDATE_SNAPSHOTS=1 and look at it in a browser");
         }
+    }
+}
+
+proptest! {
+    /// Whatever is written, parsing and rendering end, and end within bounds.
+    #[test]
+    fn any_template_ends(source in r"(\PC|\n|\{\{ client\.(name|x) (\| (upper|money|date|truncate\(3\)|default\('a'\)) )?\}\}|\{% (if|elif) (a|not a|deal\.amount > 3) %\}|\{% (else|endif) %\}|[{}%'|()~+*.]){0,40}") {
+        for escape in [Escape::Html, Escape::Text, Escape::Markdown, Escape::UrlParts, Escape::Header] {
+            if let Ok(template) = Template::parse(&source, escape) {
+                let _ = template.references();
+                if let Ok(text) = template.render(&World::new().context()) {
+                    assert!(text.len() <= MAX_RENDERED);
+                    assert!(!text.contains(['\u{202e}', '\0']));
+                }
+            }
+        }
+    }
+
+    /// Whatever a CRM calls a client, the mail reads back with our headers and no others.
+    #[test]
+    fn any_name_makes_a_mail_that_reads_back(name in any::<String>()) {
+        let mut world = World::new();
+        world.contact.first_name = Some(Text(name));
+        let item = mail_item("{{ client.firstName | default('x') }}!", markdown("{{ client.firstName | default('x') }}, a\n\n# b"), &[]);
+        let Rendered::Email(message) = world.mail(&item).unwrap().message else { panic!() };
+        let names: Vec<String> = message.headers().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names.join(" "), "List-Unsubscribe List-Unsubscribe-Post From To Subject Date Message-ID X-Rekindle-Effect MIME-Version Content-Type");
+        let parsed = MessageParser::new().parse(message.raw.as_bytes()).unwrap();
+        assert!(parsed.subject().is_some_and(|s| s.ends_with('!')));
+        assert!(parsed.body_html(0).unwrap().contains("</html>") && parsed.body_text(0).unwrap().contains("/u/"));
+    }
+
+    /// Parts join to the text, none is over its limit, none but the last could take the next character.
+    #[test]
+    fn any_text_splits_exactly(text in "[a-zà-я€{}\\n😀`]{0,400}") {
+        let whole = segments(&text);
+        let parts = split(&text);
+        assert_eq!((parts.concat(), parts.len()), (text.clone(), whole.parts as usize));
+        let units = |part: &str| match whole.encoding {
+            Encoding::Ucs2 => part.encode_utf16().count(),
+            Encoding::Gsm7 => part.chars().map(|c| if "^{}\\[~]|€".contains(c) { 2 } else { 1 }).sum(),
+        };
+        let limit = match (whole.encoding, parts.len() > 1) {
+            (Encoding::Gsm7, false) => 160,
+            (Encoding::Gsm7, true) => 153,
+            (Encoding::Ucs2, false) => 70,
+            (Encoding::Ucs2, true) => 67,
+        };
+        for pair in parts.windows(2) {
+            let next: String = pair[1].chars().take(1).collect();
+            assert!(units(&pair[0]) + units(&next) > limit);
+        }
+        assert!(parts.iter().all(|part| units(part) <= limit));
     }
 }

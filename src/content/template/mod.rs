@@ -8,8 +8,10 @@
 //! is not sent.
 
 mod escape;
+mod explain;
 mod expr;
 mod filters;
+mod needs;
 mod parse;
 
 pub use escape::Escape;

@@ -2,8 +2,10 @@
 
 use super::{
     MAX_SOURCE, TemplateError,
+    explain::{error, from_jinja, one_brace},
     expr::{Comparison, Constant, Expr, Node, Operation},
     filters::{Filter, valid_date_format},
+    needs::needs_of,
 };
 use minijinja::{
     machinery::{Span, Token, ast, parse as parse_jinja, tokenize},
@@ -67,35 +69,6 @@ fn bounded(source: &str, syntax: &SyntaxConfig) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// An error at a byte of the source.
-fn error(source: &str, offset: usize, message: String, help: impl Into<String>) -> TemplateError {
-    let before = source.get(..offset).unwrap_or(source);
-    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    TemplateError {
-        line: count(before.matches('\n').count() + 1),
-        column: count(before.get(line_start..).unwrap_or_default().chars().count() + 1),
-        message,
-        help: help.into(),
-    }
-}
-
-fn from_jinja(source: &str, e: &minijinja::Error) -> TemplateError {
-    let offset = e.range().map_or_else(
-        || source.split_inclusive('\n').take(e.line().unwrap_or(1).saturating_sub(1)).map(str::len).sum(),
-        |range| range.start,
-    );
-    let detail = e.detail().unwrap_or("cannot be read").to_owned();
-    let help = if let Some(word) = detail.strip_prefix("unknown statement ") {
-        format!("{word} is not available here; there are {{% if … %}}, {{% elif … %}}, {{% else %}} and {{% endif %}}")
-    } else if detail.contains("end of input") || detail.contains("unexpected end") {
-        "close what was opened: {{ … }} or {% if … %} … {% endif %}".into()
-    } else {
-        "write {{ client.firstName }} for a value, {% if deal.amount > 100 %} … {% endif %} for a condition".into()
-    };
-    error(source, offset, detail, help)
-}
-
 struct Converter<'s> {
     source: &'s str,
     references: BTreeSet<String>,
@@ -114,7 +87,17 @@ impl Converter<'_> {
 
     fn node(&mut self, stmt: &ast::Stmt<'_>) -> Result2<Node> {
         let (span, what) = match stmt {
-            ast::Stmt::EmitRaw(raw) => return Ok(Node::Raw(super::escape::strip(raw.raw))),
+            ast::Stmt::EmitRaw(raw) => {
+                if let Some(at) = one_brace(raw.raw) {
+                    return Err(error(
+                        self.source,
+                        raw.span().start_offset as usize + at,
+                        "a value in single braces would be sent as it stands".into(),
+                        "write double braces: {{ client.firstName }}",
+                    ));
+                }
+                return Ok(Node::Raw(super::escape::strip(raw.raw)));
+            }
             ast::Stmt::EmitExpr(emit) => return Ok(Node::Print(self.expr(&emit.expr)?)),
             ast::Stmt::IfCond(cond) => {
                 let condition = self.expr(&cond.expr)?;
@@ -321,35 +304,6 @@ fn path(expr: &ast::Expr<'_>) -> Option<String> {
     }
 }
 
-/// Paths without which these nodes certainly cannot be rendered.
-fn needs_of(nodes: &[Node]) -> BTreeSet<&str> {
-    let mut all = BTreeSet::new();
-    for node in nodes {
-        match node {
-            Node::Raw(_) => {}
-            Node::Print(expr) => all.extend(needs(expr)),
-            Node::If(_, yes, no) => all.extend(needs_of(yes).intersection(&needs_of(no))),
-        }
-    }
-    all
-}
-
-/// Paths without which the expression certainly has no value.
-fn needs(expr: &Expr) -> BTreeSet<&str> {
-    let both = |a: BTreeSet<_>, b: &BTreeSet<_>| a.intersection(b).copied().collect();
-    match expr {
-        Expr::Path(path) => BTreeSet::from([path.as_str()]),
-        Expr::Const(_) | Expr::Not(_) | Expr::Compare(..) | Expr::OneOf(..) | Expr::Defined(_) => BTreeSet::new(),
-        Expr::Negate(inner) | Expr::And(inner, _) => needs(inner),
-        Expr::Or(a, b) | Expr::Choose(_, a, b) => both(needs(a), &needs(b)),
-        Expr::Arithmetic(_, a, b) | Expr::Concat(a, b) => needs(a).into_iter().chain(needs(b)).collect(),
-        Expr::Filter(Filter::Default, inner, args) => {
-            args.first().map(needs).map_or_else(BTreeSet::new, |d| both(needs(inner), &d))
-        }
-        Expr::Filter(_, inner, args) => needs(inner).into_iter().chain(args.iter().flat_map(needs)).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::content::{Escape, Template};
@@ -380,9 +334,19 @@ mod tests {
     #[test]
     fn everything_else_is_refused_where_it_stands() {
         for (source, line, column, message) in [
-            ("a\nя {{ client.firstName", 2, 0, "end of"),
-            ("{% if a %}x", 1, 0, "end of"),
-            ("ok {{ }}", 1, 0, "unexpected"),
+            ("a\nя {{ client.firstName", 2, 0, "never closed"),
+            ("{% if a %}x", 1, 0, "never closed"),
+            ("x {% endif %}", 1, 0, "without its {% if %}"),
+            ("ok {{ }}", 1, 0, "missing here"),
+            ("{% if %}x{% endif %}", 1, 0, "missing here"),
+            ("{{ 'abc }}", 1, 0, "quotation mark"),
+            ("{{ client.firstName | default(“a”) }}", 1, 31, "typographic"),
+            ("{{ клиент.имя }}", 1, 4, "Latin"),
+            ("{% if a = 'b' %}x{% endif %}", 1, 9, "compares nothing"),
+            ("{% if a && b %}x{% endif %}", 1, 9, "& is not"),
+            ("{{ a b }}", 1, 6, "side by side"),
+            ("Я, {client.name}", 1, 4, "single braces"),
+            ("Я, { { client.name } }", 1, 4, "single braces"),
             ("привет {% for i in range(9) %}x{% endfor %}", 1, 0, "loop"),
             ("{% set x = 'x' %}{% set x = x ~ x %}", 1, 0, "assignment"),
             ("{% include 'a' %}", 1, 0, "include"),
