@@ -7,6 +7,7 @@ use super::{
     finding::{Findings, Reason},
     names::{Names, Use},
     resources::{Parsed, Resources},
+    rule,
 };
 use crate::api::{
     EmailSenderSpec, HttpMethod, HttpSms, HttpVerdictSpec, Kannel, MessageChannelSpec, OnAmbiguousSpec, OptOutSpec, Provider,
@@ -259,6 +260,15 @@ impl Scope<'_> {
 
     /// User name and password under their usual keys.
     fn login(&self, name: &str, path: &str, found: &mut Findings) -> Option<(String, super::Secret)> {
+        if !self.all.has_secret(self.namespace, name) {
+            found.error(
+                path,
+                Reason::SecretNotFound,
+                format!("there is no Secret {name} in namespace {}", self.namespace),
+                "create it there with the keys username and password",
+            );
+            return None;
+        }
         let username = self.all.secret(self.namespace, name, "username", path, found);
         let password = self.all.secret(self.namespace, name, "password", path, found);
         Some((username?.0, password?))
@@ -340,6 +350,20 @@ impl Scope<'_> {
             .map(|s| self.all.secret_keys(self.namespace, &s.name, &format!("{path}.secretRef"), found))
             .unwrap_or_default();
         self.request_names(spec, &secrets, path, found);
+        const ANSWER: [&str; 4] = ["status", "body", "json", "headers"];
+        const RECEIPT: [&str; 4] = ["query", "form", "json", "body"];
+        let mut rules: Vec<(String, &str, [&str; 4])> = Vec::new();
+        rules.extend(spec.accepted.iter().map(|r| (format!("{path}.accepted"), r.as_str(), ANSWER)));
+        rules.extend(spec.id.iter().map(|r| (format!("{path}.id"), r.as_str(), ANSWER)));
+        rules.extend(spec.errors.iter().enumerate().map(|(i, e)| (format!("{path}.errors[{i}].when"), e.when.as_str(), ANSWER)));
+        if let Some(receipts) = &spec.receipts {
+            for (member, rule) in [("id", &receipts.id), ("delivered", &receipts.delivered), ("failed", &receipts.failed)] {
+                rules.push((format!("{path}.receipts.{member}"), rule, RECEIPT));
+            }
+        }
+        for (place, rule, known) in rules {
+            rule::check(rule, &known, &place, found);
+        }
         HttpSmsWiring {
             method: match request.method.unwrap_or_default() {
                 HttpMethod::Get => "GET",

@@ -130,6 +130,7 @@ pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) 
         fields: &snapshot.connection.fields,
         policy: Some(&policy),
         channels: &senders,
+        all_channels: spec.channels.iter().all(|c| snapshot.channels.contains_key(&c.reference.name)),
         funnel: &snapshot.name,
         brand_title: &brand_title,
     };

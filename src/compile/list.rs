@@ -30,6 +30,8 @@ pub(super) struct For<'a> {
     /// `None`: no funnel uses it yet.
     pub policy: Option<&'a Policy>,
     pub channels: &'a [ChannelOf],
+    /// Whether all channels that the funnel names exist: else nobody knows what is missing.
+    pub all_channels: bool,
     /// For messages.
     pub funnel: &'a str,
     pub brand_title: &'a str,
@@ -101,12 +103,14 @@ impl OneItem<'_> {
         let (variants, variant_bodies) = self.variants(medium, &declared, purpose, found);
         let translations = self.translations(medium, &declared, purpose, found);
 
-        let used = main.iter().chain(variant_bodies.values()).chain(translations.values()).flat_map(|r| r.links.iter().cloned()).collect();
-        let links = text::links(&item.links, &used, scope.names, path, found);
+        let used: BTreeSet<String> = main.iter().chain(variant_bodies.values()).chain(translations.values()).flat_map(|r| r.links.iter().cloned()).collect();
+        // Of a text that cannot be read nobody knows which links it uses.
+        let used = (!found.failed()).then_some(&used);
+        let links = text::links(&item.links, used, scope.names, path, found);
         let send_as = item.send_as.unwrap_or_default();
 
         let (valid_from, valid_until) = self.validity(found);
-        let at = item.at.as_ref().map(|t| time::time_of_day(t, false, &format!("{path}.at"), found));
+        let at = item.at.as_ref().and_then(|t| time::time_of_day(t, false, &format!("{path}.at"), found));
         let days = time::days(&item.days);
         if let Some(policy) = scope.policy
             && (at.is_some() || !days.is_empty())
@@ -157,13 +161,11 @@ impl OneItem<'_> {
         };
         let Some(name) = &item.channel else {
             let first = scope.channels.iter().find(|c| c.medium == medium);
-            if first.is_none() {
-                funnel.error(
-                    "spec.channels",
-                    Reason::NoChannel,
-                    format!("the item {list}/{} is an {kind}, but the funnel has no channel for it", item.name),
-                    format!("add one, like {{name: {}, ref: {{name: …}}}}", kind.to_lowercase()),
-                );
+            let help = format!("add one, like {{name: {}, ref: {{name: …}}}}", kind.to_lowercase());
+            // Told once, not for every item.
+            if first.is_none() && scope.all_channels && !funnel.list.iter().any(|f| f.help == help) {
+                let message = format!("the item {list}/{} is an {kind}, but the funnel has no channel for it", item.name);
+                funnel.error("spec.channels", Reason::NoChannel, message, help);
             }
             return first;
         };
@@ -174,6 +176,7 @@ impl OneItem<'_> {
                 found.error(&path, Reason::NoChannel, format!("the channel {name} of funnel {} does not carry {kind}", scope.funnel), "name one that does, or leave channel out");
                 None
             }
+            None if !scope.all_channels => None,
             None => {
                 let known = scope.channels.iter().filter(|c| c.medium == medium).map(|c| c.name.as_str());
                 found.error(&path, Reason::NoChannel, format!("the funnel {} has no channel {name}", scope.funnel), suggest(name, known));

@@ -12,6 +12,7 @@ mod longest;
 mod names;
 mod policy;
 mod resources;
+mod rule;
 mod snapshot;
 mod stage;
 #[cfg(test)]
@@ -250,7 +251,7 @@ fn lists_alone(all: &Resources<'_>, lists: &BTreeMap<Key, ContentListSpec>, used
         let mut found = Findings::of("ContentList", &key.0, &key.1);
         let mut nobody = Findings::of("ReactivationFunnel", &key.0, "");
         let names = names::Names::of(&fields);
-        let scope = list::For { names: &names, fields: &fields, policy: None, channels: &[], funnel: "", brand_title: "" };
+        let scope = list::For { names: &names, fields: &fields, policy: None, channels: &[], all_channels: false, funnel: "", brand_title: "" };
         list::list(&key.1, spec, &scope, &mut found, &mut nobody);
         findings.append(&mut found.list);
     }
@@ -264,8 +265,13 @@ impl Used {
             ("ContactPolicy", all.policies.keys().collect(), &self.policies, "spec.policyRef"),
             ("ContentList", all.lists.keys().collect(), &self.lists, "content of a stage"),
         ];
-        for (kind, keys, used, place) in kinds {
-            for key in keys.into_iter().filter(|key| !used.contains(*key)) {
+        for (kind, known, used, place) in kinds {
+            // Where a funnel cannot be read, or names one that is not there, nobody knows what is meant to be used.
+            let meant = |namespace: &str| {
+                all.broken.iter().any(|(kind, key)| *kind == "ReactivationFunnel" && key.0 == namespace)
+                    || used.iter().any(|key| key.0 == namespace && !known.contains(&key))
+            };
+            for key in known.iter().copied().filter(|key| !used.contains(*key) && !meant(&key.0)) {
                 let mut found = Findings::of(kind, &key.0, &key.1);
                 found.warn("metadata.name", Reason::Unused, format!("no funnel uses the {kind} {}", key.1), format!("name it in a funnel's {place}, or remove it"));
                 findings.append(&mut found.list);

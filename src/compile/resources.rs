@@ -55,7 +55,11 @@ impl<'a> Resources<'a> {
         all
     }
 
-    /// A key's value as text. `trim`: without the line end that editors and `echo` leave.
+    pub fn has_secret(&self, namespace: &str, name: &str) -> bool {
+        self.secrets.contains_key(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// A key's value as text, without the line end that editors and `echo` leave.
     pub fn secret(&self, namespace: &str, name: &str, key: &str, path: &str, found: &mut Findings) -> Option<Secret> {
         let Some(object) = self.secrets.get(&(namespace.to_owned(), name.to_owned())) else {
             found.error(

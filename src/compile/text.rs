@@ -118,7 +118,7 @@ fn untracked(source: &str, path: &str, found: &mut Findings) {
 /// Declared targets in a fixed order, by name.
 pub(super) fn links(
     declared: &BTreeMap<String, String>,
-    used: &BTreeSet<String>,
+    used: Option<&BTreeSet<String>>,
     names: &Names,
     path: &str,
     found: &mut Findings,
@@ -136,7 +136,7 @@ pub(super) fn links(
             found.error(&path, Reason::InvalidLink, "links.unsubscribe is there already: it leads to our page with one button", "leave it out, or choose another name");
             continue;
         }
-        if !used.contains(name) {
+        if used.is_some_and(|used| !used.contains(name)) {
             found.warn(&path, Reason::UnusedLink, format!("no text uses the link {name}"), format!("write {{{{ links.{name} }}}} where it belongs, or remove it"));
         }
         if let Some(template) = names.template(target, Escape::UrlParts, Use::Target, &path, found)
