@@ -131,17 +131,28 @@ fn words(error: &cel::ExecutionError) -> String {
     use cel::ExecutionError as E;
     match error {
         E::NoSuchOverload(o) => {
-            let operator = o.function().trim_matches('_').replace("_", "").replace('@', "");
-            format!("{operator} does not go with {}", o.argument_types().join(" and "))
+            format!("{} does not go with {}", sign(o.function()), o.argument_types().join(" and "))
         }
         E::UnsupportedBinaryOperator(operator, ..) => {
-            format!("{} does not go with these values", operator.replace('_', ""))
+            format!("{} does not go with these values", sign(operator))
         }
         E::DivisionByZero(_) | E::RemainderByZero(_) => "it divides by zero".into(),
         E::Overflow(..) => "a number gets too large".into(),
         E::UndeclaredReference(name) => format!("{name} is not known"),
         E::FunctionError { function, .. } => format!("{function}() cannot be applied to this value"),
         _ => "its values do not fit together; compare texts with texts and numbers with numbers".into(),
+    }
+}
+
+/// An operator as people write it: the evaluator says `_<_` and `add`.
+fn sign(operator: &str) -> String {
+    match operator {
+        "add" => "+".into(),
+        "sub" => "-".into(),
+        "mul" => "*".into(),
+        "div" => "/".into(),
+        "rem" => "%".into(),
+        other => other.replace(['_', '@'], ""),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::work::{Work, nobody};
 use super::{
     Admission, CycleChange, EffectKind, History, Item, Journey, List, Overdue, Planned, Reentry, add_duration, admit, calendar,
-    facts,
+    facts, stage,
 };
 use crate::model::{PostponeReason, Role, SkipReason};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -38,6 +38,10 @@ impl Work<'_> {
         let Some(rule) = stage.content.iter().find(holds) else {
             self.subject.copy.state.journey = None;
             self.subject.copy.state.waiting = None;
+            // A rule like `cycle.days > 30` may come to hold by itself.
+            if stage.content.iter().any(|r| r.when.as_ref().is_some_and(super::Condition::watches_time)) {
+                self.due(self.now.checked_add(stage::GUARD_LOOK).unwrap_or(Timestamp::MAX));
+            }
             return;
         };
         let journey = self.subject.copy.state.journey.as_ref();

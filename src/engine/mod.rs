@@ -20,6 +20,7 @@ mod subject;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
+#[allow(clippy::type_complexity, clippy::items_after_statements)] // tables
 mod tests;
 mod voice;
 mod work;

@@ -39,7 +39,7 @@ enum Hold {
 }
 
 /// A look at `when` guards that watch the time is worth one a day.
-const GUARD_LOOK: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const GUARD_LOOK: SignedDuration = SignedDuration::from_hours(24);
 
 /// Where the deal's own state puts its copy.
 #[must_use]
@@ -53,7 +53,9 @@ pub fn place(plan: &Plan, subject: &Subject, cause: Cause<'_>, now: Timestamp) -
 /// The last thing a person did to the deal, as far as the CRM tells.
 pub(super) fn last_touch(subject: &Subject, now: Timestamp) -> Timestamp {
     let deal = &subject.deal;
-    let told = [deal.last_activity_at, deal.stage_changed_at, deal.created_at].into_iter().flatten().max();
+    // Work that we saw but that the CRM gives no date for, like a reopening, is remembered as the beginning of the next silence.
+    let seen = subject.copy.state.silence.as_ref().map(|s| s.since);
+    let told = [deal.last_activity_at, deal.stage_changed_at, deal.created_at, seen].into_iter().flatten().max();
     told.or(subject.copy.state.entered_at).unwrap_or(now)
 }
 
@@ -267,6 +269,9 @@ impl<'a> Look<'a> {
         if subject.copy.role == Role::Revived {
             last = last.max(subject.copy.state.entered_at.unwrap_or(last));
         }
+        if self.reopened() {
+            last = self.now;
+        }
         let hours = &self.plan.policy.working_hours;
         let silent = add_working(hours, last, d);
         let protected = subject.deal.next_task_at.map(|t| add_working(hours, t, HumanDuration::days(1)));
@@ -285,17 +290,18 @@ impl<'a> Look<'a> {
                     | TriggerKind::Signal(_)
             )
         };
-        let reopened = self.cause.old.is_some_and(|old| old.state == DealState::Lost) && self.subject.deal.state == DealState::Open;
-        self.plan.cold_stage(&self.subject.copy.stage).is_some_and(|s| s.enter.iter().any(by_event))
-            && !reopened
-            && !self.worked_since_entry()
+        self.plan.cold_stage(&self.subject.copy.stage).is_some_and(|s| s.enter.iter().any(by_event)) && !self.worked_since_entry()
+    }
+
+    /// A lost deal that somebody has just taken up again.
+    fn reopened(&self) -> bool {
+        self.cause.old.is_some_and(|old| old.state == DealState::Lost) && self.subject.deal.state == DealState::Open
     }
 
     fn worked_since_entry(&self) -> bool {
         let deal = &self.subject.deal;
         let Some(entered) = self.subject.copy.state.entered_at else { return true };
-        let reopened = self.cause.old.is_some_and(|old| old.state == DealState::Lost) && deal.state == DealState::Open;
-        reopened
+        self.reopened()
             || deal.last_activity_at.is_some_and(|t| t > entered)
             || deal.stage_changed_at.is_some_and(|t| t > entered)
             || deal.next_task_at.is_some_and(|t| t > self.now)

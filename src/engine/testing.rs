@@ -22,6 +22,7 @@ pub(crate) fn time(text: &str) -> civil::Time {
     text.parse().unwrap()
 }
 
+#[allow(clippy::unnecessary_wraps)] // the shape of the fields it fills
 pub(crate) fn when(text: &str) -> Option<Condition> {
     Some(Condition::compile(text).unwrap())
 }

@@ -160,6 +160,9 @@ impl<'a> Work<'a> {
                 }
             }
             _ => {
+                if place.role == Role::InWork && !matches!(from, Role::Archived | Role::Stalled) {
+                    state.silence = Some(Silence { since: now, reminded: 0 });
+                }
                 state.journey = None;
                 state.pause = None;
             }
@@ -225,7 +228,7 @@ impl<'a> Work<'a> {
     pub fn remind(&mut self, timer: bool) {
         let plan = self.plan;
         let state = &self.subject.copy.state;
-        let (Some(stage), Some(entered), Some(silence)) =
+        let (Some(cold), Some(entered), Some(silence)) =
             (plan.cold_stage(&self.subject.copy.stage), state.entered_at, state.silence.clone())
         else {
             return;
@@ -234,7 +237,7 @@ impl<'a> Work<'a> {
             return;
         }
         let hours = &plan.policy.working_hours;
-        for (number, reminder) in (0_u32..).zip(&stage.remind).skip(silence.reminded as usize) {
+        for (number, reminder) in (0_u32..).zip(&cold.remind).skip(silence.reminded as usize) {
             let due = add_working(hours, entered, reminder.after);
             if due > self.now || !timer {
                 self.due(due);

@@ -249,3 +249,14 @@ fn the_first_message_of_a_new_cycle_waits_for_the_next_timer() {
     world.pass("0h");
     assert_eq!(world.sent(), at(&[("03-02 12:00", "hello")]));
 }
+
+#[test]
+fn a_rule_that_time_fulfils_is_found_without_an_event() {
+    let mut plan = plan();
+    plan.stages.warming[0].content = vec![ContentRule { when: when("cycle.days >= 20"), list: "other".into() }];
+    let mut world = World::lost(plan, "layout");
+    world.run(t("2026-03-22T11:00"));
+    assert_eq!(world.subject.copy.state.journey, None);
+    world.pass("60d");
+    assert_eq!(world.sent(), at(&[("03-24 12:00", "hello")]));
+}

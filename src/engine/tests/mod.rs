@@ -2,5 +2,6 @@ mod admission;
 mod calendar;
 mod conditions;
 mod journeys;
+mod properties;
 mod signals;
 mod stages;

@@ -386,3 +386,93 @@ fn holdout_is_a_share_of_clients_and_stays_theirs() {
     world.signal(SignalKind::InboundCall);
     assert_eq!(world.ends(), [CycleEnd::Organic]);
 }
+
+#[test]
+fn a_reopening_without_dates_is_work_all_the_same() {
+    for reason in ["layout", "price"] {
+        let mut world = World::new(plan());
+        world.subject.deal.last_activity_at = None;
+        world.subject.deal.stage_changed_at = None;
+        world.subject.deal.created_at = Some(t("2026-02-28T12:00"));
+        world.sight();
+        world.change(|d| {
+            lose(d, reason, noon());
+            d.stage_changed_at = None;
+        });
+        world.pass("30d");
+        world.change(|d| {
+            d.state = DealState::Open;
+            d.stage = "Talks".into();
+        });
+        assert_eq!(world.role(), Role::InWork, "{reason}");
+        assert_eq!(world.ends().len(), usize::from(reason == "layout"));
+        world.decide(&Event::Timer);
+        world.change(|d| d.title = "x".into());
+        assert_eq!(world.role(), Role::InWork, "{reason}");
+        world.pass("8d");
+        assert_eq!(world.role(), Role::Stalled, "{reason}");
+    }
+}
+
+#[test]
+fn a_reason_taken_back_and_forth_keeps_its_cycle() {
+    let mut world = World::lost(plan(), "layout");
+    world.pass("4d");
+    world.change(|d| d.lost_reason = Some("price".into()));
+    assert_eq!(world.role(), Role::NotWarmed);
+    world.pass("2d");
+    world.change(|d| d.lost_reason = Some("layout".into()));
+    assert_eq!((world.role(), world.subject.copy.cycle, world.ends()), (Role::Warming, 1, vec![]));
+    world.pass("60d");
+    let items: Vec<_> = world.sent().into_iter().map(|s| s.1).collect();
+    assert_eq!(items, ["first", "second", "third"]);
+}
+
+#[test]
+fn a_new_stage_for_a_reason_takes_up_those_who_were_lost_since_the_funnel_began() {
+    let mut world = World::lost(plan(), "price");
+    assert_eq!(world.role(), Role::NotWarmed);
+    world.pass("10d");
+    world.plan.stages.warming[0].enter = vec![trigger(TriggerKind::Lost(vec![]))];
+    world.decide(&Event::Replan);
+    assert_eq!((world.role(), world.sent()), (Role::Warming, vec![]));
+    world.pass("3d");
+    assert_eq!(world.sent(), [("03-14 12:00".to_owned(), "hello".to_owned())]);
+}
+
+#[test]
+fn a_deal_restored_in_the_crm_is_taken_up_again() {
+    let mut world = World::lost(plan(), "layout");
+    world.change(|d| d.state = DealState::Deleted);
+    assert_eq!((world.role(), world.subject.copy.next_at), (Role::Archived, None));
+    world.pass("2d");
+    world.change(|d| d.state = DealState::Lost);
+    assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 2));
+}
+
+#[test]
+fn a_gentle_list_for_stalled_deals_goes_on_under_the_cycle_of_the_loss() {
+    let mut plan = plan();
+    plan.stages.stalled[0].content = vec![rule("other")];
+    let mut world = World::new(plan);
+    world.sight();
+    world.run(t("2026-03-12T12:00"));
+    assert_eq!((world.role(), world.sent().len()), (Role::Stalled, 1));
+    let now = world.now;
+    world.change(|d| lose(d, "other", now));
+    assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 1));
+    world.pass("10d");
+    assert_eq!(world.sent().len(), 1, "the same item is not sent again in the same passage");
+}
+
+#[test]
+fn the_state_of_a_warming_copy_is_small() {
+    let mut world = World::lost(plan(), "layout");
+    world.pass("4d");
+    let json = serde_json::to_string(&world.subject.copy.state).unwrap();
+    assert!(json.len() < 300, "{} bytes: {json}", json.len());
+    assert_eq!(serde_json::from_str::<CopyState>(&json).unwrap(), world.subject.copy.state);
+    world.signal(SignalKind::Reply);
+    let json = serde_json::to_string(&world.subject.copy.state).unwrap();
+    assert_eq!(serde_json::from_str::<CopyState>(&json).unwrap(), world.subject.copy.state);
+}
