@@ -38,7 +38,19 @@ pub enum Severity {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    ReferenceNotFound,
+    NotFound,
+    SecretNotFound,
+    ConfigMapNotFound,
+    UnknownName,
+    NoChannel,
+    Unused,
+    InvalidValue,
+}
+
+impl Reason {
+    pub const fn as_str(self) -> &'static str {
+        "Interim"
+    }
 }
 
 #[derive(Clone, Debug)]
