@@ -233,7 +233,7 @@ pub struct TriggerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 256)))]
     pub moved_to: Option<Vec<String>>,
-    /// This field of the deal got a value.
+    /// This field of the deal, declared in the connection, got a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub field_filled: Option<String>,
@@ -272,7 +272,7 @@ pub struct FieldChangedSpec {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("!(has(self.after) && has(self.before))").message("set at most one of after, before"))]
 pub struct DateSpec {
-    /// Name of a field of type Date, as declared in the connection, or createdAt.
+    /// Name of a field of the deal, declared in the connection with type Date.
     #[schemars(length(min = 1, max = 63))]
     pub field: String,
     /// That long after it. Default: on it.

@@ -19,6 +19,17 @@ impl fmt::Debug for Secret {
 pub struct Wiring {
     pub connections: BTreeMap<String, ConnectionWiring>,
     pub channels: BTreeMap<String, ChannelWiring>,
+    /// What an SMS part costs, by channel, where that is declared.
+    pub prices: BTreeMap<String, PartPrice>,
+}
+
+/// The price of one SMS part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartPrice {
+    /// In ten-thousandths of the currency: `4.20` is `42_000`.
+    pub per_part: i64,
+    /// ISO 4217 code.
+    pub currency: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
