@@ -40,7 +40,7 @@ enum Format {
 }
 
 pub fn run(args: &Args, input: &mut dyn Read, out: &mut dyn Write) -> io::Result<u8> {
-    let admission = Admission::new();
+    let admission = Admission::of_this_version();
     let mut loaded = Loaded::default();
     for path in &args.filenames {
         let read = if path == Path::new("-") {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api,
-    compile::{Finding, ObjectRef, Origin, Severity, Snapshot, SourceObject},
+    compile::{Finding, ObjectRef, Origin, Reason, Severity, Snapshot, SourceObject},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path};
@@ -32,7 +32,7 @@ pub struct Admitted {
 
 impl Admission {
     /// With the definitions of `api`.
-    pub fn new() -> Self {
+    pub fn of_this_version() -> Self {
         let mut schemas = BTreeMap::new();
         for definition in api::definitions() {
             let schema = definition.spec.versions.into_iter().next().and_then(|v| v.schema).and_then(|s| s.open_api_v3_schema);
@@ -104,16 +104,22 @@ impl Admitted {
     /// Findings without those that only follow from a refusal: a funnel is not to blame when the list it names has a mistake of its
     /// own, which is reported already.
     pub fn without_consequences(&self, findings: Vec<Finding>) -> Vec<Finding> {
-        let names = |finding: &Finding, refused: &ObjectRef| {
-            finding.object.namespace == refused.namespace
-                && finding
-                    .message
-                    .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.'))
-                    .any(|word| word == refused.name)
+        let named = |finding: &Finding, refused: &ObjectRef| {
+            let mut words = finding.message.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.'));
+            words.any(|word| word == refused.name)
         };
         let follows = |finding: &Finding| {
-            let missing = format!("{:?}", finding.reason).contains("NotFound");
-            missing && self.refused.iter().any(|refused| names(finding, refused))
+            let refused = || self.refused.iter().filter(|refused| refused.namespace == finding.object.namespace);
+            let of_kind = |kind: &str| refused().any(|refused| refused.kind == kind);
+            match finding.reason {
+                Reason::NotFound | Reason::SecretNotFound | Reason::ConfigMapNotFound => {
+                    refused().any(|refused| named(finding, refused))
+                }
+                Reason::Unused => of_kind("ReactivationFunnel") || of_kind("ContentList"),
+                Reason::NoChannel => of_kind("MessageChannel"),
+                Reason::UnknownName => of_kind("CrmConnection"),
+                _ => false,
+            }
         };
         findings.into_iter().filter(|finding| !follows(finding)).collect()
     }
@@ -128,7 +134,7 @@ pub fn locate(findings: &[Finding], loaded: &Loaded) -> Vec<Problem> {
             position: None,
             object: Some(finding.object.clone()),
             path: finding.path.clone(),
-            reason: format!("{:?}", finding.reason),
+            reason: finding.reason.as_str().to_owned(),
             message: finding.message.clone(),
             help: finding.help.clone(),
             severity: finding.severity,

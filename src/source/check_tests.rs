@@ -4,7 +4,7 @@ use serde_json::json;
 use std::path::Path;
 
 fn admit(text: &str) -> Admitted {
-    let admission = Admission::new();
+    let admission = Admission::of_this_version();
     admission.admit(&load_text(Path::new("m.yaml"), text.as_bytes(), &admission.kinds()))
 }
 
@@ -16,7 +16,7 @@ const ITEM: &str = "{name: a, after: 3d, sms: {text: Hi}}";
 
 #[test]
 fn every_rule_of_our_definitions_can_be_judged_here() {
-    let admission = Admission::new();
+    let admission = Admission::of_this_version();
     assert_eq!(admission.kinds().len(), 5);
     let mut rules = 0;
     let mut stack: Vec<&serde_json::Value> = admission.schemas.values().collect();
@@ -57,9 +57,9 @@ fn says_what_the_api_server_would_refuse() {
         (format!("{list}spec:\n  title: T\n  items:\n  - {{name: a, after: 3d, at: 9:30, sms: {{text: Hi}}}}\n"), "m.yaml:7: spec.items[0].at: \"9:30\" is not a time of day; write 09:30"),
         (format!("{list}spec:\n  items:\n  -\n"), "m.yaml:6: spec.items[0]: is empty; write a value here or remove it"),
         ("apiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {name: New, labels: {a: yes}}\nspec: {title: T, items: []}\n".into(), "m.yaml:3: metadata.name: \"New\" is not a name; write new"),
-        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {port: 5}\n".into(), "m.yaml:4: data[port]: 5 is a number, text is wanted; put it in quotes: \"5\""),
-        ("apiVersion: v1\nkind: Secret\nmetadata: {name: c}\nstringData: {pass: 12345}\n".into(), "m.yaml:4: stringData[pass]: the value is a number, text is wanted; put it in quotes"),
-        ("apiVersion: v1\nkind: Secret\nmetadata: {name: c}\ndata: {pass: hunter2!}\n".into(), "m.yaml:4: data[pass]: the value does not have the form that is needed here; it is: Base64; plain text stands in stringData"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {port: 5}\n".into(), "m.yaml:4: data.port: 5 is a number, text is wanted; put it in quotes: \"5\""),
+        ("apiVersion: v1\nkind: Secret\nmetadata: {name: c}\nstringData: {pass: 12345}\n".into(), "m.yaml:4: stringData.pass: the value is a number, text is wanted; put it in quotes"),
+        ("apiVersion: v1\nkind: Secret\nmetadata: {name: c}\ndata: {pass: hunter2!}\n".into(), "m.yaml:4: data.pass: the value does not have the form that is needed here; it is: Base64; plain text stands in stringData"),
         (format!("{}spec: {{brand: b, timeZone: Europe/Moscow, caps: [{{atMost: 3000000000, per: Week}}]}}\n", head("ContactPolicy")), "m.yaml:4: spec.caps[0].atMost: 3000000000 is too large; write at most "),
     ] {
         let admitted = admit(&manifest);

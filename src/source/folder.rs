@@ -3,7 +3,7 @@
 use super::{
     manifest::{self, Manifest},
     problem::Problem,
-    yaml,
+    yaml::{self, YamlError},
 };
 use crate::{compile::Severity, model::stable_hash};
 use std::{
@@ -72,13 +72,10 @@ impl Folder {
         let mut loaded = Loaded { files: contents.len(), ..Loaded::default() };
         self.last_good.retain(|path, _| contents.contains_key(path));
         for (path, bytes) in contents {
-            let read = bytes.map_err(|e| whole_file(&path, "Unreadable", e)).and_then(|bytes| {
-                yaml::parse(&bytes).map_err(|e| Problem {
-                    position: Some(e.at),
-                    help: e.help,
-                    ..whole_file(&path, "YamlInvalid", e.message)
-                })
-            });
+            let read = match bytes {
+                Err(e) => Err(Box::new(whole_file(&path, "Unreadable", e))),
+                Ok(bytes) => yaml::parse(&bytes).map_err(|e| Box::new(invalid(&path, e))),
+            };
             match read {
                 Ok(documents) => {
                     let mut manifests = Vec::new();
@@ -89,7 +86,7 @@ impl Folder {
                     self.last_good.insert(path, manifests);
                 }
                 Err(problem) => {
-                    loaded.problems.push(problem);
+                    loaded.problems.push(*problem);
                     loaded.manifests.extend(self.last_good.get(&path).into_iter().flatten().cloned());
                 }
             }
@@ -133,11 +130,13 @@ pub fn load_text(name: &Path, bytes: &[u8], kinds: &[String]) -> Loaded {
                 manifest::read(name, document, kinds, &mut loaded.manifests, &mut loaded.problems);
             }
         }
-        Err(e) => {
-            loaded.problems.push(Problem { position: Some(e.at), help: e.help, ..whole_file(name, "YamlInvalid", e.message) })
-        }
+        Err(e) => loaded.problems.push(invalid(name, e)),
     }
     loaded
+}
+
+fn invalid(path: &Path, error: YamlError) -> Problem {
+    Problem { position: Some(error.at), help: error.help, ..whole_file(path, "YamlInvalid", error.message) }
 }
 
 fn whole_file(path: &Path, reason: &str, message: String) -> Problem {
@@ -153,7 +152,7 @@ fn whole_file(path: &Path, reason: &str, message: String) -> Problem {
     }
 }
 
-/// Hidden entries are skipped, links to folders too (a mounted ConfigMap has both), links to files are followed.
+/// Hidden entries are skipped, links to folders too (a mounted `ConfigMap` has both), links to files are followed.
 fn walk(folder: &Path, depth: usize, contents: &mut BTreeMap<PathBuf, Result<Vec<u8>, String>>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -2,13 +2,14 @@
 
 use super::{
     nearest::nearest,
-    node::{Content, Field, Node, Position},
+    node::{Content, Node, Position},
     problem::Problem,
 };
 use crate::{
     api,
     compile::{ObjectRef, Severity},
 };
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Kinds of other groups that are read because ours refer to them.
@@ -132,18 +133,18 @@ pub fn read(file: &Path, document: Node, kinds: &[String], manifests: &mut Vec<M
 
 impl Manifest {
     /// The object as it would be sent: with its namespace, without the status that others write.
-    pub fn to_json(&self) -> serde_json::Value {
-        let mut node = self.node.clone();
-        if let Content::Map(fields) = &mut node.content {
-            fields.retain(|field| field.key != "status");
-            if let Some(Content::Map(metadata)) = fields.iter_mut().find(|f| f.key == "metadata").map(|f| &mut f.value.content) {
-                if !metadata.iter().any(|field| field.key == "namespace") {
-                    let value = Node { content: Content::String(self.object.namespace.clone()), at: node.at, written: None };
-                    metadata.push(Field { key: "namespace".to_owned(), at: node.at, value });
+    pub fn to_json(&self) -> Value {
+        let mut value = self.node.to_json();
+        if let Some(object) = value.as_object_mut() {
+            object.remove("status");
+            if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                let namespace = metadata.entry("namespace").or_insert(Value::Null);
+                if namespace.is_null() {
+                    *namespace = Value::String(self.object.namespace.clone());
                 }
             }
         }
-        node.to_json()
+        value
     }
 }
 

@@ -70,12 +70,8 @@ fn finite(text: &str, value: f64) -> Result<Content, ScalarError> {
     if !value.is_finite() {
         return Err(ScalarError::NotFinite(text.chars().take(40).collect()));
     }
-    if value.abs() < 1e21 && value.fract() == 0.0 {
-        if let Ok(whole) = format!("{value}").parse::<i64>() {
-            return Ok(Content::Int(whole));
-        }
-    }
-    Ok(Content::Float(value))
+    let whole = (value.abs() < 1e21 && value.fract() == 0.0).then(|| format!("{value}").parse::<i64>().ok()).flatten();
+    Ok(whole.map_or(Content::Float(value), Content::Int))
 }
 
 /// A plain scalar without a tag. May give an infinite or undefined float.

@@ -13,7 +13,7 @@ use std::{
 /// One thing the API server would refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// `spec.items[1].after`; a key of a free map stands in brackets: `spec.items[0].links[catalog]`.
+    /// `spec.items[1].after`; a key that is no plain word stands in brackets and quotes: `data["a.csv"]`.
     pub path: String,
     pub reason: Refused,
     /// What is wrong, without the path.
@@ -119,7 +119,9 @@ fn settle(schema: &Value, value: &mut Value) {
         }
         Value::Array(items) => {
             if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| settle(schema, item));
+                for item in items {
+                    settle(schema, item);
+                }
             }
         }
         _ => {}
@@ -149,8 +151,8 @@ impl Walk<'_> {
     fn value(&mut self, path: &str, schema: &Value, value: &Value) {
         let before = self.found.len();
         if value.is_null() {
-            if !flag(schema, "nullable") && !(schema.get("type").is_none() && flag(schema, "x-kubernetes-preserve-unknown-fields"))
-            {
+            let anything = schema.get("type").is_none() && flag(schema, "x-kubernetes-preserve-unknown-fields");
+            if !anything && !flag(schema, "nullable") {
                 self.report(path, Refused::TypeInvalid, "is empty", "write a value here or remove it");
             }
             return;
@@ -395,7 +397,6 @@ impl Walk<'_> {
         let free = schema.get("additionalProperties").is_some_and(|a| a.is_object() || a == &Value::Bool(true));
         let open = free || flag(schema, "x-kubernetes-preserve-unknown-fields");
         self.count(path, schema, fields.len(), ("minProperties", "maxProperties"), "entries");
-        let dot = if path.is_empty() { "" } else { "." };
         for required in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
             if !fields.contains_key(required) {
                 let help = match properties.and_then(|p| p.get(required)).and_then(first_sentence) {
@@ -407,10 +408,10 @@ impl Walk<'_> {
         }
         for (key, value) in fields {
             match properties.and_then(|p| p.get(key)) {
-                Some(property) => self.value(&format!("{path}{dot}{key}"), property, value),
+                Some(property) => self.value(&member(path, key), property, value),
                 None if open => {
                     if let Some(each) = schema.get("additionalProperties").filter(|s| s.is_object()) {
-                        self.value(&format!("{path}[{key}]"), each, value);
+                        self.value(&member(path, key), each, value);
                     }
                 }
                 None => {
@@ -420,7 +421,7 @@ impl Walk<'_> {
                         None if known.is_empty() => "remove it".to_owned(),
                         None => format!("known here are {}", some_of(known.into_iter())),
                     };
-                    self.report(&format!("{path}{dot}{key}"), Refused::UnknownField, "there is no such field", help);
+                    self.report(&member(path, key), Refused::UnknownField, "there is no such field", help);
                 }
             }
         }
@@ -455,6 +456,16 @@ impl Walk<'_> {
             fields.insert("x-kubernetes-preserve-unknown-fields".to_owned(), Value::Bool(true));
         }
         self.value(path, &open, value);
+    }
+}
+
+/// `path.key`, or `path["key"]` for keys that are not plain words.
+fn member(path: &str, key: &str) -> String {
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    match (plain, path.is_empty()) {
+        (true, true) => key.to_owned(),
+        (true, false) => format!("{path}.{key}"),
+        (false, _) => format!("{path}[{key:?}]"),
     }
 }
 

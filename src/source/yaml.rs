@@ -7,7 +7,7 @@ use super::{
     scalar::{self, Tag},
 };
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, fmt::Write as _};
 
 /// Deeper manifests are refused.
 const MAX_DEPTH: usize = 100;
@@ -83,7 +83,7 @@ fn join_surrogates(text: &str) -> Cow<'_, str> {
         match (unit(here), unit(here + 6)) {
             (Some(high @ 0xd800..=0xdbff), Some(low @ 0xdc00..=0xdfff)) => {
                 out.push_str(&text[from..here]);
-                out.push_str(&format!("\\U{:08x}", 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)));
+                let _ = write!(out, "\\U{:08x}", 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00));
                 from = here + 12;
                 at = from;
             }
@@ -185,6 +185,7 @@ impl<'a> Reader<'a> {
 
     fn mapping(&mut self, depth: usize) -> Result<Vec<Field>, YamlError> {
         let mut fields: Vec<Field> = Vec::new();
+        // Where a key is in `fields`, and whether only a merge brought it.
         let mut index: HashMap<String, (usize, bool)> = HashMap::new();
         loop {
             let (event, span) = match self.next()? {
@@ -199,16 +200,13 @@ impl<'a> Reader<'a> {
             if merge {
                 // As kubectl's reader does it, a merge also wins over keys that stand before it.
                 for field in merged(value)? {
-                    match index.get(&field.key) {
-                        Some(&(i, _)) => {
-                            if let Some(old) = fields.get_mut(i) {
-                                *old = field;
-                            }
+                    if let Some(&(i, _)) = index.get(&field.key) {
+                        if let Some(old) = fields.get_mut(i) {
+                            *old = field;
                         }
-                        None => {
-                            index.insert(field.key.clone(), (fields.len(), true));
-                            fields.push(field);
-                        }
+                    } else {
+                        index.insert(field.key.clone(), (fields.len(), true));
+                        fields.push(field);
                     }
                 }
                 continue;

@@ -1,6 +1,6 @@
 use super::{Position, parse};
 use serde_json::{Value, json};
-use std::process::Command;
+use std::{fmt::Write as _, process::Command};
 
 fn one(text: &str) -> Result<Value, String> {
     let documents = parse(text.as_bytes()).map_err(|e| format!("{e}; {}", e.help))?;
@@ -314,15 +314,11 @@ fn documents_keep_their_lines() {
 
 #[test]
 fn says_where_and_what_to_write() {
-    let laughs = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned()
-        + &(1..8)
-            .map(|i| {
-                format!(
-                    "a{i}: &a{i} [{}]\n",
-                    vec![format!("*a{}", if i == 1 { String::new() } else { (i - 1).to_string() }); 10].join(",")
-                )
-            })
-            .collect::<String>();
+    let mut laughs = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for i in 1..8 {
+        let before = format!("*a{}", i - 1);
+        writeln!(laughs, "a{i}: &a{i} [{}]", [before.as_str(); 10].join(",")).unwrap();
+    }
     let deep = format!("a: {}{}", "[".repeat(200), "]".repeat(200));
     for (text, place, words) in [
         ("a: 1\nb: 2\na: 3\n", "3:1", "in line 1 and in line 3"),

@@ -8,9 +8,8 @@ use std::{
 };
 
 /// A module may import itself and those above it.
-const ORDER: [&str; 13] = [
-    "model", "api", "engine", "links", "content", "compile", "store", "crm", "channels", "workers", "web", "source", "cli",
-];
+const ORDER: [&str; 13] =
+    ["model", "api", "engine", "links", "content", "compile", "store", "crm", "channels", "workers", "web", "source", "cli"];
 
 /// Crates that only these modules may name: their types and errors stay inside their adapters.
 const ADAPTERS: [(&str, &[&str]); 7] = [
@@ -25,8 +24,21 @@ const ADAPTERS: [(&str, &[&str]); 7] = [
 
 /// What the pure core must not mention: I/O, clocks, chance.
 const IMPURE: [&str; 15] = [
-    "tokio", "sqlx", "reqwest", "kube", "axum", "tracing", "rand", "SystemTime", "Instant", "Timestamp::now", "Zoned::now", "std::fs",
-    "std::net", "std::env", "std::process",
+    "tokio",
+    "sqlx",
+    "reqwest",
+    "kube",
+    "axum",
+    "tracing",
+    "rand",
+    "SystemTime",
+    "Instant",
+    "Timestamp::now",
+    "Zoned::now",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
 ];
 
 #[test]
@@ -39,7 +51,9 @@ fn modules_import_only_what_stands_above_them() {
         };
         for import in imports(&file.code, file.depth) {
             match ORDER.iter().position(|module| *module == import) {
-                Some(theirs) if theirs > own => wrong.push(format!("{}: {} must not import {import}", file.path.display(), file.module)),
+                Some(theirs) if theirs > own => {
+                    wrong.push(format!("{}: {} must not import {import}", file.path.display(), file.module))
+                }
                 _ => {}
             }
         }

@@ -2,4 +2,6 @@
 
 mod architecture;
 mod channels;
+mod examples;
 mod peers;
+mod store_contract;
