@@ -1,0 +1,2 @@
+//! The other side of our connections.
+pub mod postgres;
