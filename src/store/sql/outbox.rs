@@ -342,8 +342,7 @@ async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> R
         tx.run(sql!("outbox/done"), args![ref_rows(&done)?]).await?;
     }
     if !again.is_empty() {
-        let rows = json_rows(&again)?;
-        tx.run(sql!("outbox/insert"), args![&rows]).await?;
+        tx.run(sql!("outbox/insert"), args![json_rows(&again)?]).await?;
         if again.iter().any(|r| r.kind != "message") {
             again.retain(|r| r.kind != "message");
             tx.run(sql!("outbox/postpone"), args![json_rows(&again)?]).await?;

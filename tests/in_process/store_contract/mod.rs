@@ -2,6 +2,7 @@
 
 mod cases;
 mod races;
+mod speed;
 mod statements;
 mod world;
 
