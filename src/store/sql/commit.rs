@@ -164,12 +164,7 @@ fn copy_row(change: &Change, id: CopyId, funnel_id: i64) -> Result<CopyRow<'_>> 
 }
 
 /// Writes the copies: new ones, and those that are still what was decided on. Returns the changes that hold.
-async fn place(
-    tx: &mut Session,
-    changes: Vec<Change>,
-    refused: &HashSet<usize>,
-    outcome: &mut Commit,
-) -> Result<Vec<Placed>> {
+async fn place(tx: &mut Session, changes: Vec<Change>, refused: &HashSet<usize>, outcome: &mut Commit) -> Result<Vec<Placed>> {
     let mut stale: BTreeSet<CopyId> = BTreeSet::new();
     for n in refused {
         if let Some(change) = changes.get(*n).filter(|c| c.copy.id.0 != 0) {
@@ -223,8 +218,7 @@ async fn create(
     refused: &HashSet<usize>,
     stale: &mut BTreeSet<CopyId>,
 ) -> Result<HashMap<usize, CopyId>> {
-    let new: Vec<(usize, &Change)> =
-        changes.iter().enumerate().filter(|(n, c)| c.copy.id.0 == 0 && !refused.contains(n)).collect();
+    let new: Vec<(usize, &Change)> = changes.iter().enumerate().filter(|(n, c)| c.copy.id.0 == 0 && !refused.contains(n)).collect();
     let mut created = HashMap::new();
     if new.is_empty() {
         return Ok(created);
@@ -540,9 +534,12 @@ async fn write_effects(
             outcome.held.push(effect);
         }
         outbox.extend(entry.outbox(lease, now, row.expires_at));
-        codes.extend(
-            entry.new.codes.iter().enumerate().map(|(link, hash)| CodeRow { hash, copy_id: effect.copy.0, seq: effect.seq, link }),
-        );
+        codes.extend(entry.new.codes.iter().enumerate().map(|(link, hash)| CodeRow {
+            hash,
+            copy_id: effect.copy.0,
+            seq: effect.seq,
+            link,
+        }));
         if let EffectKind::Message { medium, purpose, .. } = &entry.new.effect.kind
             && let Some(recent) = recipients.get_mut(&entry.new.effect.key.recipient)
         {

@@ -175,8 +175,7 @@ async fn store_clients(tx: &mut Session, forest: &Forest) -> Result<HashMap<i64,
         tx.run(sql!("client/insert"), args![json_rows(&rows)?]).await?;
     }
     let number = |id: i64| numbers.get(&id).copied().unwrap_or(id);
-    let merges: Vec<Merge> =
-        forest.parent.keys().map(|id| Merge { id: number(*id), root: number(forest.root(*id)) }).collect();
+    let merges: Vec<Merge> = forest.parent.keys().map(|id| Merge { id: number(*id), root: number(forest.root(*id)) }).collect();
     if !merges.is_empty() {
         tx.run(sql!("client/merge"), args![json_rows(&merges)?]).await?;
         let reroot: Vec<Reroot> = merges.iter().map(|m| Reroot { id: m.id, to_root: m.root }).collect();
@@ -188,6 +187,7 @@ async fn store_clients(tx: &mut Session, forest: &Forest) -> Result<HashMap<i64,
 /// The first of `count` ids in a row that nobody else gets.
 pub(super) async fn reserve(tx: &mut Session, name: &str, count: i64) -> Result<i64> {
     let rows = tx.rows(sql!("counter/reserve"), args![name, count]).await?;
-    let mut row = rows.into_iter().next().ok_or_else(|| StoreError::Corrupt { what: format!("no counter {name}"), source: None })?;
+    let mut row =
+        rows.into_iter().next().ok_or_else(|| StoreError::Corrupt { what: format!("no counter {name}"), source: None })?;
     Ok(row.int()? - count + 1)
 }

@@ -2,8 +2,8 @@
 
 use super::Result;
 use super::dialect::sql;
-use super::ledger::ClickedRow;
 use super::lease::fence;
+use super::ledger::ClickedRow;
 use super::open::Database;
 use super::session::{args, json_rows, to_json};
 use super::suppress::{self, ref_rows};
@@ -124,14 +124,7 @@ pub(super) async fn ready(database: &Database, now: Timestamp, limit: u32) -> Re
     Ok(out)
 }
 
-pub(super) async fn bury(
-    database: &Database,
-    lease: &Lease,
-    source: Source,
-    id: i64,
-    error: &str,
-    now: Timestamp,
-) -> Result<()> {
+pub(super) async fn bury(database: &Database, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
     let mut tx = database.write().await?;
     fence(&mut tx, lease).await?;
     let (word, body) = match source {

@@ -1,9 +1,9 @@
 //! The lease, and what its change leaves behind.
 
+use super::Result;
 use super::dialect::sql;
 use super::open::Database;
 use super::session::{Session, args, json_rows};
-use super::Result;
 use crate::model::EffectStatus;
 use crate::store::{Lease, StoreError};
 use serde::Serialize;

@@ -23,7 +23,7 @@ pub(super) use open::Access;
 
 use super::{
     Batch, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Revision,
-    Source, Stored, StoreError,
+    Source, StoreError, Stored,
 };
 use crate::model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};

@@ -160,10 +160,7 @@ fn postgres(url: &str) -> Result<Database> {
         // Plans for a fresh ledger, made from its first parameters, were up to 20 times slower.
         .options([("plan_cache_mode", "force_generic_plan"), ("idle_in_transaction_session_timeout", "10s"), ("jit", "off")]);
     let pool = |size| {
-        PgPoolOptions::new()
-            .max_connections(size)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_lazy_with(options.clone())
+        PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(10)).connect_lazy_with(options.clone())
     };
     Ok(Database::Postgres { pool: pool(8), lease: pool(1) })
 }

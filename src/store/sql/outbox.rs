@@ -90,7 +90,8 @@ impl State {
         // The first hand-over is attempt 1, whether its reporter counts from 0 or from 1. A receipt is about any.
         let receipt = mark.attempt < 0;
         let mine = receipt || mark.attempt.max(1) == self.attempt.max(1);
-        let settled = self.status.sent() || matches!(self.status, EffectStatus::Skipped | EffectStatus::Failed | EffectStatus::Expired);
+        let settled =
+            self.status.sent() || matches!(self.status, EffectStatus::Skipped | EffectStatus::Failed | EffectStatus::Expired);
         let done_elsewhere = settled || !mine;
         match mark.outcome {
             Outcome::Delivered => {
@@ -342,6 +343,10 @@ async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> R
     }
     if !again.is_empty() {
         tx.run(sql!("outbox/insert"), args![json_rows(&again)?]).await?;
+        if again.iter().any(|r| r.kind != "message") {
+            again.retain(|r| r.kind != "message");
+            tx.run(sql!("outbox/postpone"), args![json_rows(&again)?]).await?;
+        }
     }
     recipient::refund(tx, refunds).await?;
     suppress::put(tx, &suppressions).await

@@ -73,8 +73,7 @@ pub(super) async fn take_over(tx: &mut Session, hasher: &AddressHasher, page: &P
     let connection = page.connection.as_str();
     let managers = last_of(&page.managers, |m| &m.id.0);
     if !managers.is_empty() {
-        let rows: Vec<Body> =
-            managers.into_iter().map(|m| Ok(Body { id: &m.id.0, body: to_json(m)? })).collect::<Result<_>>()?;
+        let rows: Vec<Body> = managers.into_iter().map(|m| Ok(Body { id: &m.id.0, body: to_json(m)? })).collect::<Result<_>>()?;
         tx.run(sql!("crm/put_managers"), args![connection, json_rows(&rows)?]).await?;
     }
     let contacts = last_of(&page.contacts, |c| &c.id);
@@ -139,10 +138,8 @@ async fn put_contacts(
         tx.run(sql!("client/put_addresses"), args![connection, json_rows(&address_rows)?]).await?;
     }
     if !consents.is_empty() {
-        let rows: Vec<ConsentRow> = consents
-            .into_iter()
-            .map(|((address, medium), given)| ConsentRow { address, medium, given: u8::from(given) })
-            .collect();
+        let rows: Vec<ConsentRow> =
+            consents.into_iter().map(|((address, medium), given)| ConsentRow { address, medium, given: u8::from(given) }).collect();
         tx.run(sql!("client/put_consents"), args![format!("crm:{connection}"), now, json_rows(&rows)?]).await?;
     }
     Ok(())

@@ -95,7 +95,8 @@ pub(super) fn json_rows<T: Serialize>(rows: &[T]) -> Result<String> {
 }
 
 pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| StoreError::Corrupt { what: "a value cannot be written as JSON".into(), source: Some(Box::new(e)) })
+    serde_json::to_string(value)
+        .map_err(|e| StoreError::Corrupt { what: "a value cannot be written as JSON".into(), source: Some(Box::new(e)) })
 }
 
 enum Cell {

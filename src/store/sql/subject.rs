@@ -168,7 +168,8 @@ async fn load_people(session: &mut Session, drafts: &mut [Draft]) -> Result<()> 
     let wanted: BTreeSet<Named> = drafts.iter().filter_map(contact).collect();
     let contacts = contacts_by_id(session, &wanted.into_iter().collect::<Vec<_>>()).await?;
 
-    let named = |d: &Draft, id: &Option<ManagerId>| id.as_ref().map(|id| Named { connection: d.connection.clone(), id: id.0.clone() });
+    let named =
+        |d: &Draft, id: &Option<ManagerId>| id.as_ref().map(|id| Named { connection: d.connection.clone(), id: id.0.clone() });
     let wanted: BTreeSet<Named> = drafts.iter().filter_map(|d| named(d, &d.subject.deal.manager)).collect();
     let managers = managers_by_id(session, &wanted.into_iter().collect::<Vec<_>>()).await?;
     for draft in drafts.iter_mut() {
@@ -361,4 +362,3 @@ async fn load_limits(
 pub(super) fn purpose_word(word: &str) -> Option<Purpose> {
     [Purpose::Advertising, Purpose::Service].into_iter().find(|p| super::suppress::purpose_text(*p) == word)
 }
-

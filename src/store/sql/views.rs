@@ -6,7 +6,7 @@ use super::session::{Cells, args};
 use super::{Result, SqlStore};
 use crate::engine::History;
 use crate::model::{CopyId, EffectRef, EffectStatus, FunnelKey, Money, Role};
-use crate::store::timeline::{Hit, Sent, hit_text, history_text, sent_text};
+use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
 use crate::store::{ChannelCounts, Cursor, DeadLetter, FunnelCounts, StageCount, StoreError, TimelineEntry, Views};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
