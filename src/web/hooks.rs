@@ -133,7 +133,7 @@ impl Hooks for NoHooks {
 
 /// A struct of the path's parts, so that both routes share one handler.
 #[derive(Deserialize)]
-pub(super) struct Parts {
+pub(super) struct HookParts {
     namespace: String,
     channel: String,
     provider: String,
@@ -144,12 +144,12 @@ pub(super) struct Parts {
 
 pub(super) async fn report(
     State(web): State<Arc<WebState>>,
-    parts: Result<Path<Parts>, PathRejection>,
+    parts: Result<Path<HookParts>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let Ok(Path(Parts { namespace, channel, provider, kind, key })) = parts else { return not_found(&web, &headers) };
+    let Ok(Path(HookParts { namespace, channel, provider, kind, key })) = parts else { return not_found(&web, &headers) };
     let channel = format!("{namespace}/{channel}");
     let query = form::parse(query.unwrap_or_default().as_bytes());
     let key = key.as_deref().or_else(|| form::value(&query, "k")).unwrap_or_default();
