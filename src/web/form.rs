@@ -58,7 +58,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_was_encoded_is_read_back(name in "[a-z]{1,8}", text in ".{0,40}") {
-            let encoded: String = text.bytes().map(|b| format!("%{b:02X}")).collect();
+            let encoded = text.bytes().fold(String::new(), |out, b| out + &format!("%{b:02X}"));
             let pairs = parse(format!("{name}={encoded}").as_bytes());
             prop_assert_eq!(value(&pairs, &name), Some(text.as_str()));
         }

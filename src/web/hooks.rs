@@ -151,10 +151,11 @@ pub(super) async fn report(
 ) -> Response {
     let Ok(Path(HookParts { namespace, channel, provider, kind, key })) = parts else { return not_found(&web, &headers) };
     let channel = format!("{namespace}/{channel}");
-    let query = form::parse(query.unwrap_or_default().as_bytes());
-    let key = key.as_deref().or_else(|| form::value(&query, "k")).unwrap_or_default();
+    let mut query = form::parse(query.unwrap_or_default().as_bytes());
+    // A channel's rules never see the key.
+    let key = key.or_else(|| query.iter().position(|(name, _)| name == "k").map(|at| query.remove(at).1)).unwrap_or_default();
     let path = [HookPath::Receipt, HookPath::Inbound].into_iter().find(|p| p.as_str() == kind.as_str());
-    let Some(path) = path.filter(|_| hook_key_matches(&web.secret, &channel, key)) else {
+    let Some(path) = path.filter(|_| hook_key_matches(&web.secret, &channel, &key)) else {
         return not_found(&web, &headers);
     };
     let Ok(body) = body else { return reply::plain(StatusCode::PAYLOAD_TOO_LARGE, "too large\n") };
