@@ -1,23 +1,22 @@
 //! What a request's headers say of who sent it: prefetching browsers and known scanners.
 
+use aho_corasick::AhoCorasick;
 use axum::http::{HeaderMap, header::USER_AGENT};
 use std::sync::LazyLock;
 
+/// All words are looked for in one pass: this runs for every click.
 struct Words {
-    programs: Vec<&'static str>,
-    people: Vec<&'static str>,
+    programs: Option<AhoCorasick>,
+    people: Option<AhoCorasick>,
 }
 
 static WORDS: LazyLock<Words> = LazyLock::new(|| {
-    let lines = include_str!("scanners.txt").lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
-    let mut words = Words { programs: Vec::new(), people: Vec::new() };
-    for line in lines {
-        match line.strip_prefix('!') {
-            Some(word) => words.people.push(word),
-            None => words.programs.push(line),
-        }
+    let lines = || include_str!("scanners.txt").lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+    let automaton = |words: Vec<&str>| AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok();
+    Words {
+        programs: automaton(lines().filter(|l| !l.starts_with('!')).collect()),
+        people: automaton(lines().filter_map(|l| l.strip_prefix('!')).collect()),
     }
-    words
 });
 
 /// Headers in which browsers and chat programs say that nobody clicked.
@@ -26,18 +25,16 @@ const PREFETCH: [&str; 4] = ["purpose", "sec-purpose", "x-purpose", "x-moz"];
 /// Why this request was not made by a person, if its headers tell.
 pub(super) fn tell_tale(headers: &HeaderMap) -> Option<&'static str> {
     let says = |name: &str| {
-        headers.get(name).and_then(|v| v.to_str().ok()).is_some_and(|v| {
-            let v = v.to_ascii_lowercase();
-            v.contains("prefetch") || v.contains("preview") || v.contains("prerender")
-        })
+        let Some(value) = headers.get(name).and_then(|v| v.to_str().ok()) else { return false };
+        let value = value.to_ascii_lowercase();
+        ["prefetch", "preview", "prerender"].iter().any(|word| value.contains(word))
     };
     if PREFETCH.iter().any(|name| says(name)) {
         return Some("prefetch");
     }
     let Some(agent) = headers.get(USER_AGENT).filter(|v| !v.is_empty()) else { return Some("no_agent") };
-    let agent = String::from_utf8_lossy(agent.as_bytes()).to_ascii_lowercase();
-    let names = |words: &[&str]| words.iter().any(|word| agent.contains(word));
-    (!names(&WORDS.people) && names(&WORDS.programs)).then_some("scanner")
+    let names = |words: &Option<AhoCorasick>| words.as_ref().is_some_and(|words| words.is_match(agent.as_bytes()));
+    (names(&WORDS.programs) && !names(&WORDS.people)).then_some("scanner")
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 /// Clicks that may wait in memory: about 10 MB.
-const QUEUE: usize = 65_536;
+pub(super) const QUEUE: usize = 65_536;
 
 /// Clicks of one transaction.
 const BATCH: usize = 1_024;
@@ -67,8 +67,9 @@ pub(super) struct ClickLog {
 }
 
 impl ClickLog {
-    pub fn start(journal: Arc<dyn Journal>, metrics: Metrics) -> Self {
-        let (queue, entries) = mpsc::channel(QUEUE);
+    /// `room`: how many may wait.
+    pub fn start(journal: Arc<dyn Journal>, metrics: Metrics, room: usize) -> Self {
+        let (queue, entries) = mpsc::channel(room);
         let writer = Writer { journal, metrics: metrics.clone(), run: run_name() };
         tokio::spawn(writer.run(entries));
         Self { queue, count: AtomicU64::new(0), metrics }
@@ -85,11 +86,12 @@ impl ClickLog {
                 why: hit.judgement.why,
             })
             .inc();
+        self.metrics.clicks_waiting.inc();
         if self.queue.try_send(Entry::Hit(hit, number, done)).is_err() {
+            self.metrics.clicks_waiting.dec();
             self.metrics.clicks_dropped.get_or_create(&ReasonLabels { reason: "queue_full" }).inc();
             return Recorded::Dropped;
         }
-        self.metrics.clicks_waiting.inc();
         match tokio::time::timeout(wait, stored).await {
             Ok(Ok(())) => Recorded::Stored,
             Ok(Err(_)) => Recorded::Dropped,
@@ -147,8 +149,10 @@ impl Writer {
             let error = if incoming.is_empty() { None } else { self.journal.receive(incoming).await.err() };
             match error {
                 None => {
-                    #[allow(clippy::cast_precision_loss)] // a batch is small
-                    self.metrics.click_batch.observe(size as f64);
+                    if size > 0 {
+                        #[allow(clippy::cast_precision_loss)] // a batch is small
+                        self.metrics.click_batch.observe(size as f64);
+                    }
                     for entry in batch.drain(..) {
                         self.settle(entry, true);
                     }

@@ -156,6 +156,7 @@ fn fits(text: &str, most: usize) -> bool {
 mod tests {
     use super::{Envelope, Unreadable, read};
     use axum::http::{HeaderMap, HeaderName, HeaderValue};
+    use proptest::prelude::{any, prop_assert_eq, proptest};
     use serde_json::json;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -216,6 +217,28 @@ mod tests {
             let read = read(&structured, event.to_string().as_bytes()).unwrap();
             let problem = read[0].as_ref().unwrap_err();
             assert!(problem.what.starts_with(what), "{event}: {problem:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_breaks_the_reader(body in any::<Vec<u8>>(), mode in 0..3_usize) {
+            let modes = [
+                ("content-type", "application/cloudevents+json"),
+                ("content-type", "application/cloudevents-batch+json"),
+                ("ce-type", "dev.rekindle.signal.chat"),
+            ];
+            let _ = read(&headers(&modes[mode..=mode]), &body);
+        }
+
+        #[test]
+        fn no_value_breaks_the_reader(key in "specversion|id|source|type|time|data|data_base64", number in any::<f64>(), text in ".*") {
+            let structured = headers(&[("content-type", "application/cloudevents+json")]);
+            for value in [json!(number), json!(text), json!([text]), json!({"a": text}), json!(null)] {
+                let mut event = json!({"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": {}});
+                event[key.as_str()] = value;
+                prop_assert_eq!(read(&structured, event.to_string().as_bytes()).map(|events| events.len()), Ok(1));
+            }
         }
     }
 

@@ -53,6 +53,21 @@ fn hex(digits: [u8; 2]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::{parse, percent_decode, value};
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    proptest! {
+        #[test]
+        fn whatever_was_encoded_is_read_back(name in "[a-z]{1,8}", text in ".{0,40}") {
+            let encoded = text.bytes().fold(String::new(), |out, b| out + &format!("%{b:02X}"));
+            let pairs = parse(format!("{name}={encoded}").as_bytes());
+            prop_assert_eq!(value(&pairs, &name), Some(text.as_str()));
+        }
+
+        #[test]
+        fn nothing_breaks_the_reader(body in any::<Vec<u8>>()) {
+            prop_assert!(parse(&body).len() <= 200);
+        }
+    }
 
     #[test]
     fn pairs_as_browsers_and_gateways_write_them() {

@@ -133,7 +133,7 @@ impl Hooks for NoHooks {
 
 /// A struct of the path's parts, so that both routes share one handler.
 #[derive(Deserialize)]
-pub(super) struct Parts {
+pub(super) struct HookParts {
     namespace: String,
     channel: String,
     provider: String,
@@ -144,17 +144,18 @@ pub(super) struct Parts {
 
 pub(super) async fn report(
     State(web): State<Arc<WebState>>,
-    parts: Result<Path<Parts>, PathRejection>,
+    parts: Result<Path<HookParts>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let Ok(Path(Parts { namespace, channel, provider, kind, key })) = parts else { return not_found(&web, &headers) };
+    let Ok(Path(HookParts { namespace, channel, provider, kind, key })) = parts else { return not_found(&web, &headers) };
     let channel = format!("{namespace}/{channel}");
-    let query = form::parse(query.unwrap_or_default().as_bytes());
-    let key = key.as_deref().or_else(|| form::value(&query, "k")).unwrap_or_default();
+    let mut query = form::parse(query.unwrap_or_default().as_bytes());
+    // A channel's rules never see the key.
+    let key = key.or_else(|| query.iter().position(|(name, _)| name == "k").map(|at| query.remove(at).1)).unwrap_or_default();
     let path = [HookPath::Receipt, HookPath::Inbound].into_iter().find(|p| p.as_str() == kind.as_str());
-    let Some(path) = path.filter(|_| hook_key_matches(&web.secret, &channel, key)) else {
+    let Some(path) = path.filter(|_| hook_key_matches(&web.secret, &channel, &key)) else {
         return not_found(&web, &headers);
     };
     let Ok(body) = body else { return reply::plain(StatusCode::PAYLOAD_TOO_LARGE, "too large\n") };

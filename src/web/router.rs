@@ -36,6 +36,7 @@ pub fn public_router(state: Arc<WebState>) -> Router {
         .route("/hooks/{namespace}/{channel}/{provider}/{kind}/{key}", route("/hooks", get(hooks::report).post(hooks::report)))
         .layer(DefaultBodyLimit::max(SMALL))
         .route("/v1/signals", route("/v1/signals", post(signals::receive)).layer(DefaultBodyLimit::max(LARGE)))
+        .route("/robots.txt", get(robots))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
@@ -81,6 +82,11 @@ async fn watch(State(Watched { web, route }): State<Watched>, request: Request, 
     web.metrics.requests.get_or_create(&RequestLabels { route, method, status: response.status().as_u16() }).inc();
     web.metrics.seconds.get_or_create(&RouteLabels { route }).observe(began.elapsed().as_secs_f64());
     response
+}
+
+/// Every address here belongs to one client: there is nothing to crawl.
+async fn robots() -> Response {
+    reply::plain(StatusCode::OK, "User-agent: *\nDisallow: /\n")
 }
 
 /// Programs get JSON, people a page.

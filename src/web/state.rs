@@ -1,6 +1,11 @@
 //! What the handlers share, and the settings that may change while they run.
 
-use super::{EngineState, Hooks, Metrics, clicks::ClickLog, effects::Effects, guard::Guard};
+use super::{
+    EngineState, Hooks, Metrics,
+    clicks::{ClickLog, QUEUE},
+    effects::Effects,
+    guard::Guard,
+};
 use crate::{
     links::Keys,
     store::{Journal, Store, Views},
@@ -122,7 +127,7 @@ impl WebState {
         Arc::new(Self {
             keys: Keys::derive(&secret),
             secret,
-            clicks: ClickLog::start(Arc::clone(&parts.store.journal), parts.metrics.clone()),
+            clicks: ClickLog::start(Arc::clone(&parts.store.journal), parts.metrics.clone(), QUEUE),
             journal: parts.store.journal,
             views: parts.store.views,
             hooks: parts.hooks,

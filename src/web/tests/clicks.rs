@@ -1,7 +1,17 @@
-use super::Site;
-use crate::model::{ClickVerdict, EffectRef, InboxEvent, Medium};
+use super::{Site, fake::Fake};
+use crate::{
+    links::Judgement,
+    model::{ClickVerdict, CopyId, EffectRef, InboxEvent, Medium},
+    web::{
+        Metrics,
+        clicks::{ClickLog, Hit, Recorded},
+    },
+};
 use reqwest::Method;
-use std::sync::atomic::Ordering;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 const PLANS: &str = "https://novydom.example/plans?rooms=2";
 const VISIT: &str = "https://novydom.example/visit";
@@ -165,7 +175,7 @@ async fn while_the_store_is_away_known_links_work_and_their_clicks_wait() {
     assert!(site.journal.take().is_empty());
 
     site.journal.down.store(false, Ordering::SeqCst);
-    assert!(site.state.flush(std::time::Duration::from_secs(10)).await);
+    assert!(site.state.flush(Duration::from_secs(10)).await);
     let stored = site.journal.take();
     assert_eq!(stored.len(), 1, "kept, and stored once");
     assert!(site.metrics().await.contains("rekindle_clicks_waiting 0"));
@@ -181,7 +191,7 @@ async fn one_click_that_the_store_refuses_takes_no_other_with_it() {
     for answer in answers {
         assert_eq!(answer.await.unwrap().unwrap().status(), 302);
     }
-    assert!(site.state.flush(std::time::Duration::from_secs(10)).await);
+    assert!(site.state.flush(Duration::from_secs(10)).await);
     assert_eq!(site.journal.take().len(), 19);
     assert!(site.metrics().await.contains("rekindle_clicks_dropped_total{reason=\"refused\"} 1"));
 }
@@ -198,4 +208,25 @@ async fn many_clicks_share_transactions() {
     assert_eq!(site.journal.take().len(), 400);
     assert!(site.journal.batches.load(Ordering::SeqCst) < 300);
     assert_eq!(site.journal.lookups.load(Ordering::SeqCst), 1, "looked up once");
+}
+
+#[tokio::test]
+async fn memory_is_bounded_while_the_store_is_away() {
+    let journal = Arc::new(Fake::default());
+    journal.down.store(true, Ordering::SeqCst);
+    let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
+    let log = ClickLog::start(journal.clone(), metrics.clone(), 8);
+    let at = "2026-11-22T10:00:00Z".parse().unwrap();
+    let judgement = Judgement { verdict: Some(ClickVerdict::Human), why: "alone", settle_at: None };
+    let mut recorded = Vec::new();
+    for seq in 0..40 {
+        let hit = Hit { effect: EffectRef { copy: CopyId(1), seq }, link: 0, at, judgement };
+        recorded.push(log.record(hit, Duration::from_millis(1)).await);
+    }
+    let count = |what| recorded.iter().filter(|r| **r == what).count();
+    let (late, dropped) = (count(Recorded::Late), count(Recorded::Dropped));
+    assert!(late >= 8 && dropped > 0 && late + dropped == 40, "{late} {dropped}");
+    journal.down.store(false, Ordering::SeqCst);
+    assert!(log.flush(Duration::from_secs(10)).await);
+    assert_eq!(journal.take().len(), late, "what waited is stored, what was dropped is not");
 }
