@@ -48,7 +48,9 @@ impl Signer {
     /// [`ChannelError::Settings`] when the key is none that DKIM uses, or a name could leave its tag.
     pub fn open(wiring: &DkimWiring) -> Result<Self, ChannelError> {
         let name = |text: &str| {
-            !text.is_empty() && text.len() <= 253 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+            !text.is_empty()
+                && text.len() <= 253
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
         };
         if !name(&wiring.domain) || !name(&wiring.selector) {
             return Err(ChannelError::settings(
@@ -221,7 +223,9 @@ mod tests {
 
     #[test]
     fn unusable_keys_are_named_before_anything_is_sent() {
-        for (domain, key) in [("b.c", "not a key"), ("b.c; x=y", ED25519), ("b.c", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----")] {
+        for (domain, key) in
+            [("b.c", "not a key"), ("b.c; x=y", ED25519), ("b.c", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----")]
+        {
             assert!(Signer::open(&wiring(domain, key)).is_err());
         }
     }

@@ -23,7 +23,8 @@ pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>,
     };
     let (from, to) = (message.envelope_from.as_str(), to.as_str());
     // `Email::parse` lets none of this through; a command line is worth a second look.
-    let unsafe_path = |path: &str| path.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>')) || path.len() > 320;
+    let unsafe_path =
+        |path: &str| path.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>')) || path.len() > 320;
     if unsafe_path(from) || unsafe_path(to) {
         return reject("an address holds characters that do not belong into an SMTP command");
     }
@@ -48,10 +49,7 @@ pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>,
     if server.size.is_some_and(|limit| size > limit) {
         return reject("the message is larger than the server's SIZE");
     }
-    let mut mail = format!("MAIL FROM:<{from}>");
-    if server.size.is_some() {
-        mail.push_str(&format!(" SIZE={size}"));
-    }
+    let mut mail = if server.size.is_some() { format!("MAIL FROM:<{from}> SIZE={size}") } else { format!("MAIL FROM:<{from}>") };
     if eight_bit {
         mail.push_str(" BODY=8BITMIME");
     }

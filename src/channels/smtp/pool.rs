@@ -7,12 +7,12 @@ use super::{
 };
 use crate::{
     channels::{
-        Job,
+        Job, backoff,
         dkim::Signer,
         ticket::{Progress, Ticket},
     },
     compile::SmtpWiring,
-    model::{Outcome, share, stable_hash},
+    model::Outcome,
 };
 use rustls::ClientConfig;
 use std::{
@@ -21,9 +21,6 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
-
-const BACKOFF_MIN: Duration = Duration::from_millis(500);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// A message on its way.
 pub(super) struct Item {
@@ -191,13 +188,13 @@ impl Pool {
     }
 
     /// A server that cannot be reached costs every waiting message one quick answer, not one time-out each.
-    fn unreachable(&self, item: Item, why: ConnectError) {
+    fn unreachable(&self, item: Item, why: &ConnectError) {
         let mut all = vec![item];
         let after;
         {
             let mut state = self.state();
             state.failures = state.failures.saturating_add(1);
-            after = backoff(&self.wiring.host, state.failures);
+            after = backoff::delay(&self.wiring.host, state.failures);
             state.backoff = Some((Instant::now() + after, why.clone()));
             if state.live > 0 {
                 // Other sessions are open: one connection too many, not an outage.
@@ -214,7 +211,7 @@ impl Pool {
         }
         tracing::warn!(host = %self.wiring.host, failures = self.state().failures, retry_in_ms = after.as_millis(), reason = why.reason(), "mail server not usable");
         for item in all {
-            item.ticket.report(outcome(&why, after));
+            item.ticket.report(outcome(why, after));
         }
     }
 }
@@ -232,13 +229,6 @@ fn outcome(why: &ConnectError, after: Duration) -> Outcome {
         ConnectError::Later(reason) => Outcome::Retry { reason: reason.clone(), after: Some(after) },
         ConnectError::Settings(reason) => Outcome::ChannelDown { reason: reason.clone() },
     }
-}
-
-/// Doubles from half a second to a minute, with up to half of it taken off, so that replicas and pools do not knock together.
-fn backoff(host: &str, failures: u32) -> Duration {
-    let full = BACKOFF_MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(BACKOFF_MAX);
-    let seed = stable_hash(&[host.as_bytes(), &failures.to_be_bytes(), &std::process::id().to_be_bytes()]);
-    full.mul_f64(1.0 - share(seed) / 2.0)
 }
 
 /// Counts itself out, however it ends.
@@ -278,7 +268,7 @@ async fn work(mut worker: Worker) {
                     session
                 }
                 Err(why) => {
-                    pool.unreachable(item, why);
+                    pool.unreachable(item, &why);
                     return;
                 }
             },

@@ -65,7 +65,8 @@ pub(super) async fn open(wiring: &SmtpWiring, tls: Option<&Arc<ClientConfig>>, l
     if wiring.tls == SmtpTls::Starttls {
         if !announced.starttls {
             return Err(ConnectError::Settings(
-                "the server does not offer STARTTLS; nothing is sent in clear, use its TLS port with tls: Tls or ask its operator".into(),
+                "the server does not offer STARTTLS; nothing is sent in clear, use its TLS port with tls: Tls or ask its operator"
+                    .into(),
             ));
         }
         let answer = wire.command("STARTTLS", limits.command).await?;
@@ -154,7 +155,9 @@ async fn authenticate(
         }
         answer
     } else {
-        return Err(ConnectError::Settings("the server offers no AUTH PLAIN or LOGIN; leave out the secret or use another port".into()));
+        return Err(ConnectError::Settings(
+            "the server offers no AUTH PLAIN or LOGIN; leave out the secret or use another port".into(),
+        ));
     };
     match answer.class() {
         2 => Ok(()),
