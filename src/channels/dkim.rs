@@ -1,6 +1,6 @@
 //! DKIM signatures (RFC 6376 relaxed/relaxed, RFC 8463) over the raw message. No `t=` tag: a retry sends the same bytes.
 
-use super::ChannelError;
+use super::{ChannelError, smtp::split};
 use crate::compile::DkimWiring;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::{
@@ -80,7 +80,7 @@ impl Signer {
 
     /// The complete `DKIM-Signature` header, with CRLF, to stand before `message` (whose lines end in CRLF).
     pub(super) fn sign(&self, message: &str) -> Result<String, SignError> {
-        let (headers, body) = message.split_once("\r\n\r\n").map_or((message, ""), |(h, b)| (h, b));
+        let (headers, body) = split(message);
         let headers = unfold(headers);
         let mut names: Vec<&str> = vec!["from"];
         let mut signed = String::with_capacity(2048);
@@ -168,16 +168,11 @@ fn relaxed_body(body: &str) -> String {
         for _ in 0..std::mem::take(&mut empty) {
             out.push_str("\r\n");
         }
-        let mut space = false;
-        for c in line.chars() {
-            if matches!(c, ' ' | '\t') {
-                space = true;
-            } else {
-                if std::mem::take(&mut space) {
-                    out.push(' ');
-                }
-                out.push(c);
-            }
+        let mut words = line.split([' ', '\t']);
+        out.push_str(words.next().unwrap_or_default());
+        for word in words.filter(|w| !w.is_empty()) {
+            out.push(' ');
+            out.push_str(word);
         }
         out.push_str("\r\n");
     }

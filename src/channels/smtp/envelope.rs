@@ -32,7 +32,7 @@ pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>,
     if let Some(flaw) = data::flaw(&body) {
         return reject(flaw);
     }
-    let headers = body.split("\r\n\r\n").next().unwrap_or_default();
+    let (headers, _) = data::split(&body);
     let utf8 = !from.is_ascii() || !to.is_ascii() || !headers.is_ascii();
     if utf8 && !server.utf8 {
         return reject("the address or a header is not ASCII and this server does not offer SMTPUTF8");
@@ -58,8 +58,8 @@ pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>,
     }
     mail.push_str("\r\n");
     let mut content = Vec::with_capacity(size + size / 64 + 8);
-    let start = data::stuff(signature.as_bytes(), true, &mut content);
-    data::stuff(body.as_bytes(), start, &mut content);
+    let start = data::stuff(&signature, true, &mut content);
+    data::stuff(&body, start, &mut content);
     content.extend_from_slice(b".\r\n");
     Ok(Prepared { mail, rcpt: format!("RCPT TO:<{to}>\r\n"), content })
 }

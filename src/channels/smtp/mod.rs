@@ -11,6 +11,8 @@ mod tests;
 mod verdict;
 mod wire;
 
+pub(super) use data::split;
+
 use super::{Channel, ChannelError, Job, Report, dkim::Signer, ticket::Ticket, tls};
 use crate::{
     compile::{SmtpTls, SmtpWiring},
