@@ -63,3 +63,37 @@ pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>,
     content.extend_from_slice(b".\r\n");
     Ok(Prepared { mail, rcpt: format!("RCPT TO:<{to}>\r\n"), content })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::prepare;
+    use crate::{
+        channels::smtp::session::Announced,
+        content::{EmailMessage, Rendered},
+        model::{Address, Email, Outcome},
+    };
+
+    fn mail(to: &str, raw: &str, server: &Announced) -> Result<String, String> {
+        let to = Address::Email(Email::parse(to).unwrap());
+        let message = Rendered::Email(EmailMessage { envelope_from: "a@y.test".into(), raw: raw.into() });
+        match prepare(&to, &message, None, server) {
+            Ok(prepared) => Ok(prepared.mail),
+            Err(Outcome::Rejected { reason, suppress: false }) => Err(reason),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_server_is_told_what_it_must_be_able_to_take() {
+        let able = Announced { eight_bit: true, utf8: true, size: Some(1000), ..Announced::default() };
+        let plain = Announced::default();
+        let (ascii, eight) = ("Subject: x\r\n\r\nhi\r\n", "Subject: x\r\n\r\nпривет\r\n");
+        assert_eq!(mail("b@x.test", ascii, &plain).unwrap(), "MAIL FROM:<a@y.test>\r\n");
+        assert_eq!(mail("b@x.test", ascii, &able).unwrap(), "MAIL FROM:<a@y.test> SIZE=18\r\n");
+        assert_eq!(mail("b@x.test", eight, &able).unwrap(), "MAIL FROM:<a@y.test> SIZE=28 BODY=8BITMIME\r\n");
+        assert_eq!(mail("почта@x.test", ascii, &able).unwrap(), "MAIL FROM:<a@y.test> SIZE=18 SMTPUTF8\r\n");
+        assert!(mail("b@x.test", eight, &plain).unwrap_err().contains("8BITMIME"));
+        assert!(mail("почта@x.test", ascii, &plain).unwrap_err().contains("SMTPUTF8"));
+        assert!(mail("b@x.test", &format!("A: 1\r\n\r\n{}", "x\r\n".repeat(400)), &able).unwrap_err().contains("SIZE"));
+    }
+}

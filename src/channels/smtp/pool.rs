@@ -22,6 +22,9 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
+/// So many sessions in a row that serve nothing are an outage.
+const USELESS: u32 = 3;
+
 /// A message on its way.
 pub(super) struct Item {
     pub(super) job: Job,
@@ -183,13 +186,31 @@ impl Pool {
     fn connected(&self) {
         let mut state = self.state();
         state.live += 1;
-        state.failures = 0;
         state.backoff = None;
     }
 
+    fn served(&self) {
+        self.state().failures = 0;
+    }
+
+    /// A session that was opened and then served nothing. Once may be chance; a server that does it again is down.
+    fn useless(&self, why: String) -> bool {
+        let down = {
+            let mut state = self.state();
+            if state.failures < USELESS {
+                state.failures += 1;
+            }
+            state.failures >= USELESS
+        };
+        if down {
+            self.unreachable(None, &ConnectError::Later(why));
+        }
+        down
+    }
+
     /// A server that cannot be reached costs every waiting message one quick answer, not one time-out each.
-    fn unreachable(&self, item: Item, why: &ConnectError) {
-        let mut all = vec![item];
+    fn unreachable(&self, item: Option<Item>, why: &ConnectError) {
+        let mut all: Vec<Item> = item.into_iter().collect();
         let after;
         {
             let mut state = self.state();
@@ -268,12 +289,19 @@ async fn work(mut worker: Worker) {
                     session
                 }
                 Err(why) => {
-                    pool.unreachable(item, &why);
+                    pool.unreachable(Some(item), &why);
                     return;
                 }
             },
         };
         match delivery::run(&pool, session, item).await {
+            Ended::Useless(why) => {
+                worker.session_gone();
+                if pool.useless(why) {
+                    return;
+                }
+                continue;
+            }
             Ended::Open(session) if session.used < pool.wiring.messages_per_connection.max(1) => open = Some(session),
             Ended::Open(session) => {
                 quit(session, &pool.limits).await;
@@ -281,6 +309,7 @@ async fn work(mut worker: Worker) {
             }
             Ended::Gone => worker.session_gone(),
         }
+        pool.served();
     }
     worker.counted = false;
     if let Some(session) = open {

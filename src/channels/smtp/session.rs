@@ -18,9 +18,9 @@ pub(super) struct Announced {
     pub(super) utf8: bool,
     /// Largest message in bytes, if it said.
     pub(super) size: Option<usize>,
-    starttls: bool,
-    auth_plain: bool,
-    auth_login: bool,
+    pub(super) starttls: bool,
+    pub(super) auth_plain: bool,
+    pub(super) auth_login: bool,
 }
 
 /// Why no session came about. Nothing was handed over, so both kinds are certain.

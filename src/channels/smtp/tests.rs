@@ -142,10 +142,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Option<S> {
     let mut io = BufReader::new(stream);
     let announced = std::iter::once("mx.test").chain(script.announce.iter().copied()).collect::<Vec<_>>();
-    let mut hello = String::new();
-    for (i, line) in announced.iter().enumerate() {
-        hello += &format!("250{}{line}\r\n", if i + 1 == announced.len() { ' ' } else { '-' });
-    }
+    let lines: Vec<_> = announced.iter().map(|line| format!("250-{line}\r\n")).collect();
+    let hello = format!("{}250 HELP\r\n", lines.concat());
     let mut pending = greet.then(|| "CONNECT".to_owned());
     let mut data = None::<String>;
     loop {
@@ -400,6 +398,11 @@ async fn a_server_that_is_down_answers_quickly_for_all() {
         assert_eq!(words(&outcomes(&channel, vec![job(9)], soon()).await), [want]);
         assert_eq!(server.seen.lock().unwrap().connections, 1, "{act:?}");
     }
+    // One that greets and then hangs up each time is left alone after the third.
+    let server = Server::start(vec![script(&[("MAIL", 1, Act::SayAndClose("421 4.3.2 closing\r\n"))])]).await;
+    let got = outcomes(&smtp(&server.wiring()), (0..9).map(job).collect(), soon()).await;
+    assert_eq!(words(&got), ["retry"; 9]);
+    assert_eq!(server.seen.lock().unwrap().connections, 3);
     // Nobody listens at all.
     let port = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() };
     let wiring = SmtpWiring { port, ..Server::start(vec![script(&[])]).await.wiring() };
