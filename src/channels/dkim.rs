@@ -1,6 +1,6 @@
 //! DKIM signatures (RFC 6376 relaxed/relaxed, RFC 8463) over the raw message. No `t=` tag: a retry sends the same bytes.
 
-use super::ChannelError;
+use super::{ChannelError, smtp::split};
 use crate::compile::DkimWiring;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::{
@@ -48,7 +48,9 @@ impl Signer {
     /// [`ChannelError::Settings`] when the key is none that DKIM uses, or a name could leave its tag.
     pub fn open(wiring: &DkimWiring) -> Result<Self, ChannelError> {
         let name = |text: &str| {
-            !text.is_empty() && text.len() <= 253 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+            !text.is_empty()
+                && text.len() <= 253
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
         };
         if !name(&wiring.domain) || !name(&wiring.selector) {
             return Err(ChannelError::settings(
@@ -78,7 +80,7 @@ impl Signer {
 
     /// The complete `DKIM-Signature` header, with CRLF, to stand before `message` (whose lines end in CRLF).
     pub(super) fn sign(&self, message: &str) -> Result<String, SignError> {
-        let (headers, body) = message.split_once("\r\n\r\n").map_or((message, ""), |(h, b)| (h, b));
+        let (headers, body) = split(message);
         let headers = unfold(headers);
         let mut names: Vec<&str> = vec!["from"];
         let mut signed = String::with_capacity(2048);
@@ -166,16 +168,11 @@ fn relaxed_body(body: &str) -> String {
         for _ in 0..std::mem::take(&mut empty) {
             out.push_str("\r\n");
         }
-        let mut space = false;
-        for c in line.chars() {
-            if matches!(c, ' ' | '\t') {
-                space = true;
-            } else {
-                if std::mem::take(&mut space) {
-                    out.push(' ');
-                }
-                out.push(c);
-            }
+        let mut words = line.split([' ', '\t']);
+        out.push_str(words.next().unwrap_or_default());
+        for word in words.filter(|w| !w.is_empty()) {
+            out.push(' ');
+            out.push_str(word);
         }
         out.push_str("\r\n");
     }
@@ -221,7 +218,9 @@ mod tests {
 
     #[test]
     fn unusable_keys_are_named_before_anything_is_sent() {
-        for (domain, key) in [("b.c", "not a key"), ("b.c; x=y", ED25519), ("b.c", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----")] {
+        for (domain, key) in
+            [("b.c", "not a key"), ("b.c; x=y", ED25519), ("b.c", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----")]
+        {
             assert!(Signer::open(&wiring(domain, key)).is_err());
         }
     }

@@ -64,7 +64,11 @@ fn stage(
         while running.join_next().await.is_some() {}
         // A provider that ended without a word (a defect) may have sent it.
         for ((effect, attempt), _) in batch {
-            let _ = reports.send(Report { effect, attempt, outcome: Outcome::Unknown { reason: "the channel gave no outcome".into() } });
+            let _ = reports.send(Report {
+                effect,
+                attempt,
+                outcome: Outcome::Unknown { reason: "the channel gave no outcome".into() },
+            });
         }
     })
 }
@@ -153,7 +157,9 @@ mod tests {
             }
             for job in slow {
                 self.release.notified().await;
-                reports.send(Report { effect: job.effect, attempt: 1, outcome: Outcome::Unknown { reason: "late".into() } }).unwrap();
+                reports
+                    .send(Report { effect: job.effect, attempt: 1, outcome: Outcome::Unknown { reason: "late".into() } })
+                    .unwrap();
             }
         }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Channel, ChannelError, Job, Report, alphabet,
+    backoff::Breaker,
     concurrent,
     http_sms::{client, exchange},
     receipt::{Fields, Receipt, ReceiptFor, effect, url},
@@ -32,6 +33,7 @@ struct Shared {
     wiring: KannelWiring,
     endpoint: Url,
     client: Client,
+    breaker: Breaker,
     permits: Arc<Semaphore>,
 }
 
@@ -39,20 +41,25 @@ impl Kannel {
     /// # Errors
     /// [`ChannelError::Settings`] when the URL is none.
     pub fn open(name: &str, wiring: &KannelWiring) -> Result<Self, ChannelError> {
-        let mut endpoint = Url::parse(&wiring.url).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
-            ChannelError::settings("`url` is not an HTTP address", "write smsbox's address, like http://kannel:13013")
-        })?;
+        let mut endpoint =
+            Url::parse(&wiring.url).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
+                ChannelError::settings("`url` is not an HTTP address", "write smsbox's address, like http://kannel:13013")
+            })?;
         if matches!(endpoint.path(), "" | "/") {
             endpoint.set_path("/cgi-bin/sendsms");
         }
         let permits = Arc::new(Semaphore::new(wiring.connections.max(1) as usize));
-        let shared = Shared { name: name.to_owned(), wiring: wiring.clone(), endpoint, client: client(TIMEOUT)?, permits };
+        let breaker = Breaker::new(name);
+        let shared = Shared { name: name.to_owned(), wiring: wiring.clone(), endpoint, client: client(TIMEOUT)?, breaker, permits };
         Ok(Self { shared: Arc::new(shared) })
     }
 }
 
 impl Shared {
     async fn send(&self, job: &Job, ticket: &mut Ticket) -> Outcome {
+        if let Some(outcome) = self.breaker.answer() {
+            return outcome;
+        }
         let (Address::Phone(to), Rendered::Sms { from, text }) = (&job.to, &job.message) else {
             return Outcome::Rejected { reason: "an SMS channel was given something else than an SMS".into(), suppress: false };
         };
@@ -74,7 +81,7 @@ impl Shared {
             }
         }
         ticket.progress = Progress::Ambiguous;
-        match exchange(self.client.get(endpoint)).await {
+        match exchange(self.client.get(endpoint), &self.breaker).await {
             Ok(answer) => self.outcome(answer.status, &answer.body),
             Err(outcome) => outcome,
         }
@@ -191,7 +198,14 @@ mod tests {
     #[test]
     fn receipts() {
         assert_eq!(receipt_url("https://x.test/r?k=a%2Fb&effect=7.1"), "https://x.test/r?k=a%%2Fb&effect=7.1&status=%d");
-        for (status, want) in [("1", Some("delivered")), ("2", Some("failed")), ("16", Some("failed")), ("8", Some("accepted")), ("32", None), ("", None)] {
+        for (status, want) in [
+            ("1", Some("delivered")),
+            ("2", Some("failed")),
+            ("16", Some("failed")),
+            ("8", Some("accepted")),
+            ("32", None),
+            ("", None),
+        ] {
             let receipt = read_receipt("main", &fields(&[("effect", "7.1"), ("status", status)]));
             let word = receipt.map(|r| match r.outcome {
                 Outcome::Delivered => "delivered",

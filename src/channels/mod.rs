@@ -2,6 +2,7 @@
 //! message (design §6): certainly accepted, certainly not, or unknown.
 
 mod alphabet;
+mod backoff;
 mod channel;
 mod concurrent;
 mod dkim;

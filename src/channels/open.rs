@@ -21,7 +21,9 @@ pub fn open(wiring: &ChannelWiring) -> Result<Arc<dyn Channel>, ChannelError> {
                 Smtp::open(&provider.name, smtp, signer.clone()).map(|p| (Medium::Email, Arc::new(p) as Arc<dyn Channel>))
             }
             ProviderKind::Http(http) => HttpSms::open(&provider.name, http).map(|p| (Medium::Sms, Arc::new(p) as Arc<dyn Channel>)),
-            ProviderKind::Kannel(kannel) => Kannel::open(&provider.name, kannel).map(|p| (Medium::Sms, Arc::new(p) as Arc<dyn Channel>)),
+            ProviderKind::Kannel(kannel) => {
+                Kannel::open(&provider.name, kannel).map(|p| (Medium::Sms, Arc::new(p) as Arc<dyn Channel>))
+            }
         };
         let (medium, opened) = opened.map_err(|ChannelError::Settings { what, help }| {
             ChannelError::settings(format!("provider {}: {what}", provider.name), help)
@@ -55,7 +57,8 @@ struct TryOut {
 #[async_trait::async_trait]
 impl Channel for TryOut {
     async fn perform(&self, jobs: Vec<Job>, deadline: Instant, reports: UnboundedSender<Report>) {
-        let (mine, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| self.only.contains(&job.to.as_str().to_lowercase()));
+        let (mine, others): (Vec<_>, Vec<_>) =
+            jobs.into_iter().partition(|job| self.only.contains(&job.to.as_str().to_lowercase()));
         for job in others {
             let outcome = Outcome::Rejected { reason: "not one of the channel's test recipients".into(), suppress: false };
             let _ = reports.send(Report { effect: job.effect, attempt: job.attempt, outcome });

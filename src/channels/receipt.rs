@@ -29,8 +29,7 @@ pub(super) const EFFECT: &str = "effect";
 pub(super) fn url(template: &str, provider: &str, effect: EffectRef) -> String {
     let mut url = template.replace("{provider}", provider);
     url.push(if url.contains('?') { '&' } else { '?' });
-    url.push_str(&format!("{EFFECT}={effect}"));
-    url
+    url + &format!("{EFFECT}={effect}")
 }
 
 /// Our reference out of the query that [`url`] made.

@@ -16,17 +16,40 @@ pub enum Keyword {
 }
 
 /// As the whole message or as its first word.
-const STOP: [&str; 27] = [
-    "STOP", "CTOP", "STOPALL", "UNSUBSCRIBE", "REVOKE", "OPTOUT", "OPT-OUT", "ARRET", "ARRÊT", "STOPP", "BAJA", "SAIR", "СТОП", "СТОПП",
-    "ОТПИСКА", "ОТПИСАТЬСЯ", "ОТПИШИТЕ", "ОТПИСАТЬ", "ВІДПИСКА", "ВІДПИСАТИСЯ", "UNSUB", "ABMELDEN", "PARAR", "CANCELAR", "ABBESTELLEN",
-    "DÉSABONNER", "DESABONNER",
+const STOP: &[&str] = &[
+    "STOP",
+    "CTOP",
+    "STOPALL",
+    "UNSUBSCRIBE",
+    "REVOKE",
+    "OPTOUT",
+    "OPT-OUT",
+    "ARRET",
+    "ARRÊT",
+    "STOPP",
+    "BAJA",
+    "SAIR",
+    "СТОП",
+    "СТОПП",
+    "ОТПИСКА",
+    "ОТПИСАТЬСЯ",
+    "ОТПИШИТЕ",
+    "ОТПИСАТЬ",
+    "ВІДПИСКА",
+    "ВІДПИСАТИСЯ",
+    "UNSUB",
+    "ABMELDEN",
+    "ABBESTELLEN",
+    "DÉSABONNER",
+    "DESABONNER",
 ];
 
 /// Everyday words and phrases: only as the whole message.
-const STOP_WHOLE: [&str; 9] = ["END", "QUIT", "CANCEL", "НЕТ", "НІ", "OPT OUT", "STOP ALL", "НЕ ПИШИТЕ", "НЕ ПИШИТЕ МНЕ"];
+const STOP_WHOLE: &[&str] =
+    &["PARAR", "CANCELAR", "END", "QUIT", "CANCEL", "НЕТ", "НІ", "OPT OUT", "STOP ALL", "НЕ ПИШИТЕ", "НЕ ПИШИТЕ МНЕ"];
 
-const START_WHOLE: [&str; 5] = ["START", "UNSTOP", "СТАРТ", "ПОДПИСАТЬСЯ", "ПІДПИСАТИСЯ"];
-const HELP_WHOLE: [&str; 5] = ["HELP", "INFO", "ПОМОЩЬ", "ИНФО", "AIDE"];
+const START_WHOLE: &[&str] = &["START", "UNSTOP", "СТАРТ", "ПОДПИСАТЬСЯ", "ПІДПИСАТИСЯ"];
+const HELP_WHOLE: &[&str] = &["HELP", "INFO", "ПОМОЩЬ", "ИНФО", "AIDE"];
 
 /// Reads one reply.
 #[must_use]
@@ -36,13 +59,13 @@ pub fn classify(text: &str) -> Keyword {
     let Some(first) = words.first() else { return Keyword::None };
     let whole = words.join(" ");
     let is = |list: &[&str], word: &str| list.iter().any(|w| plain(w).join(" ") == word);
-    if is(&STOP, &whole) || is(&STOP_WHOLE, &whole) {
+    if is(STOP, &whole) || is(STOP_WHOLE, &whole) {
         Keyword::Stop
-    } else if is(&START_WHOLE, &whole) {
+    } else if is(START_WHOLE, &whole) {
         Keyword::Start
-    } else if is(&HELP_WHOLE, &whole) {
+    } else if is(HELP_WHOLE, &whole) {
         Keyword::Help
-    } else if is(&STOP, first) {
+    } else if is(STOP, first) {
         Keyword::Stop
     } else {
         Keyword::None
@@ -107,9 +130,9 @@ mod tests {
             ("Stop!!!", Keyword::Stop),
             ("СТОП", Keyword::Stop),
             ("стоп, хватит", Keyword::Stop),
-            ("CTOП", Keyword::Stop), // Latin C, T, O
-            ("СTОп", Keyword::Stop), // mixed
-            ("СTОP", Keyword::Stop), // Cyrillic, Latin, Cyrillic, Latin
+            ("CTOП", Keyword::Stop),     // Latin C, T, O
+            ("СTОп", Keyword::Stop),     // mixed
+            ("СTОP", Keyword::Stop),     // Cyrillic, Latin, Cyrillic, Latin
             ("ＳＴＯＰ", Keyword::Stop), // full width
             ("s\u{200b}top", Keyword::Stop),
             ("«СТОП»", Keyword::Stop),
@@ -133,6 +156,7 @@ mod tests {
             ("end of the month works", Keyword::None),
             ("cancel my visit on Friday", Keyword::None),
             ("Cancel", Keyword::Stop),
+            ("Cancelar mi visita del viernes", Keyword::None),
             ("please don't stop", Keyword::None),
             ("when do we start?", Keyword::None),
             ("start", Keyword::Start),

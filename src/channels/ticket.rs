@@ -54,3 +54,44 @@ impl Drop for Ticket {
         self.tell(outcome);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Progress, Ticket};
+    use crate::{
+        channels::Job,
+        content::Rendered,
+        model::{Address, CopyId, EffectRef, Outcome, Phone},
+    };
+    use tokio::sync::mpsc;
+
+    #[test]
+    fn whoever_drops_a_job_reports_how_far_it_got() {
+        let job = Job {
+            effect: EffectRef { copy: CopyId(1), seq: 2 },
+            attempt: 3,
+            key: uuid::Uuid::nil(),
+            to: Address::Phone(Phone::parse("+79990001122", "RU").unwrap()),
+            message: Rendered::Sms { from: "X".into(), text: "hi".into() },
+            receipt_url: None,
+        };
+        let (tx, mut rx) = mpsc::unbounded_channel();
+        for progress in [Progress::Waiting, Progress::Begun, Progress::Ambiguous] {
+            Ticket::new(&job, &tx).progress = progress;
+        }
+        Ticket::new(&job, &tx).report(Outcome::Delivered);
+        drop(tx);
+        let mut words = Vec::new();
+        while let Some(report) = rx.blocking_recv() {
+            assert_eq!((report.effect, report.attempt), (job.effect, 3));
+            words.push(match report.outcome {
+                Outcome::NotStarted => "not started",
+                Outcome::Retry { .. } => "retry",
+                Outcome::Unknown { .. } => "unknown",
+                Outcome::Delivered => "delivered",
+                _ => "?",
+            });
+        }
+        assert_eq!(words, ["not started", "retry", "unknown", "delivered"]);
+    }
+}

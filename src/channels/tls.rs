@@ -29,9 +29,8 @@ pub(super) fn client_config(ca: Option<&str>) -> Result<Arc<ClientConfig>, Chann
             })?
         }
     };
-    let unusable = |_| {
-        ChannelError::settings("no usable root certificates", "install ca-certificates, or give the server's root in `ca`")
-    };
+    let unusable =
+        |_| ChannelError::settings("no usable root certificates", "install ca-certificates, or give the server's root in `ca`");
     let verifier = Verifier::new_with_extra_roots(extra, provider.clone()).map_err(unusable)?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -11,11 +11,12 @@ use axum::{
     http::{StatusCode, header::LOCATION},
     response::IntoResponse,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rekindle::{
     channels::{self, Channel, Fields, Job, Receipt, ReceiptFor, stop},
     compile::{
-        ChannelWiring, DkimWiring, HttpBody, HttpErrorRule, HttpReceiptWiring, HttpSmsWiring, HttpVerdict, KannelWiring, OnAmbiguous,
-        ProviderKind, ProviderWiring, Secret, SmtpTls, SmtpWiring,
+        ChannelWiring, DkimWiring, HttpBody, HttpErrorRule, HttpReceiptWiring, HttpSmsWiring, HttpVerdict, KannelWiring,
+        OnAmbiguous, ProviderKind, ProviderWiring, Secret, SmtpTls, SmtpWiring,
     },
     content::{EmailMessage, Rendered},
     model::{Address, CopyId, EffectRef, Email, HumanDuration, Medium, Outcome, Phone},
@@ -139,7 +140,9 @@ async fn smtp_sink_and_its_faults() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_relay_takes_over_what_the_first_did_not_accept() {
-    let (Some(broken), Some(sound)) = (Sink::start(&["-r", "RCPT", "-b", "451 4.3.0 later"]).await, Sink::start(&[]).await) else { return };
+    let (Some(broken), Some(sound)) = (Sink::start(&["-r", "RCPT", "-b", "451 4.3.0 later"]).await, Sink::start(&[]).await) else {
+        return;
+    };
     let wiring = channel(Medium::Email, vec![ProviderKind::Smtp(smtp(broken.port)), ProviderKind::Smtp(smtp(sound.port))]);
     let opened = channels::open(&wiring).unwrap();
     let got = perform(&*opened, (0..10).map(|n| email(n, "u@x.test")).collect()).await;
@@ -151,8 +154,10 @@ async fn the_second_relay_takes_over_what_the_first_did_not_accept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_trying_out_only_test_recipients_get_anything() {
     let Some(sink) = Sink::start(&[]).await else { return };
-    let wiring =
-        ChannelWiring { test_recipients: vec!["Me@x.test".into()], ..channel(Medium::Email, vec![ProviderKind::Smtp(smtp(sink.port))]) };
+    let wiring = ChannelWiring {
+        test_recipients: vec!["Me@x.test".into()],
+        ..channel(Medium::Email, vec![ProviderKind::Smtp(smtp(sink.port))])
+    };
     let got = perform(&*channels::open(&wiring).unwrap(), vec![email(0, "me@x.test"), email(1, "client@x.test")]).await;
     assert_eq!(got.iter().map(word).collect::<Vec<_>>(), ["accepted", "reject"]);
     assert_eq!(sink.mails().len(), 1);
@@ -165,7 +170,8 @@ struct Key {
 }
 
 fn openssl(args: &[&str], input: &str) -> Vec<u8> {
-    let mut child = Command::new("openssl").args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        Command::new("openssl").args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap().stdout
 }
@@ -177,7 +183,6 @@ fn keys() -> Vec<Key> {
         .map(|(args, rsa)| {
             let pem = String::from_utf8(openssl(args, "")).unwrap();
             let public = public(&pem);
-            use base64::{Engine, engine::general_purpose::STANDARD};
             let record = if rsa {
                 format!("v=DKIM1; k=rsa; p={}", STANDARD.encode(public))
             } else {
@@ -192,8 +197,13 @@ fn keys() -> Vec<Key> {
 fn dkimpy(mail: &str, record: &str) -> Option<bool> {
     let script = "import sys,dkim\nr=sys.argv[1].encode()\nprint('verified' if dkim.verify(sys.stdin.buffer.read(), dnsfunc=lambda n, timeout=5: r) else 'failed')";
     let python = std::env::var_os("REKINDLE_PYTHON").unwrap_or_else(|| "python3".into());
-    let mut child =
-        Command::new(python).args(["-c", script, record]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    let mut child = Command::new(python)
+        .args(["-c", script, record])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
     let _ = child.stdin.take().unwrap().write_all(mail.as_bytes());
     match child.wait_with_output().unwrap().stdout.trim_ascii() {
         b"verified" => Some(true),
@@ -412,7 +422,9 @@ async fn an_http_provider_in_all_its_moods() {
 fn receipts_of_a_declared_provider() {
     let wiring = http("https://x.test".into());
     let fields = |pairs: &[(&str, &str)]| -> Fields { pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect() };
-    let read = |query: &[(&str, &str)], form: &[(&str, &str)]| channels::http_sms::read_receipt(&wiring, &fields(query), &fields(form), b"");
+    let read = |query: &[(&str, &str)], form: &[(&str, &str)]| {
+        channels::http_sms::read_receipt(&wiring, &fields(query), &fields(form), b"")
+    };
     let mine = ReceiptFor::Effect(EffectRef { copy: CopyId(7), seq: 3 });
     assert_eq!(read(&[("effect", "7.3")], &[("status", "delivered")]), Some(Receipt { of: mine, outcome: Outcome::Delivered }));
     assert_eq!(

@@ -6,3 +6,4 @@ mod architecture;
 mod channels;
 mod peers;
 mod store_contract;
+mod web;

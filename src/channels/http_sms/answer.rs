@@ -93,7 +93,9 @@ fn by_status(answer: &Answer) -> Outcome {
         429 => Outcome::Retry { reason: reason("too fast"), after: answer.retry_after() },
         401 | 403 => Outcome::ChannelDown { reason: reason("the credentials are refused") },
         402 => Outcome::ChannelDown { reason: reason("no money on the account") },
-        301 | 307 | 308 => Outcome::ChannelDown { reason: reason("it moved; write its final address in `url`, redirects are not followed") },
+        301 | 307 | 308 => {
+            Outcome::ChannelDown { reason: reason("it moved; write its final address in `url`, redirects are not followed") }
+        }
         404 | 405 | 410 | 415 => Outcome::ChannelDown { reason: reason("nothing there takes messages; check `url` and `method`") },
         // Still at work on the same key, or a time-out on its side: it may have sent it.
         408 | 409 => Outcome::Unknown { reason: reason("no clear answer") },

@@ -9,6 +9,7 @@ pub use receipt::read_receipt;
 
 use super::{
     Channel, ChannelError, Job, Report, alphabet,
+    backoff::Breaker,
     receipt::url,
     ticket::{Progress, Ticket},
     tls,
@@ -40,6 +41,7 @@ struct Shared {
     client: Client,
     request: Request,
     rules: Rules,
+    breaker: Breaker,
     permits: Arc<Semaphore>,
     connections: u32,
     wiring: HttpSmsWiring,
@@ -72,9 +74,9 @@ impl Json {
         Ok(match json {
             serde_json::Value::String(s) => Self::Text(Pattern::parse(s, Place::Plain, "body.json", known)?),
             serde_json::Value::Array(list) => Self::List(list.iter().map(|v| Self::parse(v, known)).collect::<Result<_, _>>()?),
-            serde_json::Value::Object(object) => {
-                Self::Object(object.iter().map(|(k, v)| Ok((k.clone(), Self::parse(v, known)?))).collect::<Result<_, ChannelError>>()?)
-            }
+            serde_json::Value::Object(object) => Self::Object(
+                object.iter().map(|(k, v)| Ok((k.clone(), Self::parse(v, known)?))).collect::<Result<_, ChannelError>>()?,
+            ),
             fixed => Self::Fixed(fixed.clone()),
         })
     }
@@ -97,14 +99,18 @@ impl HttpSms {
         let method = Method::from_bytes(wiring.method.to_uppercase().as_bytes())
             .map_err(|_| ChannelError::settings("`method` is not an HTTP method", "write GET or POST"))?;
         if !(wiring.url.starts_with("https://") || wiring.url.starts_with("http://")) {
-            return Err(ChannelError::settings("`url` is not an HTTP address", "write it whole, like https://sms.example.com/send"));
+            return Err(ChannelError::settings(
+                "`url` is not an HTTP address",
+                "write it whole, like https://sms.example.com/send",
+            ));
         }
         let headers = wiring
             .headers
             .iter()
             .map(|(header, value)| {
-                let parsed = HeaderName::from_bytes(header.as_bytes())
-                    .map_err(|_| ChannelError::settings(format!("header {header:?} is not a header name"), "write it like X-Api-Key"))?;
+                let parsed = HeaderName::from_bytes(header.as_bytes()).map_err(|_| {
+                    ChannelError::settings(format!("header {header:?} is not a header name"), "write it like X-Api-Key")
+                })?;
                 Ok((parsed, Pattern::parse(value, Place::Header, &format!("headers.{header}"), &known)?))
             })
             .collect::<Result<_, ChannelError>>()?;
@@ -112,10 +118,11 @@ impl HttpSms {
         let body = match &wiring.body {
             HttpBody::None => Body::None,
             HttpBody::Form(fields) => Body::Form(
-                fields
-                    .iter()
-                    .map(|(k, v)| Ok((plain(k, "body.form")?, plain(v, &format!("body.form.{k}"))?)))
-                    .collect::<Result<_, ChannelError>>()?,
+                fields.iter().map(|(k, v)| Ok((plain(k, "body.form")?, plain(v, &format!("body.form.{k}"))?))).collect::<Result<
+                    _,
+                    ChannelError,
+                >>(
+                )?,
             ),
             HttpBody::Json(json) => Body::Json(Json::parse(json, &known)?),
             HttpBody::Text(text) => Body::Text(plain(text, "body.text")?),
@@ -129,6 +136,7 @@ impl HttpSms {
                 client: client(wiring.timeout)?,
                 request: Request { method, url: Pattern::parse(&wiring.url, Place::Url, "url", &known)?, headers, body },
                 rules: Rules::compile(wiring)?,
+                breaker: Breaker::new(name),
                 permits: Arc::new(Semaphore::new(wiring.connections.max(1) as usize)),
                 connections: wiring.connections.max(1),
                 wiring: wiring.clone(),
@@ -150,12 +158,15 @@ pub(super) fn client(timeout: Duration) -> Result<Client, ChannelError> {
         .pool_idle_timeout(Duration::from_secs(4))
         .tcp_nodelay(true)
         .build()
-        .map_err(|_| ChannelError::settings("no HTTP client can be made", "install ca-certificates, or check the host's TLS settings"))
+        .map_err(|_| {
+            ChannelError::settings("no HTTP client can be made", "install ca-certificates, or check the host's TLS settings")
+        })
 }
 
 /// Sends a request and reads a bounded answer. `Err` is the outcome of a request without an answer.
-pub(super) async fn exchange(request: RequestBuilder) -> Result<Answer, Outcome> {
-    let mut response = request.send().await.map_err(|e| broken(&e))?;
+pub(super) async fn exchange(request: RequestBuilder, breaker: &Breaker) -> Result<Answer, Outcome> {
+    let mut response = request.send().await.map_err(|e| broken(&e, breaker))?;
+    breaker.reachable();
     let status = response.status().as_u16();
     let headers: Vec<(String, String)> = response
         .headers()
@@ -164,7 +175,7 @@ pub(super) async fn exchange(request: RequestBuilder) -> Result<Answer, Outcome>
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| broken(&e))? {
+    while let Some(chunk) = response.chunk().await.map_err(|e| broken(&e, breaker))? {
         let room = rule::MAX_BODY.saturating_sub(body.len());
         body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
         if room <= chunk.len() {
@@ -176,13 +187,13 @@ pub(super) async fn exchange(request: RequestBuilder) -> Result<Answer, Outcome>
 
 /// Before the request could leave: certainly not accepted. Later: nobody knows. The error's own text holds the URL and with it
 /// secrets and numbers, so it is never shown.
-fn broken(e: &reqwest::Error) -> Outcome {
+fn broken(e: &reqwest::Error, breaker: &Breaker) -> Outcome {
     if e.is_builder() {
         return Outcome::ChannelDown { reason: "the request cannot be built; check url and headers".into() };
     }
     if e.is_connect() {
         let what = if e.is_timeout() { "no connection in time" } else { "no connection (name, port or TLS)" };
-        return Outcome::Retry { reason: what.into(), after: None };
+        return breaker.unreachable(what);
     }
     let what = if e.is_timeout() { "no answer in time" } else { "the connection broke before the answer was complete" };
     Outcome::Unknown { reason: what.into() }
@@ -190,6 +201,9 @@ fn broken(e: &reqwest::Error) -> Outcome {
 
 impl Shared {
     async fn send(&self, job: &Job, ticket: &mut Ticket) -> Outcome {
+        if let Some(outcome) = self.breaker.answer() {
+            return outcome;
+        }
         let (Address::Phone(to), Rendered::Sms { from, text }) = (&job.to, &job.message) else {
             return Outcome::Rejected { reason: "an SMS channel was given something else than an SMS".into(), suppress: false };
         };
@@ -212,7 +226,7 @@ impl Shared {
             return Outcome::ChannelDown { reason: "the request cannot be built; check url and headers".into() };
         };
         ticket.progress = Progress::Ambiguous;
-        match exchange(request).await {
+        match exchange(request, &self.breaker).await {
             Ok(answer) => self.rules.outcome(&answer, &self.name, job.key),
             Err(outcome) => outcome,
         }

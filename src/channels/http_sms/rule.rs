@@ -87,7 +87,8 @@ fn unknown<'e>(of: &'e IdedExpr, known: &mut Vec<&'e str>) -> Option<&'e str> {
             let before = known.len();
             known.extend([each.iter_var.as_str(), each.accu_var.as_str()]);
             known.extend(each.iter_var2.as_deref());
-            let found = [&each.accu_init, &each.loop_cond, &each.loop_step, &each.result].into_iter().find_map(|e| unknown(e, known));
+            let found =
+                [&each.accu_init, &each.loop_cond, &each.loop_step, &each.result].into_iter().find_map(|e| unknown(e, known));
             known.truncate(before);
             found
         }),
@@ -157,7 +158,11 @@ mod tests {
 
     #[test]
     fn rules_over_answers() {
-        let seen = || Seen::new().int("status", 200).body(br#"{"error_code":7,"sms":{"79990001122":{"status_code":207}},"ok":true,"list":["a"]}"#);
+        let seen = || {
+            Seen::new()
+                .int("status", 200)
+                .body(br#"{"error_code":7,"sms":{"79990001122":{"status_code":207}},"ok":true,"list":["a"]}"#)
+        };
         for (rule, want) in [
             ("json.error_code == 7", true),
             ("json.error_code in [6, 7, 8]", true),

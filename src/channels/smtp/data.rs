@@ -5,16 +5,13 @@ use std::borrow::Cow;
 
 /// Every line end becomes CRLF and the last line has one. Signing comes after this, stuffing after signing.
 pub(super) fn normalise(text: &str) -> Cow<'_, str> {
-    let clean = {
-        let bytes = text.as_bytes();
-        let mut before = 0_u8;
-        let mut clean = text.ends_with("\r\n");
-        for &b in bytes {
-            clean &= (b == b'\n') == (before == b'\r');
-            before = b;
-        }
-        clean
-    };
+    // Line by line with the library's own searches: this runs over every byte that is sent.
+    let mut rest = text;
+    let mut clean = text.ends_with('\n');
+    while clean && let Some((line, after)) = rest.split_once('\n') {
+        clean = line.strip_suffix('\r').is_some_and(|line| !line.contains('\r'));
+        rest = after;
+    }
     if clean {
         return Cow::Borrowed(text);
     }
@@ -33,40 +30,65 @@ pub(super) fn normalise(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Appends `part` with dots doubled at line starts. `start`: whether `part` begins a line. Says whether its end does.
+/// Appends `part` with dots doubled at line starts, and says whether it ends a line. `start`: whether it begins one.
 /// A dot after a bare CR or LF is doubled as well: [`normalise`] leaves none, but this must hold without it.
-pub(super) fn stuff(part: &[u8], start: bool, out: &mut Vec<u8>) -> bool {
+pub(super) fn stuff(part: &str, start: bool, out: &mut Vec<u8>) -> bool {
     let mut line_start = start;
-    let mut copied = 0;
-    for (i, &b) in part.iter().enumerate() {
-        if line_start && b == b'.' {
-            out.extend_from_slice(part.get(copied..i).unwrap_or_default());
-            out.push(b'.');
-            copied = i;
+    for piece in part.split_inclusive('\n') {
+        let mut rest = piece;
+        loop {
+            if line_start && rest.starts_with('.') {
+                out.push(b'.');
+            }
+            // A carriage return ends a line of its own, unless it belongs to the CRLF at the end of the piece.
+            match rest.split_once('\r') {
+                Some((line, after)) if after != "\n" => {
+                    out.extend_from_slice(line.as_bytes());
+                    out.push(b'\r');
+                    line_start = true;
+                    rest = after;
+                }
+                _ => break,
+            }
         }
-        line_start = b == b'\n' || b == b'\r';
+        out.extend_from_slice(rest.as_bytes());
+        line_start = if rest.is_empty() { line_start } else { rest.ends_with('\n') };
     }
-    out.extend_from_slice(part.get(copied..).unwrap_or_default());
     line_start
+}
+
+/// Headers and body of a normalised message. Without an empty line it is all headers.
+pub(in crate::channels) fn split(message: &str) -> (&str, &str) {
+    let mut at = 0;
+    for line in message.split_inclusive('\n') {
+        if line == "\r\n" {
+            let (headers, body) = message.split_at(at);
+            return (headers, body.get(2..).unwrap_or_default());
+        }
+        at += line.len();
+    }
+    (message, "")
 }
 
 /// What no server should be given: NUL, or a line over 998 octets (RFC 5322 §2.1.1).
 pub(super) fn flaw(text: &str) -> Option<&'static str> {
-    if text.as_bytes().contains(&0) {
+    if text.contains('\0') {
         return Some("the message contains a NUL character");
     }
-    text.split("\r\n").any(|line| line.len() > 998).then_some("the message has a line of more than 998 octets")
+    text.split('\n')
+        .any(|line| line.strip_suffix('\r').unwrap_or(line).len() > 998)
+        .then_some("the message has a line of more than 998 octets")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{flaw, normalise, stuff};
+    use super::{flaw, normalise, split, stuff};
     use proptest::prelude::*;
 
     fn wire(text: &str) -> Vec<u8> {
         let body = normalise(text);
         let mut out = Vec::new();
-        assert!(stuff(body.as_bytes(), true, &mut out), "content ends with a line end");
+        assert!(stuff(&body, true, &mut out), "content ends with a line end");
         out.extend_from_slice(b".\r\n");
         out
     }
@@ -112,8 +134,15 @@ mod tests {
     #[test]
     fn dots_are_doubled_after_every_kind_of_line_end_and_at_the_start() {
         let mut out = Vec::new();
-        stuff(b".a\r\n.\r\n..b\n.c\r.d .e", true, &mut out);
+        stuff(".a\r\n.\r\n..b\n.c\r.d .e", true, &mut out);
         assert_eq!(out, b"..a\r\n..\r\n...b\n..c\r..d .e");
+    }
+
+    #[test]
+    fn headers_end_at_the_first_empty_line() {
+        assert_eq!(split("A: 1\r\n\r\nx\r\n\r\ny"), ("A: 1\r\n", "x\r\n\r\ny"));
+        assert_eq!(split("A: 1\r\n"), ("A: 1\r\n", ""));
+        assert_eq!(split("\r\nx"), ("", "x"));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) enum Ended {
     /// May be used again.
     Open(Session),
     Gone,
+    /// Died before it had served anything: the next one may well do the same.
+    Useless(String),
 }
 
 struct Current {
@@ -50,12 +52,7 @@ pub(super) async fn run(pool: &Pool, mut session: Session, first: Item) -> Ended
             }
             Ok(Answer::Closing(codes)) => {
                 let why = format!("SMTP {codes}: the server closed the session");
-                if session.used > 1 {
-                    pool.put_back(current.item, &why);
-                } else {
-                    current.item.ticket.report(Outcome::Retry { reason: why, after: None });
-                }
-                return Ended::Gone;
+                return untouched(pool, &session, current.item, why, true);
             }
             Err(e) => return lost(pool, &session, current.item, &e),
         }
@@ -199,12 +196,16 @@ async fn answer(pool: &Pool, session: &mut Session, prepared: &Prepared) -> Resu
 /// idle, which is no reason to count an attempt.
 fn lost(pool: &Pool, session: &Session, item: Item, why: &WireError) -> Ended {
     let reason = format!("before the message was handed over: {why}");
-    if session.used > 1 && !matches!(why, WireError::Timeout) {
-        pool.put_back(item, &reason);
-    } else {
-        item.ticket.report(Outcome::Retry { reason, after: None });
+    untouched(pool, session, item, reason, !matches!(why, WireError::Timeout))
+}
+
+fn untouched(pool: &Pool, session: &Session, item: Item, why: String, again: bool) -> Ended {
+    if session.used > 1 && again {
+        pool.put_back(item, &why);
+        return Ended::Gone;
     }
-    Ended::Gone
+    item.ticket.report(Outcome::Retry { reason: why.clone(), after: None });
+    if session.used > 1 { Ended::Gone } else { Ended::Useless(why) }
 }
 
 fn give_back(pool: &Pool, following: Option<Current>, why: &str) {

@@ -23,7 +23,8 @@ pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>,
     };
     let (from, to) = (message.envelope_from.as_str(), to.as_str());
     // `Email::parse` lets none of this through; a command line is worth a second look.
-    let unsafe_path = |path: &str| path.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>')) || path.len() > 320;
+    let unsafe_path =
+        |path: &str| path.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>')) || path.len() > 320;
     if unsafe_path(from) || unsafe_path(to) {
         return reject("an address holds characters that do not belong into an SMTP command");
     }
@@ -31,7 +32,7 @@ pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>,
     if let Some(flaw) = data::flaw(&body) {
         return reject(flaw);
     }
-    let headers = body.split("\r\n\r\n").next().unwrap_or_default();
+    let (headers, _) = data::split(&body);
     let utf8 = !from.is_ascii() || !to.is_ascii() || !headers.is_ascii();
     if utf8 && !server.utf8 {
         return reject("the address or a header is not ASCII and this server does not offer SMTPUTF8");
@@ -48,10 +49,7 @@ pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>,
     if server.size.is_some_and(|limit| size > limit) {
         return reject("the message is larger than the server's SIZE");
     }
-    let mut mail = format!("MAIL FROM:<{from}>");
-    if server.size.is_some() {
-        mail.push_str(&format!(" SIZE={size}"));
-    }
+    let mut mail = if server.size.is_some() { format!("MAIL FROM:<{from}> SIZE={size}") } else { format!("MAIL FROM:<{from}>") };
     if eight_bit {
         mail.push_str(" BODY=8BITMIME");
     }
@@ -60,8 +58,42 @@ pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>,
     }
     mail.push_str("\r\n");
     let mut content = Vec::with_capacity(size + size / 64 + 8);
-    let start = data::stuff(signature.as_bytes(), true, &mut content);
-    data::stuff(body.as_bytes(), start, &mut content);
+    let start = data::stuff(&signature, true, &mut content);
+    data::stuff(&body, start, &mut content);
     content.extend_from_slice(b".\r\n");
     Ok(Prepared { mail, rcpt: format!("RCPT TO:<{to}>\r\n"), content })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::prepare;
+    use crate::{
+        channels::smtp::session::Announced,
+        content::{EmailMessage, Rendered},
+        model::{Address, Email, Outcome},
+    };
+
+    fn mail(to: &str, raw: &str, server: &Announced) -> Result<String, String> {
+        let to = Address::Email(Email::parse(to).unwrap());
+        let message = Rendered::Email(EmailMessage { envelope_from: "a@y.test".into(), raw: raw.into() });
+        match prepare(&to, &message, None, server) {
+            Ok(prepared) => Ok(prepared.mail),
+            Err(Outcome::Rejected { reason, suppress: false }) => Err(reason),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_server_is_told_what_it_must_be_able_to_take() {
+        let able = Announced { eight_bit: true, utf8: true, size: Some(1000), ..Announced::default() };
+        let plain = Announced::default();
+        let (ascii, eight) = ("Subject: x\r\n\r\nhi\r\n", "Subject: x\r\n\r\nпривет\r\n");
+        assert_eq!(mail("b@x.test", ascii, &plain).unwrap(), "MAIL FROM:<a@y.test>\r\n");
+        assert_eq!(mail("b@x.test", ascii, &able).unwrap(), "MAIL FROM:<a@y.test> SIZE=18\r\n");
+        assert_eq!(mail("b@x.test", eight, &able).unwrap(), "MAIL FROM:<a@y.test> SIZE=28 BODY=8BITMIME\r\n");
+        assert_eq!(mail("почта@x.test", ascii, &able).unwrap(), "MAIL FROM:<a@y.test> SIZE=18 SMTPUTF8\r\n");
+        assert!(mail("b@x.test", eight, &plain).unwrap_err().contains("8BITMIME"));
+        assert!(mail("почта@x.test", ascii, &plain).unwrap_err().contains("SMTPUTF8"));
+        assert!(mail("b@x.test", &format!("A: 1\r\n\r\n{}", "x\r\n".repeat(400)), &able).unwrap_err().contains("SIZE"));
+    }
 }

@@ -11,12 +11,9 @@ mod tests;
 mod verdict;
 mod wire;
 
-use super::{
-    Channel, ChannelError, Job, Report,
-    dkim::Signer,
-    ticket::Ticket,
-    tls,
-};
+pub(super) use data::split;
+
+use super::{Channel, ChannelError, Job, Report, dkim::Signer, ticket::Ticket, tls};
 use crate::{
     compile::{SmtpTls, SmtpWiring},
     model::Outcome,
@@ -76,7 +73,10 @@ impl Smtp {
             return Err(ChannelError::settings("`host` is not a host name", "write it like mail.example.com"));
         }
         if !word(&wiring.helo) {
-            return Err(ChannelError::settings("`helo` is not a host name", "write this host's public name, like rekindle.example.com"));
+            return Err(ChannelError::settings(
+                "`helo` is not a host name",
+                "write this host's public name, like rekindle.example.com",
+            ));
         }
         let tls = match wiring.tls {
             SmtpTls::None => None,

@@ -7,12 +7,12 @@ use super::{
 };
 use crate::{
     channels::{
-        Job,
+        Job, backoff,
         dkim::Signer,
         ticket::{Progress, Ticket},
     },
     compile::SmtpWiring,
-    model::{Outcome, share, stable_hash},
+    model::Outcome,
 };
 use rustls::ClientConfig;
 use std::{
@@ -22,8 +22,8 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-const BACKOFF_MIN: Duration = Duration::from_millis(500);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// So many sessions in a row that serve nothing are an outage.
+const USELESS: u32 = 3;
 
 /// A message on its way.
 pub(super) struct Item {
@@ -186,18 +186,36 @@ impl Pool {
     fn connected(&self) {
         let mut state = self.state();
         state.live += 1;
-        state.failures = 0;
         state.backoff = None;
     }
 
+    fn served(&self) {
+        self.state().failures = 0;
+    }
+
+    /// A session that was opened and then served nothing. Once may be chance; a server that does it again is down.
+    fn useless(&self, why: String) -> bool {
+        let down = {
+            let mut state = self.state();
+            if state.failures < USELESS {
+                state.failures += 1;
+            }
+            state.failures >= USELESS
+        };
+        if down {
+            self.unreachable(None, &ConnectError::Later(why));
+        }
+        down
+    }
+
     /// A server that cannot be reached costs every waiting message one quick answer, not one time-out each.
-    fn unreachable(&self, item: Item, why: ConnectError) {
-        let mut all = vec![item];
+    fn unreachable(&self, item: Option<Item>, why: &ConnectError) {
+        let mut all: Vec<Item> = item.into_iter().collect();
         let after;
         {
             let mut state = self.state();
             state.failures = state.failures.saturating_add(1);
-            after = backoff(&self.wiring.host, state.failures);
+            after = backoff::delay(&self.wiring.host, state.failures);
             state.backoff = Some((Instant::now() + after, why.clone()));
             if state.live > 0 {
                 // Other sessions are open: one connection too many, not an outage.
@@ -214,7 +232,7 @@ impl Pool {
         }
         tracing::warn!(host = %self.wiring.host, failures = self.state().failures, retry_in_ms = after.as_millis(), reason = why.reason(), "mail server not usable");
         for item in all {
-            item.ticket.report(outcome(&why, after));
+            item.ticket.report(outcome(why, after));
         }
     }
 }
@@ -232,13 +250,6 @@ fn outcome(why: &ConnectError, after: Duration) -> Outcome {
         ConnectError::Later(reason) => Outcome::Retry { reason: reason.clone(), after: Some(after) },
         ConnectError::Settings(reason) => Outcome::ChannelDown { reason: reason.clone() },
     }
-}
-
-/// Doubles from half a second to a minute, with up to half of it taken off, so that replicas and pools do not knock together.
-fn backoff(host: &str, failures: u32) -> Duration {
-    let full = BACKOFF_MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(BACKOFF_MAX);
-    let seed = stable_hash(&[host.as_bytes(), &failures.to_be_bytes(), &std::process::id().to_be_bytes()]);
-    full.mul_f64(1.0 - share(seed) / 2.0)
 }
 
 /// Counts itself out, however it ends.
@@ -278,12 +289,19 @@ async fn work(mut worker: Worker) {
                     session
                 }
                 Err(why) => {
-                    pool.unreachable(item, why);
+                    pool.unreachable(Some(item), &why);
                     return;
                 }
             },
         };
         match delivery::run(&pool, session, item).await {
+            Ended::Useless(why) => {
+                worker.session_gone();
+                if pool.useless(why) {
+                    return;
+                }
+                continue;
+            }
             Ended::Open(session) if session.used < pool.wiring.messages_per_connection.max(1) => open = Some(session),
             Ended::Open(session) => {
                 quit(session, &pool.limits).await;
@@ -291,6 +309,7 @@ async fn work(mut worker: Worker) {
             }
             Ended::Gone => worker.session_gone(),
         }
+        pool.served();
     }
     worker.counted = false;
     if let Some(session) = open {

@@ -136,9 +136,9 @@ fn line_parts(line: &[u8]) -> Result<(u16, bool, Option<Enhanced>, String), Repl
 }
 
 fn enhanced(word: &str) -> Option<Enhanced> {
-    let mut numbers = word.split('.').map(|n| {
-        if (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()) { n.parse::<u16>().ok() } else { None }
-    });
+    let mut numbers = word
+        .split('.')
+        .map(|n| if (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()) { n.parse::<u16>().ok() } else { None });
     let (class, subject, detail) = (numbers.next()??, numbers.next()??, numbers.next()??);
     (numbers.next().is_none() && matches!(class, 2 | 4 | 5)).then_some((class, subject, detail))
 }
@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn replies_as_servers_write_them() {
-        let replies = read(&[b"250-mx.test\r\n250-SIZE 10\r\n250 PIPELINING\r\n550 5.1.1 <a@b.c>: unknown\r\n354\r\n250 2.0.0\n"]).unwrap();
+        let replies =
+            read(&[b"250-mx.test\r\n250-SIZE 10\r\n250 PIPELINING\r\n550 5.1.1 <a@b.c>: unknown\r\n354\r\n250 2.0.0\n"]).unwrap();
         assert_eq!(replies.iter().map(Reply::codes).collect::<Vec<_>>(), ["250", "550 5.1.1", "354", "250 2.0.0"]);
         assert_eq!(replies[0].lines, ["mx.test", "SIZE 10", "PIPELINING"]);
         assert_eq!(replies[1].lines, ["<a@b.c>: unknown"]);
@@ -173,7 +174,9 @@ mod tests {
 
     #[test]
     fn nonsense_and_floods_end_in_errors() {
-        for bad in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"\r\n", b"25\r\n", b"250+x\r\n", b"999 x\r\n", b"199 x\r\n", b"\xff\xfe\x00\n"] {
+        for bad in
+            [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"\r\n", b"25\r\n", b"250+x\r\n", b"999 x\r\n", b"199 x\r\n", b"\xff\xfe\x00\n"]
+        {
             assert_eq!(read(&[bad]), Err(ReplyError::Nonsense), "{bad:?}");
         }
         assert_eq!(read(&[&b"250-x\r\n".repeat(600)]), Err(ReplyError::TooLong));

@@ -18,9 +18,9 @@ pub(super) struct Announced {
     pub(super) utf8: bool,
     /// Largest message in bytes, if it said.
     pub(super) size: Option<usize>,
-    starttls: bool,
-    auth_plain: bool,
-    auth_login: bool,
+    pub(super) starttls: bool,
+    pub(super) auth_plain: bool,
+    pub(super) auth_login: bool,
 }
 
 /// Why no session came about. Nothing was handed over, so both kinds are certain.
@@ -65,7 +65,8 @@ pub(super) async fn open(wiring: &SmtpWiring, tls: Option<&Arc<ClientConfig>>, l
     if wiring.tls == SmtpTls::Starttls {
         if !announced.starttls {
             return Err(ConnectError::Settings(
-                "the server does not offer STARTTLS; nothing is sent in clear, use its TLS port with tls: Tls or ask its operator".into(),
+                "the server does not offer STARTTLS; nothing is sent in clear, use its TLS port with tls: Tls or ask its operator"
+                    .into(),
             ));
         }
         let answer = wire.command("STARTTLS", limits.command).await?;
@@ -154,7 +155,9 @@ async fn authenticate(
         }
         answer
     } else {
-        return Err(ConnectError::Settings("the server offers no AUTH PLAIN or LOGIN; leave out the secret or use another port".into()));
+        return Err(ConnectError::Settings(
+            "the server offers no AUTH PLAIN or LOGIN; leave out the secret or use another port".into(),
+        ));
     };
     match answer.class() {
         2 => Ok(()),

@@ -76,7 +76,10 @@ impl Server {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![key.cert.der().clone()], rustls::pki_types::PrivateKeyDer::Pkcs8(key.signing_key.serialize_der().into()))
+            .with_single_cert(
+                vec![key.cert.der().clone()],
+                rustls::pki_types::PrivateKeyDer::Pkcs8(key.signing_key.serialize_der().into()),
+            )
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (ca, shared) = (key.cert.pem(), seen.clone());
@@ -139,47 +142,41 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Option<S> {
     let mut io = BufReader::new(stream);
     let announced = std::iter::once("mx.test").chain(script.announce.iter().copied()).collect::<Vec<_>>();
-    let hello: String = announced
-        .iter()
-        .enumerate()
-        .map(|(i, line)| format!("250{}{line}\r\n", if i + 1 == announced.len() { " " } else { "-" }))
-        .collect();
+    let lines: Vec<_> = announced.iter().map(|line| format!("250-{line}\r\n")).collect();
+    let hello = format!("{}250 HELP\r\n", lines.concat());
     let mut pending = greet.then(|| "CONNECT".to_owned());
     let mut data = None::<String>;
     loop {
-        let verb = match pending.take() {
-            Some(verb) => verb,
-            None => {
-                let mut line = Vec::new();
-                if io.read_until(b'\n', &mut line).await.ok()? == 0 {
-                    return None;
+        let verb = if let Some(verb) = pending.take() {
+            verb
+        } else {
+            let mut line = Vec::new();
+            if io.read_until(b'\n', &mut line).await.ok()? == 0 {
+                return None;
+            }
+            let line = String::from_utf8(line).unwrap();
+            if let Some(body) = &mut data {
+                if line != ".\r\n" {
+                    body.push_str(line.strip_prefix('.').unwrap_or(&line));
+                    continue;
                 }
-                let line = String::from_utf8(line).unwrap();
-                if let Some(body) = &mut data {
-                    if line != ".\r\n" {
-                        body.push_str(line.strip_prefix('.').unwrap_or(&line));
-                        continue;
-                    }
-                    "DOT".to_owned()
-                } else {
-                    line.split([' ', '\r']).next().unwrap().to_uppercase()
-                }
+                "DOT".to_owned()
+            } else {
+                line.split([' ', '\r']).next().unwrap().to_uppercase()
             }
         };
         let count = counts.entry(verb.clone()).or_default();
         *count += 1;
         seen.lock().unwrap().verbs.push(verb.clone());
         let act = script.acts.iter().find(|(v, n, _)| *v == verb && n == count).map(|(_, _, act)| act.clone());
-        let act = act.unwrap_or_else(|| {
-            Act::Say(match verb.as_str() {
-                "CONNECT" => "220 mx.test\r\n",
-                "DATA" => "354 go\r\n",
-                "STARTTLS" => "220 go\r\n",
-                "QUIT" => "221 bye\r\n",
-                "DOT" => "250 2.0.0 Ok: queued as Q1\r\n",
-                _ => "250 2.0.0 Ok\r\n",
-            })
-        });
+        let act = act.unwrap_or(Act::Say(match verb.as_str() {
+            "CONNECT" => "220 mx.test\r\n",
+            "DATA" => "354 go\r\n",
+            "STARTTLS" => "220 go\r\n",
+            "QUIT" => "221 bye\r\n",
+            "DOT" => "250 2.0.0 Ok: queued as Q1\r\n",
+            _ => "250 2.0.0 Ok\r\n",
+        }));
         let (say, close) = match act {
             Act::Say("250 2.0.0 Ok\r\n") if verb == "EHLO" => (hello.clone(), false),
             Act::Say(text) => (text.to_owned(), verb == "QUIT"),
@@ -294,7 +291,10 @@ async fn messages_arrive_whole_and_once_whatever_the_server_can() {
             let server = Server::start(vec![Script { announce: announce.to_vec(), dribble, ..Script::default() }]).await;
             let channel = smtp(&SmtpWiring { connections: 3, messages_per_connection: 4, ..server.wiring() });
             let got = outcomes(&channel, (0..20).map(job).collect(), soon()).await;
-            assert!(got.iter().all(|o| *o == Outcome::Accepted { provider: "relay".into(), provider_id: Some("Q1".into()) }), "{got:?}");
+            assert!(
+                got.iter().all(|o| *o == Outcome::Accepted { provider: "relay".into(), provider_id: Some("Q1".into()) }),
+                "{got:?}"
+            );
             let mut bodies = server.bodies();
             bodies.sort();
             let mut want: Vec<String> =
@@ -324,7 +324,11 @@ async fn what_a_failure_means_depends_on_its_moment() {
         // After the final dot nobody knows; what follows is untouched and goes on over the next connection.
         (("DOT", 1, Act::Close), ["unknown", "accepted", "accepted"], ["unknown", "accepted", "accepted"]),
         (("DOT", 2, Act::Close), ["accepted", "unknown", "accepted"], ["accepted", "unknown", "accepted"]),
-        (("DOT", 1, Act::SayAndClose("421 4.0.0 closing\r\n")), ["unknown", "accepted", "accepted"], ["unknown", "accepted", "accepted"]),
+        (
+            ("DOT", 1, Act::SayAndClose("421 4.0.0 closing\r\n")),
+            ["unknown", "accepted", "accepted"],
+            ["unknown", "accepted", "accepted"],
+        ),
         (("DOT", 1, Act::Stall), ["unknown", "accepted", "accepted"], ["unknown", "accepted", "accepted"]),
         (("DOT", 1, Act::SayAndClose("nonsense\r\n")), ["unknown", "accepted", "accepted"], ["unknown", "accepted", "accepted"]),
         // A reply decides.
@@ -358,7 +362,11 @@ async fn what_a_failure_means_depends_on_its_moment() {
 
 #[tokio::test]
 async fn data_taken_for_nobody_is_ended_by_a_lone_dot() {
-    let server = Server::start(vec![script(&[("RCPT", 1, Act::Say("550 5.1.1 no\r\n")), ("DOT", 1, Act::Say("554 5.5.1 no recipients\r\n"))])]).await;
+    let server = Server::start(vec![script(&[
+        ("RCPT", 1, Act::Say("550 5.1.1 no\r\n")),
+        ("DOT", 1, Act::Say("554 5.5.1 no recipients\r\n")),
+    ])])
+    .await;
     let got = outcomes(&smtp(&server.wiring()), (0..2).map(job).collect(), soon()).await;
     assert_eq!(words(&got), ["suppress", "accepted"]);
     assert_eq!(server.verbs(), "CONNECT EHLO MAIL RCPT DATA DOT RSET MAIL RCPT DATA DOT");
@@ -382,7 +390,7 @@ async fn a_server_that_is_down_answers_quickly_for_all() {
         (("CONNECT", 1, Act::Stall), "retry"),
         (("CONNECT", 1, Act::Close), "retry"),
     ] {
-        let server = Server::start(vec![script(&[act.clone()])]).await;
+        let server = Server::start(vec![script(std::slice::from_ref(&act))]).await;
         let channel = smtp(&server.wiring());
         let got = outcomes(&channel, (0..3).map(job).collect(), soon()).await;
         assert_eq!(words(&got), [want; 3], "{act:?}");
@@ -390,6 +398,11 @@ async fn a_server_that_is_down_answers_quickly_for_all() {
         assert_eq!(words(&outcomes(&channel, vec![job(9)], soon()).await), [want]);
         assert_eq!(server.seen.lock().unwrap().connections, 1, "{act:?}");
     }
+    // One that greets and then hangs up each time is left alone after the third.
+    let server = Server::start(vec![script(&[("MAIL", 1, Act::SayAndClose("421 4.3.2 closing\r\n"))])]).await;
+    let got = outcomes(&smtp(&server.wiring()), (0..9).map(job).collect(), soon()).await;
+    assert_eq!(words(&got), ["retry"; 9]);
+    assert_eq!(server.seen.lock().unwrap().connections, 3);
     // Nobody listens at all.
     let port = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() };
     let wiring = SmtpWiring { port, ..Server::start(vec![script(&[])]).await.wiring() };
@@ -457,7 +470,12 @@ async fn starttls_is_all_or_nothing() {
 #[tokio::test]
 async fn tls_from_the_first_byte_and_passwords() {
     let announce = vec!["PIPELINING", "AUTH LOGIN PLAIN"];
-    let base = Script { announce: announce.clone(), tls: true, acts: vec![("AUTH", 1, Act::Say("235 2.7.0 ok\r\n"))], ..Script::default() };
+    let base = Script {
+        announce: announce.clone(),
+        tls: true,
+        acts: vec![("AUTH", 1, Act::Say("235 2.7.0 ok\r\n"))],
+        ..Script::default()
+    };
     let account = |server: &Server| SmtpWiring {
         tls: SmtpTls::Tls,
         ca: Some(server.ca.clone()),
@@ -470,10 +488,17 @@ async fn tls_from_the_first_byte_and_passwords() {
 
     let server = Server::start(vec![Script { acts: vec![("AUTH", 1, Act::Say("535 5.7.8 no\r\n"))], ..base.clone() }]).await;
     let got = outcomes(&smtp(&account(&server)), vec![job(0)], soon()).await;
-    assert!(matches!(&got[0], Outcome::ChannelDown { reason } if reason.contains("535 5.7.8") && !reason.contains("pass word")), "{got:?}");
+    assert!(
+        matches!(&got[0], Outcome::ChannelDown { reason } if reason.contains("535 5.7.8") && !reason.contains("pass word")),
+        "{got:?}"
+    );
 
     // LOGIN where PLAIN is not offered: user name, then password, each on its own line.
-    let acts = vec![("AUTH", 1, Act::Say("334 VXNlcm5hbWU6\r\n")), ("DXNLCG==", 1, Act::Say("334 UGFzc3dvcmQ6\r\n")), ("CGFZCW==", 1, Act::Say("235 ok\r\n"))];
+    let acts = vec![
+        ("AUTH", 1, Act::Say("334 VXNlcm5hbWU6\r\n")),
+        ("DXNLCG==", 1, Act::Say("334 UGFzc3dvcmQ6\r\n")),
+        ("CGFZCW==", 1, Act::Say("235 ok\r\n")),
+    ];
     let server = Server::start(vec![Script { announce: vec!["AUTH=LOGIN"], acts, ..base }]).await;
     assert_eq!(words(&outcomes(&smtp(&account(&server)), vec![job(0)], soon()).await), ["accepted"]);
     assert_eq!(server.verbs(), "CONNECT EHLO AUTH DXNLCG== CGFZCW== MAIL RCPT DATA DOT");
@@ -484,13 +509,18 @@ async fn what_the_server_cannot_take_is_not_tried() {
     let server = Server::start(vec![Script { announce: vec!["SIZE 60"], ..Script::default() }]).await;
     let channel = smtp(&server.wiring());
     let mut big = job(0);
-    big.message = Rendered::Email(EmailMessage { envelope_from: "a@y.test".into(), raw: format!("Subject: x\r\n\r\n{}", "y\r\n".repeat(40)) });
+    big.message = Rendered::Email(EmailMessage {
+        envelope_from: "a@y.test".into(),
+        raw: format!("Subject: x\r\n\r\n{}", "y\r\n".repeat(40)),
+    });
     let mut long = job(1);
-    long.message = Rendered::Email(EmailMessage { envelope_from: "a@y.test".into(), raw: format!("Subject: x\r\n\r\n{}", "y".repeat(2000)) });
+    long.message =
+        Rendered::Email(EmailMessage { envelope_from: "a@y.test".into(), raw: format!("Subject: x\r\n\r\n{}", "y".repeat(2000)) });
     let mut eight = job(2);
     eight.message = Rendered::Email(EmailMessage { envelope_from: "a@y.test".into(), raw: "Subject: x\r\n\r\nя".into() });
     let mut command = job(3);
-    command.message = Rendered::Email(EmailMessage { envelope_from: "a@y.test>\r\nDATA".into(), raw: "Subject: x\r\n\r\ny".into() });
+    command.message =
+        Rendered::Email(EmailMessage { envelope_from: "a@y.test>\r\nDATA".into(), raw: "Subject: x\r\n\r\ny".into() });
     assert_eq!(words(&outcomes(&channel, vec![big, long, eight, command], soon()).await), ["reject"; 4]);
     assert_eq!(server.verbs(), "CONNECT EHLO");
 }

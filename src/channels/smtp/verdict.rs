@@ -61,7 +61,7 @@ fn meaning(reply: &Reply, stage: Stage) -> Meaning {
     let at_recipient = stage == Stage::Recipient;
     match reply.enhanced {
         Some((_, 1, 1 | 2 | 3 | 10)) if at_recipient || stage == Stage::Content => Meaning::NoSuchAddress,
-        Some((_, 1, 7 | 8 | 9)) => Meaning::Us("the sender's address is refused"),
+        Some((_, 1, 7..=9)) => Meaning::Us("the sender's address is refused"),
         Some((_, 1, _)) if stage == Stage::Sender => Meaning::Us("the sender's address is refused"),
         Some((_, 1, _)) => Meaning::ThisMessage("the address is refused"),
         Some((_, 2, 1)) => Meaning::NoSuchAddress,
@@ -85,12 +85,34 @@ fn by_code(reply: &Reply, stage: Stage) -> Meaning {
         (552, Stage::Recipient) => Meaning::MailboxFull,
         (552, _) => Meaning::ThisMessage("it is too big"),
         (_, Stage::Sender) => Meaning::Us("the sender's address is refused"),
-        _ if says(&["relay", "spam", "blacklist", "blocklist", "block list", "blocked", "reputation", "policy", "authenticat", "denied"]) => {
+        _ if says(&[
+            "relay",
+            "spam",
+            "blacklist",
+            "blocklist",
+            "block list",
+            "blocked",
+            "reputation",
+            "policy",
+            "authenticat",
+            "denied",
+        ]) =>
+        {
             Meaning::Us("refused by policy; look at authentication, DKIM, SPF and reputation")
         }
         _ if says(&["full", "quota"]) => Meaning::MailboxFull,
         (550 | 551 | 553, Stage::Recipient)
-            if says(&["unknown", "no such", "not exist", "doesn't exist", "invalid recipient", "invalid mailbox", "not found", "disabled", "inactive"]) =>
+            if says(&[
+                "unknown",
+                "no such",
+                "not exist",
+                "doesn't exist",
+                "invalid recipient",
+                "invalid mailbox",
+                "not found",
+                "disabled",
+                "inactive",
+            ]) =>
         {
             Meaning::NoSuchAddress
         }

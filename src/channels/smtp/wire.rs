@@ -64,7 +64,12 @@ impl Wire {
 
     /// Goes on in TLS. What the server sent in clear beyond its answer to STARTTLS must not be read as if it had been protected:
     /// such a connection is refused (CVE-2011-0411 and its client twin).
-    pub(super) async fn secure(self, config: Arc<ClientConfig>, name: ServerName<'static>, within: Duration) -> Result<Self, WireError> {
+    pub(super) async fn secure(
+        self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        within: Duration,
+    ) -> Result<Self, WireError> {
         if self.replies.has_leftover() {
             return Err(WireError::Reply(ReplyError::Nonsense));
         }

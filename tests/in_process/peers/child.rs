@@ -11,7 +11,7 @@ use std::{
 const SUPERVISOR: &str = r#"
 "$@" </dev/null & peer=$!
 read -r _
-kill -TERM $peer 2>/dev/null
+if [ -n "$STOP" ]; then sh -c "$STOP"; else kill -TERM $peer; fi 2>/dev/null
 ( sleep 5; kill -KILL $peer 2>/dev/null ) & killer=$!
 wait $peer
 kill $killer 2>/dev/null
@@ -22,6 +22,11 @@ pub struct Child(std::process::Child);
 impl Child {
     /// Starts `program`; its output goes to `log`.
     pub fn start(program: &Path, args: &[&str], log: &Path) -> Self {
+        Self::start_and_stop(program, args, log, "")
+    }
+
+    /// `stop`: shell command that ends a peer which is not the process that was started.
+    pub fn start_and_stop(program: &Path, args: &[&str], log: &Path, stop: &str) -> Self {
         let out = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let child = Command::new("sh")
             .arg("-c")
@@ -29,6 +34,7 @@ impl Child {
             .arg("sh")
             .arg(program)
             .args(args)
+            .env("STOP", stop)
             .stdin(Stdio::piped())
             .stdout(out.try_clone().unwrap())
             .stderr(out)
@@ -83,7 +89,7 @@ pub fn port() -> u16 {
 pub async fn until(what: &str, mut ready: impl FnMut() -> bool) {
     let start = Instant::now();
     while !ready() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what} did not come about");
+        assert!(start.elapsed() < Duration::from_secs(60), "{what} did not come about");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

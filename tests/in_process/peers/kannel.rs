@@ -6,9 +6,9 @@ use tempfile::TempDir;
 
 pub struct Kannel {
     pub sendsms: u16,
-    dir: TempDir,
     /// In the order in which they are stopped.
     _boxes: Vec<Child>,
+    dir: TempDir,
 }
 
 impl Kannel {

@@ -51,8 +51,9 @@ pub struct Postfix {
     pub ca: String,
     pub ok: Sink,
     _bad: Sink,
-    dir: TempDir,
+    // Before the folder that it needs to end in order.
     _child: Child,
+    dir: TempDir,
 }
 
 impl Postfix {
@@ -118,9 +119,11 @@ impl Postfix {
         ];
         fs::write(base.join("etc/master.cf"), format!("{port} inet n - n - - smtpd\n{}\n", services.join("\n"))).unwrap();
         let etc = format!("{d}/etc");
-        let child = Child::start(&program, &["-c", &etc, "start-fg"], &base.join("log"));
+        // `start-fg` puts the master into a session of its own, some seconds after its start.
+        let stop = format!("n=0; until kill $(cat {d}/spool/pid/master.pid) || [ $n -gt 40 ]; do n=$((n+1)); sleep 0.1; done");
+        let child = Child::start_and_stop(&program, &["-c", &etc, "start-fg"], &base.join("log"), &stop);
         listening(port).await;
-        Some(Self { port, ca: key.cert.pem(), ok, _bad: bad, dir, _child: child })
+        Some(Self { port, ca: key.cert.pem(), ok, _bad: bad, _child: child, dir })
     }
 
     /// Bounces that came back.
