@@ -209,12 +209,13 @@ impl Connector for FileConnector {
         .await?;
         let mut page = step.page;
         if step.done {
-            let files = look.marks;
+            // A file that was written meanwhile is looked at again: nothing of it is marked as seen.
+            let files = look.seen().unwrap_or_else(|| position.files.clone());
             page.cursor = Cursor {
                 rows: files.deals.as_ref().map_or(cursor.rows, |d| d.rows),
-                position: json(&Position { files: if files == Marks::default() { position.files } else { files }, look: None }),
+                complete: cursor.complete || files != position.files,
+                position: json(&Position { files, look: None }),
                 read_at: Some(now),
-                complete: true,
                 findings: page.findings.clone(),
                 error: None,
             };

@@ -42,6 +42,8 @@ pub(super) struct Look {
     inline: bool,
     /// Contacts did not change since the last look: they are read for their findings only.
     contacts_unchanged: bool,
+    /// A file was written while we read it.
+    torn: bool,
     /// Rows of which nobody can say whose they are.
     hidden: u64,
 }
@@ -96,8 +98,14 @@ impl Look {
             findings: Findings::default(),
             inline: false,
             contacts_unchanged,
+            torn: false,
             hidden: 0,
         })
+    }
+
+    /// The files that a finished look has seen, unless one was written meanwhile.
+    pub fn seen(self) -> Option<Marks> {
+        (!self.torn).then_some(self.marks)
     }
 
     /// The next page of at most `limit` rows.
@@ -216,16 +224,14 @@ impl Look {
                 (Some(mark), Some(input)) => input.stamp().is_ok_and(|stamp| stamp.same(&mark.stamp)),
                 _ => true,
             });
-        if !same {
-            self.marks = Marks::default();
-        }
+        self.torn = !same;
         if self.hidden > 0 {
             let hidden = self.hidden;
             self.findings.note(Kind::DeletionsWithheld, name(&self.inputs, DEALS), 1, || {
                 format!("{hidden} rows cannot be told apart, so no missing deal is taken as deleted; repair them")
             });
         }
-        page.full_look = same && self.hidden == 0;
+        page.full_look = !self.torn && self.hidden == 0;
         page.findings = self.findings.list();
         Step { page, done: true }
     }

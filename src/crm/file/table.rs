@@ -155,7 +155,10 @@ impl Table {
         {
             let what = format!("{} has no column for `{}`", input.name, missing.key);
             // Without a header the first line is a row: its cells are not for messages.
-            let help = if (0..wants.len()).any(|i| table.has(i)) {
+            let broken = found.iter().any(|name| name.contains('\u{fffd}'));
+            let help = if broken {
+                "its first line is not in the declared encoding; save the file as UTF-8, or set `encoding` (for instance windows-1251)".into()
+            } else if (0..wants.len()).any(|i| table.has(i)) {
                 format!("its columns are {}; map one of them in `columns`, like `{}: NAME`", listed(&found), missing.key)
             } else {
                 "its first line names none of the columns we know; write a header line, map its names in `columns`, or set `encoding` \

@@ -514,3 +514,42 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn a_file_written_during_the_look_deletes_nothing_and_is_looked_at_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deals.csv");
+    write_old(&path, &rows(30), 100);
+    let connector = connector(wiring(FileSource::Path(path.clone())));
+    let first = connector.read(&Cursor::default(), 10, now()).await.unwrap();
+    write_old(&path, &rows(25), 90);
+    let seen = read_from(&connector, first.cursor, 10).await.unwrap();
+    assert!(!seen.full_look && !seen.cursor.complete);
+    assert!(connector.changed(&seen.cursor).await.unwrap());
+    let again = read_from(&connector, seen.cursor, 10).await.unwrap();
+    assert_eq!((again.deals.len(), again.full_look, again.cursor.complete), (25, true, true));
+}
+
+#[tokio::test]
+async fn stages_that_the_connection_names() {
+    let text = b"id,stage\n1,New\n2,talks\n3,Parked\n4, LOST \n5,won\n";
+    let open = FileWiring { open_stages: vec!["new".into(), "Talks".into()], ..wiring(inline("deals.csv", text)) };
+    for (file, unknown) in [(open, 1), (wiring(inline("deals.csv", text)), 0)] {
+        let seen = read(file).await;
+        assert_eq!(seen.count("UnknownStage"), unknown);
+        assert_eq!(
+            seen.deals.iter().map(|d| d.state).collect::<Vec<_>>(),
+            [DealState::Open, DealState::Open, DealState::Open, DealState::Lost, DealState::Won]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_header_in_another_encoding_says_so() {
+    let (header, _, _) = encoding_rs::WINDOWS_1251.encode("ID;Стадия\n1;Новая\n");
+    let mut file = wiring(inline("deals.csv", &header));
+    file.deal_columns = [("stage".to_owned(), "Стадия".to_owned())].into();
+    let error = connector(file.clone()).read(&Cursor::default(), 10, now()).await.unwrap_err().to_string();
+    assert!(error.contains("set `encoding`"), "{error}");
+    assert_eq!(read(FileWiring { encoding: "windows-1251".into(), ..file }).await.deals[0].stage, "Новая");
+}
