@@ -50,7 +50,10 @@ impl Work<'_> {
         if same && !goes_live {
             return;
         }
-        let Some(anchor) = (if customer { Some(self.now) } else { self.reentry() }) else { return };
+        let Some(anchor) = (if customer { Some(self.now) } else { self.reentry() }) else {
+            self.subject.copy.state.journey = None;
+            return;
+        };
         let why = if goes_live {
             "the funnel went live: it starts again"
         } else if journey.is_some() {
