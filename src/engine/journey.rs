@@ -50,7 +50,10 @@ impl Work<'_> {
         if same && !goes_live {
             return;
         }
-        let Some(anchor) = (if customer { Some(self.now) } else { self.reentry() }) else { return };
+        let Some(anchor) = (if customer { Some(self.now) } else { self.reentry() }) else {
+            self.subject.copy.state.journey = None;
+            return;
+        };
         let why = if goes_live {
             "the funnel went live: it starts again"
         } else if journey.is_some() {
@@ -143,11 +146,7 @@ impl Work<'_> {
                     }
                     Overdue::Spread => {
                         let jitter = admit::jitter(plan, &self.subject, item, i64::MAX);
-                        let mut at = self.now.checked_add(jitter).unwrap_or(self.now);
-                        // Publishing again must not push it away for ever.
-                        if let Some(was) = self.was_due.filter(|was| *was > self.now && step == Step::Replan) {
-                            at = at.min(was);
-                        }
+                        let at = self.now.checked_add(jitter).unwrap_or(self.now);
                         self.wait(item, at, PostponeReason::Spread);
                         return;
                     }
@@ -155,6 +154,7 @@ impl Work<'_> {
                 }
             }
             if step != Step::Timer {
+                // Publishing again must not push it away for ever.
                 let spreading = self.subject.copy.state.waiting == Some(PostponeReason::Spread);
                 self.due(self.was_due.filter(|_| spreading).unwrap_or(self.now));
                 return;

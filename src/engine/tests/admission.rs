@@ -330,3 +330,18 @@ fn variants_follow_their_weights_and_stay_with_the_client() {
     assert!((1400..1600).contains(&a), "{a} of 2000");
     assert_eq!(variant(5), variant(5));
 }
+
+#[test]
+fn a_holdout_is_of_the_warming_and_not_of_service() {
+    for (role, passes) in [(Role::Warming, false), (Role::Stalled, false), (Role::Customer, true)] {
+        let got = ask(
+            &plan(),
+            |s| {
+                s.copy.role = role;
+                s.copy.state.holdout = true;
+            },
+            noon(),
+        );
+        assert_eq!(got == Admission::Never(SkipReason::Holdout), !passes, "{role:?}");
+    }
+}

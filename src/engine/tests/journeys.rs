@@ -260,3 +260,72 @@ fn a_rule_that_time_fulfils_is_found_without_an_event() {
     world.pass("60d");
     assert_eq!(world.sent(), at(&[("03-24 12:00", "hello")]));
 }
+
+#[test]
+fn two_items_at_once_are_two_decisions() {
+    let mut plan = plan();
+    plan.lists.get_mut("layout").unwrap().items.iter_mut().for_each(|i| i.after = HumanDuration::ZERO);
+    let mut world = World::lost(plan, "layout");
+    for sent in 1..=3 {
+        world.decide(&Event::Timer);
+        assert_eq!((world.sent().len(), world.subject.copy.next_at), (sent, (sent < 3).then(noon)));
+    }
+}
+
+#[test]
+fn a_stage_that_begins_on_a_timer_begins_before_it_sends() {
+    let mut plan = plan();
+    plan.lists.get_mut("other").unwrap().items[0].after = HumanDuration::ZERO;
+    plan.stages.stalled[0].content = vec![rule("other")];
+    let mut world = World::new(plan);
+    world.sight();
+    world.pass("10d");
+    let words: Vec<_> = world.cycles.iter().map(|c| matches!(c, CycleChange::Begin { .. })).collect();
+    assert_eq!((words, world.sent().len()), (vec![true, false], 1), "begun, then contacted");
+}
+
+#[test]
+fn a_long_journey_is_not_too_old_for_itself() {
+    let mut plan = plan();
+    plan.lists.get_mut("layout").unwrap().items[2].after = d("300d");
+    let mut world = World::lost(plan, "layout");
+    world.pass("400d");
+    assert_eq!(world.sent().len(), 3);
+}
+
+#[test]
+fn reentry_does_not_look_at_the_cycle_that_runs() {
+    let mut plan = plan();
+    plan.reentry = Reentry::Never;
+    let mut world = World::lost(plan, "layout");
+    world.pass("4d");
+    world.change(|d| d.lost_reason = Some("other".into()));
+    world.pass("10d");
+    let items: Vec<_> = world.sent().into_iter().map(|s| s.1).collect();
+    assert_eq!(items, ["first", "hello"], "the corrected list is walked");
+}
+
+#[test]
+fn a_new_cycle_remembers_nothing_of_the_last_one() {
+    let mut plan = plan();
+    plan.reentry = Reentry::Always;
+    plan.stages.warming[0].stop_when = when("cycle.booked || clicked()");
+    let mut world = World::lost(plan, "layout");
+    world.pass("4d");
+    world.signal(SignalKind::Booked);
+    world.subject.ledger.iter_mut().for_each(|e| e.clicked_at = Some(noon()));
+    world.signal(SignalKind::InboundCall);
+    world.pass("1d");
+    let now = world.now;
+    world.change(|d| d.state = DealState::Open);
+    world.change(|d| lose(d, "layout", now));
+    assert_eq!(world.subject.copy.cycle, 2);
+    world.signal(SignalKind::InboundCall);
+    assert_eq!(world.ends(), [CycleEnd::Revived, CycleEnd::Organic], "nothing was sent in the second one");
+    world.pass("1d");
+    let now = world.now;
+    world.change(|d| d.state = DealState::Open);
+    world.change(|d| lose(d, "layout", now));
+    world.pass("30d");
+    assert_eq!(world.sent().len(), 4, "neither the booking nor the click of the first cycle stops the third");
+}

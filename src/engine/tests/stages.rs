@@ -476,3 +476,33 @@ fn the_state_of_a_warming_copy_is_small() {
     let json = serde_json::to_string(&world.subject.copy.state).unwrap();
     assert_eq!(serde_json::from_str::<CopyState>(&json).unwrap(), world.subject.copy.state);
 }
+
+#[test]
+fn our_own_move_triggers_nothing() {
+    let mut plan = plan();
+    plan.stages.warming[0].enter.push(trigger(TriggerKind::MovedTo(vec!["Talks".into()])));
+    let mut world = World::lost(plan, "layout");
+    world.signal(SignalKind::InboundCall);
+    world.change(|d| {
+        d.state = DealState::Open;
+        d.stage = "Talks".into();
+    });
+    assert_eq!(world.role(), Role::Revived);
+}
+
+#[test]
+fn who_opted_out_of_an_open_deal_stays_so_until_somebody_works_on_it() {
+    let mut world = World::new(plan());
+    world.sight();
+    world.pass("10d");
+    assert_eq!(world.role(), Role::Stalled);
+    let at = world.now;
+    world.decide(&Event::Unsubscribed { at });
+    world.change(|d| d.title = "x".into());
+    world.decide(&Event::Replan);
+    assert_eq!((world.role(), world.ends()), (Role::Unsubscribed, vec![CycleEnd::Unsubscribed]));
+    world.pass("1h");
+    let now = world.now;
+    world.change(|d| d.last_activity_at = Some(now));
+    assert_eq!(world.role(), Role::InWork);
+}
