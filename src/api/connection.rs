@@ -200,6 +200,10 @@ pub struct FileStages {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub lost: Vec<String>,
+    /// Stages of deals that are open. When written, every other title is counted and shown as unknown (and taken as open).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    pub open: Vec<String>,
 }
 
 /// Where write-backs go; both may be set.

@@ -22,7 +22,7 @@ pub struct Reading {
 impl Reader {
     #[must_use]
     pub fn new(root: &Path) -> Self {
-        let admission = Admission::new();
+        let admission = Admission::of_this_version();
         let folder = Folder::new(root, admission.kinds());
         Self { admission, folder }
     }

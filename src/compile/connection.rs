@@ -149,6 +149,7 @@ fn file_wiring(
         manager_columns: file.manager_columns.clone(),
         won_stages: if file.stages.won.is_empty() { vec!["Won".into()] } else { file.stages.won.clone() },
         lost_stages: if file.stages.lost.is_empty() { vec!["Lost".into()] } else { file.stages.lost.clone() },
+        open_stages: file.stages.open.clone(),
         encoding: file.encoding.clone(),
         delimiter,
         time_zone: file.time_zone.clone(),

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     engine::admit_backfill,
+    model::Role,
     store::{Batch, Cursor, Load},
 };
 use jiff::SignedDuration;
@@ -57,6 +58,10 @@ impl Engine {
             let mut prepared = Prepared::default();
             for subject in self.journal.load(&Load::Copies(ids), now).await? {
                 let decision = admit_backfill(&live.plan, &subject, now);
+                if decision.copy.role == Role::Backfill {
+                    // Lost too long ago, or nobody knows when: it goes on waiting.
+                    continue;
+                }
                 admitted.count += 1;
                 done += 1;
                 self.prepare(&mut prepared, live, subject, decision, now);

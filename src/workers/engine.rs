@@ -87,7 +87,7 @@ pub struct Engine {
     pub(super) keys: Keys,
     pub(super) settings: EngineSettings,
     pub(super) metrics: EngineMetrics,
-    pub(super) flights: Flights,
+    pub(super) flights: Arc<Flights>,
     /// Namespace of message keys: one for each installation.
     pub(super) namespace: uuid::Uuid,
     held: ArcSwapOption<Held>,
@@ -130,7 +130,7 @@ impl Engine {
             keys,
             settings,
             metrics,
-            flights,
+            flights: Arc::new(flights),
             namespace,
             held: ArcSwapOption::empty(),
             phase: watch::Sender::new(Phase::Starting),

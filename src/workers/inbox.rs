@@ -59,9 +59,19 @@ impl Engine {
             self.journal.mark(std::mem::take(&mut round.marks)).await?;
         }
         let mut prepared = Prepared::default();
-        // The copy that the signal names speaks first, then the one that leads.
+        // The copy that a signal names speaks first; the client's other copies see what became of it.
         round.events.sort_by_key(|(subject, event)| (!matches!(event, Event::Signal { direct: true, .. }), subject.copy.id));
-        self.decide_all(&mut prepared, std::mem::take(&mut round.events), now);
+        let mut events = std::mem::take(&mut round.events).into_iter();
+        while let Some((subject, event)) = events.next() {
+            let copy = subject.copy.id;
+            self.decide_into(&mut prepared, subject, &event, now);
+            let Some(decided) = prepared.changes.last().map(|c| &c.copy).filter(|c| c.id == copy) else { continue };
+            for (other, _) in events.as_mut_slice() {
+                for sibling in other.client.siblings.iter_mut().filter(|s| s.copy == copy) {
+                    (sibling.role, sibling.cycle_at) = (decided.role, decided.state.cycle_at);
+                }
+            }
+        }
         self.bury(&held.lease, &mut prepared, now).await?;
         let batch = Batch { now: Some(now), consumed: round.consumed, ..Batch::default() };
         let commit = self.commit_and_send(&held, prepared, batch).await?;

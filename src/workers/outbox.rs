@@ -3,7 +3,7 @@
 use super::{
     adapters::ConnectionState,
     engine::{Engine, WorkerError},
-    sending::StoredMessage,
+    sending::{Flights, StoredMessage},
 };
 use crate::{
     channels::Job,
@@ -116,7 +116,8 @@ impl Engine {
             };
             let rows: Vec<Outbox> = rows.into_iter().filter(|row| started.contains(&row.effect)).collect();
             count += rows.len();
-            let writing = write(connection.clone(), self.journal.clone(), rows, now);
+            self.flights.begin_other();
+            let writing = write(connection.clone(), self.journal.clone(), self.flights.clone(), rows, now);
             if self.clock.is_virtual() {
                 writing.await;
             } else {
@@ -128,7 +129,13 @@ impl Engine {
 }
 
 /// Performs write-backs in order and writes down what became of them.
-async fn write(connection: Arc<ConnectionState>, journal: Arc<dyn crate::store::Journal>, rows: Vec<Outbox>, now: Timestamp) {
+async fn write(
+    connection: Arc<ConnectionState>,
+    journal: Arc<dyn crate::store::Journal>,
+    flights: Arc<Flights>,
+    rows: Vec<Outbox>,
+    now: Timestamp,
+) {
     let (jobs, rows): (Vec<WriteBack>, Vec<Outbox>) =
         rows.into_iter().filter_map(|row| serde_json::from_str(&row.payload).ok().map(|job: WriteBack| (job, row))).unzip();
     let outcomes = connection.connector.write(&jobs).await;
@@ -159,4 +166,5 @@ async fn write(connection: Arc<ConnectionState>, journal: Arc<dyn crate::store::
         wait = (wait * 2).min(std::time::Duration::from_secs(5));
     }
     connection.writing.store(false, Ordering::SeqCst);
+    flights.end_other();
 }

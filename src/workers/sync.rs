@@ -65,7 +65,8 @@ impl Engine {
                 Err(error) => return self.sync_failed(&held, key, cursor, &error).await,
             };
             let (more, full_look) = (page.more, page.full_look);
-            seen.extend(page.deals.iter().map(|deal| stable_hash(&[deal.id.as_bytes()])));
+            let here = page.deals.iter().map(|deal| &deal.id).chain(&page.kept);
+            seen.extend(here.map(|id| stable_hash(&[id.as_bytes()])));
             managers.extend(page.managers.iter().map(|m| (m.id.clone(), m.clone())));
             cursor = page.cursor.clone();
             if !more {

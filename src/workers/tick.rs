@@ -5,7 +5,7 @@ use super::{
     sending::Prepared,
 };
 use crate::{
-    engine::{Event, Subject},
+    engine::Event,
     store::{Batch, Load},
 };
 use jiff::SignedDuration;
@@ -47,12 +47,5 @@ impl Engine {
         self.bury(&held.lease, &mut prepared, now).await?;
         self.commit_and_send(&held, prepared, Batch { now: Some(now), ..Batch::default() }).await?;
         Ok(count)
-    }
-
-    /// Loads nothing, sends nothing: what an event means for each of these subjects.
-    pub(super) fn decide_all(&self, prepared: &mut Prepared, subjects: Vec<(Subject, Event)>, now: jiff::Timestamp) {
-        for (subject, event) in subjects {
-            self.decide_into(prepared, subject, &event, now);
-        }
     }
 }

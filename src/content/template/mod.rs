@@ -115,6 +115,15 @@ impl Template {
         self.references.contains(path)
     }
 
+    /// What stands before the first value: for links, where they lead whatever a client's data says.
+    #[must_use]
+    pub fn literal_prefix(&self) -> &str {
+        match self.nodes.first() {
+            Some(Node::Raw(text)) => text,
+            _ => "",
+        }
+    }
+
     /// For a link: whether scheme and host are written out, so that no value of a client's can change where it leads.
     #[must_use]
     pub fn has_fixed_host(&self) -> bool {
