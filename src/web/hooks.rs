@@ -60,17 +60,14 @@ pub struct ParsedReceipt {
 pub enum InboundKind {
     Stop,
     Reply,
-    /// An autoreply, a delivery notice: ignored.
+    /// Nothing that anyone said: an autoreply, an empty message.
     Ignored,
 }
 
 #[derive(Clone)]
 pub struct ParsedInbound {
-    /// As the provider writes it.
-    pub from: String,
-    /// Country of `from` if it lacks one.
-    pub region: String,
-    pub text: String,
+    pub from: Phone,
+    pub text: Text,
     /// The provider's id of this message.
     pub id: Option<String>,
     pub kind: InboundKind,
@@ -275,18 +272,13 @@ async fn inbound(web: &WebState, request: &HookRequest) -> Response {
             count("ignored");
             continue;
         }
-        // Short numbers and names (`BANK`) are nobody's client.
-        let Ok(phone) = phone(&message) else {
-            count("no_number");
-            continue;
-        };
         if message.kind == InboundKind::Stop {
             count("stop");
             stops += 1;
         } else {
             count("reply");
         }
-        incoming.push(message_event(web, request, message, phone, now));
+        incoming.push(message_event(web, request, message, now));
     }
     if let Err(response) = store(web, incoming).await {
         return response;
@@ -297,26 +289,15 @@ async fn inbound(web: &WebState, request: &HookRequest) -> Response {
     reply::text(StatusCode::OK, answer.content_type, answer.body)
 }
 
-/// Gateways often leave out the plus sign of an international number.
-fn phone(message: &ParsedInbound) -> Result<Phone, crate::model::AddressError> {
-    let from = message.from.trim();
-    let international =
-        from.len() >= 11 && from.bytes().all(|b| b.is_ascii_digit()) && !from.starts_with('0') && !from.starts_with('8');
-    if international {
-        return Phone::parse(&format!("+{from}"), &message.region).or_else(|_| Phone::parse(from, &message.region));
-    }
-    Phone::parse(from, &message.region)
-}
-
-fn message_event(web: &WebState, request: &HookRequest, message: ParsedInbound, phone: Phone, now: Timestamp) -> Incoming {
-    let address = Address::Phone(phone.clone());
+fn message_event(web: &WebState, request: &HookRequest, message: ParsedInbound, now: Timestamp) -> Incoming {
+    let address = Address::Phone(message.from.clone());
     let hash = web.journal.address_hash(&address);
     // Without an id of the provider's: the same words of the same number within a minute are one message.
     let id = message.id.filter(|id| !id.is_empty() && id.len() <= 256).unwrap_or_else(|| {
         let minute = now.as_second().div_euclid(60);
-        format!("{:016x}", stable_hash(&[hash.0.as_bytes(), message.text.as_bytes(), &minute.to_be_bytes()]))
+        format!("{:016x}", stable_hash(&[hash.0.as_bytes(), message.text.0.as_bytes(), &minute.to_be_bytes()]))
     });
-    let subject = SignalSubject { phone: Some(phone), ..SignalSubject::default() };
+    let subject = SignalSubject { phone: Some(message.from), ..SignalSubject::default() };
     let (event, suppress) = match message.kind {
         InboundKind::Stop => {
             let suppression = Suppression {
@@ -330,7 +311,7 @@ fn message_event(web: &WebState, request: &HookRequest, message: ParsedInbound, 
             (InboxEvent::Unsubscribe { subject, at: now }, vec![suppression])
         }
         InboundKind::Reply | InboundKind::Ignored => {
-            let text = Text(message.text.chars().filter(|c| *c != '\0').take(4_000).collect());
+            let text = Text(message.text.0.chars().filter(|c| *c != '\0').take(4_000).collect());
             (InboxEvent::Signal { kind: SignalKind::Reply, subject, at: now, text: Some(text), reaction: None }, Vec::new())
         }
     };
