@@ -135,7 +135,7 @@ async fn seed(store: &Store, at: Timestamp) -> EffectRef {
         consent: None,
         expires_at: at + SignedDuration::from_hours(12),
     };
-    let lease = journal.take("test", Duration::from_secs(60)).await.unwrap().unwrap();
+    let lease = journal.take("test", Duration::from_mins(1)).await.unwrap().unwrap();
     let revision = journal.publish(&funnel, &serde_json::json!({}), at).await.unwrap();
     let page = Page {
         connection: "marketing/crm".into(),
