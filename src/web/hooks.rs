@@ -26,7 +26,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// One report as it came.
 #[derive(Clone)]
@@ -194,15 +194,19 @@ async fn receipts(web: &WebState, request: &HookRequest) -> Response {
     for ParsedReceipt { of, outcome } in parsed {
         let effect = match of {
             ReceiptOf::Effect(effect) => Some(effect),
-            ReceiptOf::ProviderId(id) => match find(web, &request.provider, &id).await {
+            // It may overtake the mark that brings this id: then the store keeps it until that mark comes.
+            ReceiptOf::ProviderId(id) => match web.journal.receipt(&request.provider, &id, outcome.clone(), now).await {
                 Ok(effect) => effect,
-                Err(response) => return response,
+                Err(error) => {
+                    web.metrics.store_error(error.label());
+                    return reply::plain(StatusCode::SERVICE_UNAVAILABLE, "try again later\n");
+                }
             },
         };
         match effect {
             Some(effect) => incoming.push(receipt(request, effect, outcome, now)),
             None => {
-                count("unmatched");
+                count("early");
             }
         }
     }
@@ -214,22 +218,6 @@ async fn receipts(web: &WebState, request: &HookRequest) -> Response {
         count("stored");
     }
     reply::text(StatusCode::OK, answer.content_type, answer.body)
-}
-
-/// A receipt may overtake the mark that stores the provider's id: it is looked for a few times before it is given up.
-async fn find(web: &WebState, provider: &str, id: &str) -> Result<Option<EffectRef>, Response> {
-    for pause in [0_u64, 200, 800, 2_000] {
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-        match web.journal.by_provider_id(provider, id).await {
-            Ok(Some(effect)) => return Ok(Some(effect)),
-            Ok(None) => {}
-            Err(error) => {
-                web.metrics.store_error(error.label());
-                return Err(reply::plain(StatusCode::SERVICE_UNAVAILABLE, "try again later\n"));
-            }
-        }
-    }
-    Ok(None)
 }
 
 fn receipt(request: &HookRequest, effect: EffectRef, outcome: Outcome, now: Timestamp) -> Incoming {
