@@ -89,15 +89,15 @@ async fn run(options: &Options, url: &str) -> Result<()> {
 
     let run = Duration::from_secs(options.seconds);
     let fixed = Arc::new(vec!["/r".to_owned()]);
-    let base = drive(bare, &fixed, options.connections, run, usize::MAX).await?;
-    println!("bare axum 302             {:>8.0}/s", base.rate());
+    let plain = drive(bare, &fixed, options.connections, run, usize::MAX).await?;
+    println!("bare axum 302             {:>8.0}/s", plain.rate());
     // Each message once: every click looks its message up.
     let cold = drive(site, &paths, options.connections, run, paths.len()).await?;
-    println!("first click of a message  {:>8.0}/s  {:>3.0} % of bare", cold.rate(), 100.0 * cold.rate() / base.rate());
+    println!("first click of a message  {:>8.0}/s  {:>3.0} % of bare", cold.rate(), 100.0 * cold.rate() / plain.rate());
     // A few thousand messages again and again: all remembered.
     let known = Arc::new(paths.iter().take(4_000).cloned().collect::<Vec<_>>());
     let warm = drive(site, &known, options.connections, run, usize::MAX).await?;
-    println!("known message             {:>8.0}/s  {:>3.0} % of bare", warm.rate(), 100.0 * warm.rate() / base.rate());
+    println!("known message             {:>8.0}/s  {:>3.0} % of bare", warm.rate(), 100.0 * warm.rate() / plain.rate());
 
     let flushed = web.flush(Duration::from_secs(30)).await;
     let answered = cold.answers + warm.answers;
@@ -210,13 +210,13 @@ async fn drive(address: SocketAddr, paths: &Arc<Vec<String>>, connections: usize
 async fn seed(store: &Store, messages: usize, now: Timestamp) -> Result<Vec<EffectRef>> {
     let journal = &store.journal;
     let funnel = FunnelKey { namespace: "bench".into(), name: "redirect".into() };
-    let lease = journal.take("bench", Duration::from_secs(60)).await?.ok_or("another engine has the store")?;
+    let lease = journal.take("bench", Duration::from_mins(1)).await?.ok_or("another engine has the store")?;
     let revision = journal.publish(&funnel, &serde_json::json!({}), now).await?;
     let mut effects = Vec::with_capacity(messages);
     for first in (0..messages).step_by(1_000) {
         let rows: Vec<usize> = (first..messages.min(first + 1_000)).collect();
         effects.extend(seed_page(store, &lease, &funnel, revision, &rows, now).await?);
-        if !journal.renew(&lease, Duration::from_secs(60)).await? {
+        if !journal.renew(&lease, Duration::from_mins(1)).await? {
             return Err("the lease was lost".into());
         }
     }

@@ -1,8 +1,9 @@
 //! The pages of one process: public ones for clients, others for the platform.
 
 use crate::{
+    compile::Wiring,
     store::Store,
-    web::{self, EngineState, Limits, Metrics, Parts, Providers, Settings, SignalToken, WebState},
+    web::{self, ChannelHooks, EngineState, Limits, Metrics, Parts, Settings, SignalToken, WebState},
     workers::{Engine, Phase},
 };
 use arc_swap::ArcSwap;
@@ -42,13 +43,14 @@ pub fn start(store: &Store, engine: &Arc<Engine>, mut registry: Registry, pages:
     let tokens: Option<Vec<SignalToken>> = pages.signal_tokens.iter().map(|token| SignalToken::new(token)).collect();
     let Some(tokens) = tokens else { return Err("a signal token is shorter than 16 characters; write a longer one".into()) };
     let clock = engine.clock().clone();
-    let settings = Settings { tokens, region: pages.region.clone(), ..Settings::default() };
+    let settings = Settings { tokens, region: pages.region, ..Settings::default() };
     let settings = Arc::new(ArcSwap::from_pointee(settings));
+    let wiring = Arc::new(ArcSwap::from_pointee(Wiring::default()));
     let state = WebState::start(Parts {
         store: store.clone(),
         clock: Arc::new(move || clock.now()),
+        hooks: Arc::new(ChannelHooks::new(wiring.clone(), settings.clone())),
         settings: settings.clone(),
-        hooks: Arc::new(Providers::new(engine.clone(), pages.region)),
         engine: engine_state(engine),
         metrics: metrics.clone(),
         registry: Arc::new(RwLock::new(registry)),
@@ -57,7 +59,7 @@ pub fn start(store: &Store, engine: &Arc<Engine>, mut registry: Registry, pages:
     let public_url = address(&pages.public)?;
     let mut admin_url = public_url.clone();
     let (stop, stopping) = watch::channel(false);
-    let mut tasks = vec![tokio::spawn(follow(engine.clone(), settings))];
+    let mut tasks = vec![tokio::spawn(follow(engine.clone(), settings, wiring))];
     let mut serve = |listener, router| {
         let mut stopping = stopping.clone();
         let stop = async move {
@@ -92,14 +94,15 @@ impl Served {
     }
 }
 
-/// Keeps what the pages know of connections and brands in step with what is in force.
-async fn follow(engine: Arc<Engine>, settings: Arc<ArcSwap<Settings>>) {
+/// Keeps what the pages know of connections, channels and brands in step with what is in force.
+async fn follow(engine: Arc<Engine>, settings: Arc<ArcSwap<Settings>>, wiring: Arc<ArcSwap<Wiring>>) {
     loop {
         let mut next = Settings::clone(&settings.load());
         next.connections = engine.adapters().connections.iter().map(|(key, c)| (key.clone(), c.wiring.region.clone())).collect();
         next.brands =
             engine.plans().0.values().map(|live| (live.plan.policy.brand.clone(), live.plan.policy.brand_title.clone())).collect();
         settings.store(Arc::new(next));
+        wiring.store(Arc::new(engine.adapters().wiring().clone()));
         engine.published().await;
     }
 }

@@ -26,7 +26,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// One report as it came.
 #[derive(Clone)]
@@ -60,17 +60,14 @@ pub struct ParsedReceipt {
 pub enum InboundKind {
     Stop,
     Reply,
-    /// An autoreply, a delivery notice: ignored.
+    /// Nothing that anyone said: an autoreply, an empty message.
     Ignored,
 }
 
 #[derive(Clone)]
 pub struct ParsedInbound {
-    /// As the provider writes it.
-    pub from: String,
-    /// Country of `from` if it lacks one.
-    pub region: String,
-    pub text: String,
+    pub from: Phone,
+    pub text: Text,
     /// The provider's id of this message.
     pub id: Option<String>,
     pub kind: InboundKind,
@@ -197,15 +194,19 @@ async fn receipts(web: &WebState, request: &HookRequest) -> Response {
     for ParsedReceipt { of, outcome } in parsed {
         let effect = match of {
             ReceiptOf::Effect(effect) => Some(effect),
-            ReceiptOf::ProviderId(id) => match find(web, &request.provider, &id).await {
+            // It may overtake the mark that brings this id: then the store keeps it until that mark comes.
+            ReceiptOf::ProviderId(id) => match web.journal.receipt(&request.provider, &id, outcome.clone(), now).await {
                 Ok(effect) => effect,
-                Err(response) => return response,
+                Err(error) => {
+                    web.metrics.store_error(error.label());
+                    return reply::plain(StatusCode::SERVICE_UNAVAILABLE, "try again later\n");
+                }
             },
         };
         match effect {
             Some(effect) => incoming.push(receipt(request, effect, outcome, now)),
             None => {
-                count("unmatched");
+                count("early");
             }
         }
     }
@@ -217,22 +218,6 @@ async fn receipts(web: &WebState, request: &HookRequest) -> Response {
         count("stored");
     }
     reply::text(StatusCode::OK, answer.content_type, answer.body)
-}
-
-/// A receipt may overtake the mark that stores the provider's id: it is looked for a few times before it is given up.
-async fn find(web: &WebState, provider: &str, id: &str) -> Result<Option<EffectRef>, Response> {
-    for pause in [0_u64, 200, 800, 2_000] {
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-        match web.journal.by_provider_id(provider, id).await {
-            Ok(Some(effect)) => return Ok(Some(effect)),
-            Ok(None) => {}
-            Err(error) => {
-                web.metrics.store_error(error.label());
-                return Err(reply::plain(StatusCode::SERVICE_UNAVAILABLE, "try again later\n"));
-            }
-        }
-    }
-    Ok(None)
 }
 
 fn receipt(request: &HookRequest, effect: EffectRef, outcome: Outcome, now: Timestamp) -> Incoming {
@@ -275,18 +260,13 @@ async fn inbound(web: &WebState, request: &HookRequest) -> Response {
             count("ignored");
             continue;
         }
-        // Short numbers and names (`BANK`) are nobody's client.
-        let Ok(phone) = phone(&message) else {
-            count("no_number");
-            continue;
-        };
         if message.kind == InboundKind::Stop {
             count("stop");
             stops += 1;
         } else {
             count("reply");
         }
-        incoming.push(message_event(web, request, message, phone, now));
+        incoming.push(message_event(web, request, message, now));
     }
     if let Err(response) = store(web, incoming).await {
         return response;
@@ -297,26 +277,15 @@ async fn inbound(web: &WebState, request: &HookRequest) -> Response {
     reply::text(StatusCode::OK, answer.content_type, answer.body)
 }
 
-/// Gateways often leave out the plus sign of an international number.
-fn phone(message: &ParsedInbound) -> Result<Phone, crate::model::AddressError> {
-    let from = message.from.trim();
-    let international =
-        from.len() >= 11 && from.bytes().all(|b| b.is_ascii_digit()) && !from.starts_with('0') && !from.starts_with('8');
-    if international {
-        return Phone::parse(&format!("+{from}"), &message.region).or_else(|_| Phone::parse(from, &message.region));
-    }
-    Phone::parse(from, &message.region)
-}
-
-fn message_event(web: &WebState, request: &HookRequest, message: ParsedInbound, phone: Phone, now: Timestamp) -> Incoming {
-    let address = Address::Phone(phone.clone());
+fn message_event(web: &WebState, request: &HookRequest, message: ParsedInbound, now: Timestamp) -> Incoming {
+    let address = Address::Phone(message.from.clone());
     let hash = web.journal.address_hash(&address);
     // Without an id of the provider's: the same words of the same number within a minute are one message.
     let id = message.id.filter(|id| !id.is_empty() && id.len() <= 256).unwrap_or_else(|| {
         let minute = now.as_second().div_euclid(60);
-        format!("{:016x}", stable_hash(&[hash.0.as_bytes(), message.text.as_bytes(), &minute.to_be_bytes()]))
+        format!("{:016x}", stable_hash(&[hash.0.as_bytes(), message.text.0.as_bytes(), &minute.to_be_bytes()]))
     });
-    let subject = SignalSubject { phone: Some(phone), ..SignalSubject::default() };
+    let subject = SignalSubject { phone: Some(message.from), ..SignalSubject::default() };
     let (event, suppress) = match message.kind {
         InboundKind::Stop => {
             let suppression = Suppression {
@@ -330,7 +299,7 @@ fn message_event(web: &WebState, request: &HookRequest, message: ParsedInbound, 
             (InboxEvent::Unsubscribe { subject, at: now }, vec![suppression])
         }
         InboundKind::Reply | InboundKind::Ignored => {
-            let text = Text(message.text.chars().filter(|c| *c != '\0').take(4_000).collect());
+            let text = Text(message.text.0.chars().filter(|c| *c != '\0').take(4_000).collect());
             (InboxEvent::Signal { kind: SignalKind::Reply, subject, at: now, text: Some(text), reaction: None }, Vec::new())
         }
     };

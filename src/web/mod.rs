@@ -27,7 +27,7 @@ mod unsubscribe;
 pub use health::EngineState;
 pub use hooks::{HookAnswer, HookError, HookRequest, Hooks, InboundKind, NoHooks, ParsedInbound, ParsedReceipt, ReceiptOf};
 pub use metrics::Metrics;
-pub use providers::Providers;
+pub use providers::ChannelHooks;
 pub use router::{admin_router, public_router, router};
 pub use server::{Limits, serve};
 pub use state::{Parts, Settings, SignalToken, WebState};

@@ -62,6 +62,12 @@ impl ChannelState {
 }
 
 impl Adapters {
+    /// The settings they were built from.
+    #[must_use]
+    pub const fn wiring(&self) -> &Wiring {
+        &self.wiring
+    }
+
     /// Builds what changed and keeps what did not: open connections, reservations and pauses survive an edit elsewhere. What
     /// cannot be built is left out and said.
     #[must_use]

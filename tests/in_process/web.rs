@@ -34,9 +34,9 @@ impl Hooks for Provider {
     }
 
     fn inbound(&self, request: &HookRequest) -> Result<(Vec<ParsedInbound>, HookAnswer), HookError> {
-        let from = request.query.iter().find(|(n, _)| n == "from").map(|(_, v)| v.clone()).ok_or(HookError::Unreadable)?;
-        let message =
-            ParsedInbound { from, region: "RU".into(), text: "STOP".into(), id: Some("m-1".into()), kind: InboundKind::Stop };
+        let from = request.query.iter().find(|(n, _)| n == "from").ok_or(HookError::Unreadable)?;
+        let from = Phone::parse(&from.1, "RU").map_err(|_| HookError::Unreadable)?;
+        let message = ParsedInbound { from, text: Text("STOP".into()), id: Some("m-1".into()), kind: InboundKind::Stop };
         Ok((vec![message], HookAnswer::default()))
     }
 }
@@ -135,7 +135,7 @@ async fn seed(store: &Store, at: Timestamp) -> EffectRef {
         consent: None,
         expires_at: at + SignedDuration::from_hours(12),
     };
-    let lease = journal.take("test", Duration::from_secs(60)).await.unwrap().unwrap();
+    let lease = journal.take("test", Duration::from_mins(1)).await.unwrap().unwrap();
     let revision = journal.publish(&funnel, &serde_json::json!({}), at).await.unwrap();
     let page = Page {
         connection: "marketing/crm".into(),
@@ -242,7 +242,7 @@ async fn unsubscribing_holds_from_the_answer_on() {
 async fn receipts_and_stop_reach_the_inbox_once() {
     let site = Site::start().await;
     let hook = |path| hook_url(&site.base, &site.store.journal.secret(), "marketing/sms", "main", path);
-    for url in [hook(HookPath::Receipt), format!("{}&from=79990001122", hook(HookPath::Inbound))] {
+    for url in [hook(HookPath::Receipt), format!("{}&from=%2B79990001122", hook(HookPath::Inbound))] {
         for _ in 0..2 {
             assert_eq!(site.client.get(&url).send().await.unwrap().status(), 200);
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     links::Keys,
-    model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, InboxEvent, Manager},
+    model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, InboxEvent, Manager, Outcome},
     store::{
         Batch, ChannelCounts, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope, InboxRow, Incoming,
         Journal, Lease, Load, Mark, Outbox, Revision, Source, StageCount, StoreError, Stored, TimelineEntry, Views,
@@ -27,6 +27,8 @@ pub struct Fake {
     pub effects: Mutex<BTreeMap<EffectRef, EffectInfo>>,
     pub codes: Mutex<BTreeMap<String, (EffectRef, i16)>>,
     pub provider_ids: Mutex<BTreeMap<String, EffectRef>>,
+    /// Receipts whose provider id nobody knows yet.
+    pub early: Mutex<Vec<(String, Outcome)>>,
     pub received: Mutex<Vec<Incoming>>,
     seen: Mutex<BTreeSet<(String, String)>>,
     pub down: AtomicBool,
@@ -151,6 +153,14 @@ impl Journal for Fake {
     async fn by_provider_id(&self, _: &str, id: &str) -> Result<Option<EffectRef>> {
         self.up()?;
         Ok(self.provider_ids.lock().unwrap().get(id).copied())
+    }
+
+    async fn receipt(&self, provider: &str, id: &str, outcome: Outcome, _: Timestamp) -> Result<Option<EffectRef>> {
+        let known = self.by_provider_id(provider, id).await?;
+        if known.is_none() {
+            self.early.lock().unwrap().push((id.to_owned(), outcome));
+        }
+        Ok(known)
     }
 
     async fn judge(&self, _: EffectRef, _: i16, _: Timestamp, _: ClickVerdict, _: &str) -> Result<()> {
