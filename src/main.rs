@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary; see [`rekindle::cli`].
+
+fn main() -> std::process::ExitCode {
+    rekindle::cli::main()
+}

@@ -1,1 +1,111 @@
-//! The command line.
+//! The command line. Each command is a file: its `Args` are its documentation, its `run` says how the process ends.
+
+mod crds;
+mod demo;
+mod folder;
+mod hold;
+mod output;
+mod preview;
+mod run;
+mod serve;
+mod status;
+mod store_args;
+mod timeline;
+mod validate;
+
+use clap::{Parser, Subcommand};
+use std::{
+    future::Future,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+/// Everything went well.
+const OK: u8 = 0;
+/// What was looked at is wrong.
+const FAILED: u8 = 1;
+/// The command itself was wrong: an unknown option, a folder that does not exist.
+const USAGE: u8 = 2;
+
+/// Runs reactivation funnels: finds the deals of a CRM that went cold or were lost, warms their clients with timed SMS and email,
+/// and gives a deal back to its manager the moment the client answers.
+#[derive(Debug, Parser)]
+#[command(name = "rekindle", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoArgs),
+    Run(run::RunArgs),
+    Validate(validate::Args),
+    Preview(preview::PreviewArgs),
+    Status(status::StatusArgs),
+    Timeline(timeline::TimelineArgs),
+    Hold(hold::HoldArgs),
+    Release(hold::ReleaseArgs),
+    Crds(crds::Args),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr();
+    let mut out = io::stdout().lock();
+    let ended = match cli.command {
+        Command::Crds(args) => crds::run(&args, &mut out),
+        Command::Validate(args) => validate::run(&args, &mut io::stdin().lock(), &mut out),
+        Command::Demo(args) => return wait_for(demo::run(args)),
+        Command::Run(args) => return wait_for(run::run(args)),
+        Command::Preview(args) => return wait_for(preview::run(args)),
+        Command::Status(args) => return wait_for(status::run(args)),
+        Command::Timeline(args) => return wait_for(timeline::run(args)),
+        Command::Hold(args) => return wait_for(hold::hold(args)),
+        Command::Release(args) => return wait_for(hold::release(args)),
+    };
+    match ended.and_then(|code| out.flush().map(|()| code)) {
+        Ok(code) => ExitCode::from(code),
+        // Whoever read our output has seen enough: `rekindle crds | head`.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(OK),
+        Err(e) => {
+            eprintln!("rekindle: {e}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// Runs a command that does I/O; its error is one sentence.
+fn wait_for(command: impl Future<Output = Result<ExitCode, String>>) -> ExitCode {
+    crate::channels::tls::install();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("rekindle: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    runtime.block_on(command).unwrap_or_else(|sentence| {
+        eprintln!("rekindle: {sentence}");
+        ExitCode::from(FAILED)
+    })
+}
+
+/// Warnings by default; `RUST_LOG=rekindle=info` for more. Logs carry ids, labels and counts, never personal data.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

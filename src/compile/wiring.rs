@@ -19,6 +19,17 @@ impl fmt::Debug for Secret {
 pub struct Wiring {
     pub connections: BTreeMap<String, ConnectionWiring>,
     pub channels: BTreeMap<String, ChannelWiring>,
+    /// What an SMS part costs, by channel, where that is declared.
+    pub prices: BTreeMap<String, PartPrice>,
+}
+
+/// The price of one SMS part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartPrice {
+    /// In ten-thousandths of the currency: `4.20` is `42_000`.
+    pub per_part: i64,
+    /// ISO 4217 code.
+    pub currency: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +84,8 @@ pub struct FileWiring {
     /// Stage titles that mean won and lost, compared without case.
     pub won_stages: Vec<String>,
     pub lost_stages: Vec<String>,
+    /// Titles of open stages. Not empty: every other title is counted as unknown (and taken as open).
+    pub open_stages: Vec<String>,
     /// WHATWG label like `utf-8` or `windows-1251`.
     pub encoding: String,
     /// `None`: found from the header line.

@@ -1,12 +1,107 @@
-//! MIME.
+//! An email: Markdown in the default look or own HTML, the plain text beside it, footer and sender.
 
-use serde::{Deserialize, Serialize};
+use super::{
+    Context, EmailBody, EmailMessage, EmailSender, EmailSource, ItemText, Language, Preview, RenderError, Rendered, RenderedItem,
+    Template, Tracking, html_text,
+    layout::{Colors, Page},
+    markdown,
+    mime::{self, Mime, Unsubscribe},
+    render::hash,
+    template::Escape,
+};
+use crate::links::{self, ClickToken};
 
-/// A complete message, not yet signed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EmailMessage {
-    /// MAIL FROM.
-    pub envelope_from: String,
-    /// Headers and body with CRLF line ends.
-    pub raw: String,
+pub fn render(
+    item: &ItemText,
+    body: &EmailBody,
+    sender: &EmailSender,
+    targets: Vec<String>,
+    context: &Context,
+    tracking: &Tracking<'_>,
+    to: &str,
+) -> Result<RenderedItem, RenderError> {
+    let day = links::unix_day(tracking.now);
+    let unsubscribe = tracking.base_url.map(|base| links::unsubscribe_url(base, &tracking.keys.unsubscribe_token(tracking.effect)));
+    let addresses = item.addresses(&targets, unsubscribe.clone(), |number| {
+        let token = ClickToken { effect: tracking.effect, link: i16::try_from(number).ok()?, day };
+        Some(links::click_url(tracking.base_url?, &tracking.keys.click_token(token)))
+    });
+    let subject = one_line(&body.subject.render_as(Escape::Header, context, &addresses)?);
+    if subject.is_empty() {
+        return Err(RenderError::Empty);
+    }
+    let preheader = match &body.preheader {
+        Some(template) => one_line(&template.render_as(Escape::Header, context, &addresses)?),
+        None => String::new(),
+    };
+    let colors = Colors::of(sender.accent_color.as_deref());
+    let page = |language| Page { sender, language, subject: &subject, preheader: &preheader, unsubscribe: unsubscribe.as_deref() };
+    let own_text = body.text.as_ref().map(|t| t.render_as(Escape::Text, context, &addresses)).transpose()?;
+    let (html, mut text, page) = match &body.source {
+        EmailSource::Markdown(template) => {
+            let source = template.render_as(Escape::Markdown, context, &addresses)?;
+            if source.trim().is_empty() {
+                return Err(RenderError::Empty);
+            }
+            let made = markdown::render(&source, &addresses, &colors.accent, colors.on_accent);
+            let page = page(Language::of(&source));
+            (page.html(&made.html), own_text.unwrap_or(made.text), page)
+        }
+        EmailSource::Html(template) => {
+            let mut html = template.render_as(Escape::Html, context, &addresses)?;
+            if html.trim().is_empty() {
+                return Err(RenderError::Empty);
+            }
+            let page = page(Language::of(&subject));
+            let text = own_text.unwrap_or_else(|| html_text::text_of(&html));
+            if unsubscribe.is_none() || !template.names("links.unsubscribe") {
+                page.append_foot(&mut html);
+            }
+            (html, text, page)
+        }
+    };
+    if unsubscribe.as_ref().is_none_or(|url| !text.contains(url.as_str())) {
+        text = markdown::tidy(&text);
+        page.foot_text(&mut text);
+    }
+    let from_name = manager_value(sender.manager_name.as_ref(), context, tracking).unwrap_or_else(|| sender.from_name.clone());
+    // A manager without a mailbox gets no replies: they go to the brand.
+    let reply_to = manager_value(sender.manager_reply_to.as_ref(), context, tracking).or_else(|| sender.reply_to.clone());
+    let raw = mime::build(&Mime {
+        from_name: &from_name,
+        from_address: &sender.from_address,
+        reply_to: reply_to.as_deref(),
+        to,
+        subject: &subject,
+        text: &text,
+        html: &html,
+        key: tracking.key,
+        message_id_domain: tracking.message_id_domain,
+        date: tracking.now,
+        effect: tracking.effect,
+        unsubscribe: match &unsubscribe {
+            Some(url) => Unsubscribe::OneClick(url),
+            None => Unsubscribe::Mailto(sender.reply_to.as_deref().unwrap_or(&sender.from_address)),
+        },
+    })?;
+    let envelope_from = sender.bounce_address.clone().unwrap_or_else(|| sender.from_address.clone());
+    let from = format!("{from_name} <{}>", sender.from_address);
+    Ok(RenderedItem {
+        body_hash: hash(raw.as_bytes()),
+        message: Rendered::Email(EmailMessage { envelope_from, raw }),
+        links: targets,
+        codes: Vec::new(),
+        preview: Preview { from, subject: Some(subject), text, html: Some(html), segments: None },
+    })
+}
+
+/// A value over `manager`, if the item is sent as the manager and all of it is known.
+fn manager_value(template: Option<&Template>, context: &Context, tracking: &Tracking<'_>) -> Option<String> {
+    let template = template.filter(|_| tracking.as_manager)?;
+    let text = one_line(&template.render_as(Escape::Header, context, &[]).ok()?);
+    (!text.is_empty()).then_some(text)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

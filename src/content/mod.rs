@@ -1,13 +1,33 @@
 //! Texts: templates, links, SMS segments, Markdown → HTML and plain text, MIME. Turns one item and what is known of a client into
 //! the exact bytes that a provider gets, once.
 
+mod context;
 mod email;
+mod error;
+mod html_text;
+mod item;
+mod language;
+mod layout;
+mod markdown;
+mod mime;
+mod preview;
 mod render;
+mod segments;
+mod sms;
+mod task;
 mod template;
+#[cfg(test)]
+mod tests;
 
-pub use email::EmailMessage;
-pub use render::Rendered;
-pub use template::Template;
+pub use context::Context;
+pub use error::RenderError;
+pub use language::Language;
+pub use mime::EmailMessage;
+pub use preview::preview_item;
+pub use render::{Preview, Rendered, RenderedItem, Tracking, render_item};
+pub use segments::{Encoding, Segments, segments, smart, split};
+pub use task::{RenderedTask, TaskFacts, render_task};
+pub use template::{Escape, MAX_RENDERED, MAX_SOURCE, Template, TemplateError};
 
 use crate::model::HumanDuration;
 use std::collections::BTreeMap;
@@ -72,6 +92,7 @@ pub enum EmailSource {
 
 /// How the item's channel presents itself: what rendering needs of it, no secrets.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // one for each item, not for each message
 pub enum Sender {
     Sms(SmsSender),
     Email(EmailSender),

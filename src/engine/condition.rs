@@ -1,20 +1,35 @@
 //! CEL conditions over deal, client, manager, cycle and history: compiled once, evaluated with a bound.
+//!
+//! Two liberties make them safe for people who are not programmers. A name without a value is `null`, and comparing it answers
+//! `false` instead of failing: `client.city == 'Москва'` and `client.age > 18` are both false where the CRM knows neither (and so
+//! `!(client.age > 18)` is true). `has(client.city)` asks whether there is a value. Loops (`all`, `exists`, `map`, `filter`) are
+//! refused: there is nothing here to loop over, and without them an evaluation ends after as many steps as the text is long.
 
-use super::Subject;
-use jiff::Timestamp;
-use std::sync::Arc;
+use super::facts::{CLIENT_NAMES, CYCLE_NAMES, DEAL_NAMES, Fact, Facts, MANAGER_NAMES};
+use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
+use cel::common::types::{CelBool, CelDouble, CelInt, CelNull, CelString};
+use cel::common::value::CowVal;
+use cel::context::VariableResolver;
+use cel::{Context, Env, IdedExpr, Program, Value};
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+
+const MAX_CHARS: usize = 4096;
+const MAX_BRACKETS: usize = 32;
+/// Depth of the expression tree; a chain of `&&` or `+` is as deep as it is long.
+const MAX_DEPTH: usize = 100;
+/// The parser recurses several frames a bracket and a few hundred bytes a frame; measured need is far below.
+const PARSER_STACK: usize = 64 << 20;
+
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// A compiled condition.
 #[derive(Clone)]
 pub struct Condition {
     source: Arc<str>,
-    program: Arc<cel::Program>,
-}
-
-/// What a condition can see.
-pub struct Facts<'a> {
-    pub subject: &'a Subject,
-    pub now: Timestamp,
+    /// The parsed text with every name flattened (`client.city` is one variable), comparisons guarded against `null`.
+    expression: Arc<IdedExpr>,
+    names: Arc<BTreeSet<String>>,
 }
 
 /// Why a condition cannot be used, or did not hold an answer.
@@ -32,15 +47,312 @@ pub enum ConditionError {
     NotBoolean(String),
 }
 
+impl ConditionError {
+    /// For metrics.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Syntax(_) => "syntax",
+            Self::TooComplex => "too_complex",
+            Self::Unknown { .. } => "unknown",
+            Self::Evaluation(_) => "evaluation",
+            Self::NotBoolean(_) => "not_boolean",
+        }
+    }
+}
+
 impl Condition {
+    /// Parses and checks a condition. Which declared fields exist is the caller's to check, by [`Condition::identifiers`].
+    ///
+    /// # Errors
+    /// See [`ConditionError`]; never [`ConditionError::Evaluation`].
+    pub fn compile(source: &str) -> Result<Self, ConditionError> {
+        if source.trim().is_empty() {
+            return Err(ConditionError::Syntax("it is empty; write for example deal.amount > 1000000.0".into()));
+        }
+        if source.chars().count() > MAX_CHARS || bracket_depth(source) > MAX_BRACKETS {
+            return Err(ConditionError::TooComplex);
+        }
+        // The grammar's recursion is bounded above, but not to the stack that a worker thread happens to have left.
+        let text = source.to_owned();
+        let parsed = std::thread::Builder::new()
+            .name("condition".into())
+            .stack_size(PARSER_STACK)
+            .spawn(move || parse(&text))
+            .map_err(|e| ConditionError::Syntax(format!("it could not be read: {e}")))?
+            .join()
+            .map_err(|_| ConditionError::Syntax("it cannot be read; simplify it".into()))?;
+        let (expression, names) = parsed?;
+        Ok(Self { source: source.into(), expression: Arc::new(expression), names: Arc::new(names) })
+    }
+
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The names it reads, like `client.city`: built-in ones ([`DEAL_NAMES`], [`CLIENT_NAMES`]) and, under `deal` and `client`,
+    /// fields that a connection must declare.
+    pub fn identifiers(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// Whether its answer can change merely because time passes.
+    pub(super) fn watches_time(&self) -> bool {
+        self.names.iter().any(|n| n == "deal.ageDays" || n == "cycle.days")
+    }
+
+    /// The answer for one copy at one moment.
+    ///
+    /// # Errors
+    /// [`ConditionError::Evaluation`] when values do not fit (`'a' + 1`), [`ConditionError::NotBoolean`].
+    pub fn eval(&self, facts: &Facts<'_>) -> Result<bool, ConditionError> {
+        let resolver = Resolver(facts);
+        let mut context = Context::with_env(Arc::clone(&ENV));
+        context.set_variable_resolver(&resolver);
+        match context.resolve(&self.expression) {
+            Ok(Value::Bool(answer)) => Ok(answer),
+            // A flag that the CRM has not set.
+            Ok(Value::Null) => Ok(false),
+            Ok(other) => Err(ConditionError::NotBoolean(other.type_of().to_string())),
+            Err(e) => Err(ConditionError::Evaluation(words(&e))),
+        }
     }
 }
 
 impl std::fmt::Debug for Condition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.source)
+    }
+}
+
+/// The evaluator's errors print values, and values are personal data: only the types and the operator are told.
+fn words(error: &cel::ExecutionError) -> String {
+    use cel::ExecutionError as E;
+    match error {
+        E::NoSuchOverload(o) => {
+            format!("{} does not go with {}", sign(o.function()), o.argument_types().join(" and "))
+        }
+        E::UnsupportedBinaryOperator(operator, ..) => {
+            format!("{} does not go with these values", sign(operator))
+        }
+        E::DivisionByZero(_) | E::RemainderByZero(_) => "it divides by zero".into(),
+        E::Overflow(..) => "a number gets too large".into(),
+        E::UndeclaredReference(name) => format!("{name} is not known"),
+        E::FunctionError { function, .. } => format!("{function}() cannot be applied to this value"),
+        _ => "its values do not fit together; compare texts with texts and numbers with numbers".into(),
+    }
+}
+
+/// An operator as people write it: the evaluator says `_<_` and `add`.
+fn sign(operator: &str) -> String {
+    match operator {
+        "add" => "+".into(),
+        "sub" => "-".into(),
+        "mul" => "*".into(),
+        "div" => "/".into(),
+        "rem" => "%".into(),
+        other => other.replace(['_', '@'], ""),
+    }
+}
+
+fn bracket_depth(source: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for c in source.chars() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+fn parse(source: &str) -> Result<(IdedExpr, BTreeSet<String>), ConditionError> {
+    let program = Program::compile(source).map_err(|errors| {
+        let said = errors.errors.first();
+        let (line, column) = said.map_or((0, 0), |e| e.pos);
+        let what = said.map_or("it cannot be read", |e| e.msg.as_str());
+        ConditionError::Syntax(if line > 0 { format!("at line {line}, column {column}: {what}") } else { what.to_owned() })
+    })?;
+    let mut reader = Reader { names: BTreeSet::new() };
+    let expression = reader.read(program.expression(), 0)?;
+    boolean(&expression.expr)?;
+    Ok((expression, reader.names))
+}
+
+/// Turns the parsed tree into the one that is evaluated.
+struct Reader {
+    names: BTreeSet<String>,
+}
+
+const TEXT_TESTS: [&str; 4] = ["contains", "startsWith", "endsWith", "matches"];
+const CONVERSIONS: [&str; 4] = ["size", "int", "double", "string"];
+const HISTORY: [&str; 3] = ["sent", "clicked", "opened"];
+
+impl Reader {
+    fn read(&mut self, node: &IdedExpr, depth: usize) -> Result<IdedExpr, ConditionError> {
+        if depth > MAX_DEPTH {
+            return Err(ConditionError::TooComplex);
+        }
+        let expr = match &node.expr {
+            Expr::Literal(_) => node.expr.clone(),
+            Expr::Ident(name) => return Err(unknown(name)),
+            Expr::Select(select) => {
+                let Expr::Ident(root) = &select.operand.expr else {
+                    return Err(ConditionError::Syntax(format!(
+                        "there is nothing inside a field: take .{} away; names look like client.city",
+                        select.field
+                    )));
+                };
+                let name = self.name(root, &select.field)?;
+                if select.test { present(node.id, name).expr } else { Expr::Ident(name) }
+            }
+            Expr::List(list) => {
+                let elements = list.elements.iter().map(|e| self.read(e, depth + 1)).collect::<Result<_, _>>()?;
+                Expr::List(cel::common::ast::ListExpr::new(elements))
+            }
+            Expr::Call(call) => return self.call(node.id, call, depth),
+            Expr::Comprehension(_) => {
+                return Err(ConditionError::Syntax(
+                    "all, exists, exists_one, map and filter are not available; compare with in, like client.city in ['Омск', 'Томск']"
+                        .into(),
+                ));
+            }
+            Expr::Unspecified | Expr::Map(_) | Expr::Struct(_) => {
+                return Err(ConditionError::Syntax("it may hold comparisons, names, texts, numbers and lists only".into()));
+            }
+        };
+        Ok(IdedExpr { id: node.id, expr })
+    }
+
+    fn name(&mut self, root: &str, field: &str) -> Result<String, ConditionError> {
+        let name = format!("{root}.{field}");
+        let known = match root {
+            // Declared fields of these are checked by whoever knows the declarations.
+            "deal" | "client" => true,
+            "manager" => MANAGER_NAMES.contains(&field),
+            "cycle" => CYCLE_NAMES.contains(&field),
+            _ => return Err(unknown(root)),
+        };
+        if !known {
+            return Err(unknown(&name));
+        }
+        self.names.insert(name.clone());
+        Ok(name)
+    }
+
+    fn call(&mut self, id: u64, call: &CallExpr, depth: usize) -> Result<IdedExpr, ConditionError> {
+        let function = call.func_name.as_str();
+        if HISTORY.contains(&function) {
+            return history(id, call);
+        }
+        let method = TEXT_TESTS.contains(&function);
+        let operator = !function.starts_with(|c: char| c.is_ascii_alphabetic());
+        if !operator && !method && !CONVERSIONS.contains(&function) || matches!(function, operators::INDEX | operators::OPT_INDEX) {
+            return Err(unknown(&format!("{function}()")));
+        }
+        let target = call.target.as_deref().map(|t| self.read(t, depth + 1)).transpose()?;
+        let args = call.args.iter().map(|a| self.read(a, depth + 1)).collect::<Result<Vec<_>, _>>()?;
+        let compares =
+            matches!(function, operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS);
+        // A missing value answers a comparison with false. Only plain names are guarded, so the tree grows by a constant.
+        let guards: Vec<String> = if compares || method {
+            target.iter().chain(&args).filter_map(|e| if let Expr::Ident(n) = &e.expr { Some(n.clone()) } else { None }).collect()
+        } else {
+            Vec::new()
+        };
+        let plain =
+            IdedExpr { id, expr: Expr::Call(CallExpr { func_name: function.to_owned(), target: target.map(Box::new), args }) };
+        Ok(guards.into_iter().fold(plain, |inner, name| operation(id, operators::LOGICAL_AND, vec![present(id, name), inner])))
+    }
+}
+
+/// `sent('item')` becomes one variable of that very text: no function has to know the copy.
+fn history(id: u64, call: &CallExpr) -> Result<IdedExpr, ConditionError> {
+    let function = &call.func_name;
+    let item = match call.args.as_slice() {
+        [] if call.target.is_none() && function != "sent" => "",
+        [IdedExpr { expr: Expr::Literal(LiteralValue::String(item)), .. }] if call.target.is_none() => item.inner(),
+        _ => {
+            return Err(ConditionError::Syntax(format!("{function} takes the name of one item, like {function}('new-layouts')")));
+        }
+    };
+    Ok(IdedExpr { id, expr: Expr::Ident(format!("{function}({item})")) })
+}
+
+fn operation(id: u64, operator: &str, args: Vec<IdedExpr>) -> IdedExpr {
+    IdedExpr { id, expr: Expr::Call(CallExpr { func_name: operator.to_owned(), target: None, args }) }
+}
+
+fn present(id: u64, name: String) -> IdedExpr {
+    let null = IdedExpr { id, expr: Expr::Literal(LiteralValue::Null) };
+    operation(id, operators::NOT_EQUALS, vec![IdedExpr { id, expr: Expr::Ident(name) }, null])
+}
+
+fn unknown(name: &str) -> ConditionError {
+    ConditionError::Unknown {
+        name: name.to_owned(),
+        functions: "sent('item'), clicked(), opened(), has, size, contains, startsWith, endsWith, matches, int, double, string"
+            .into(),
+    }
+}
+
+/// Refuses what plainly cannot be a yes or no. A lone name may be a flag of the CRM and passes.
+fn boolean(expr: &Expr) -> Result<(), ConditionError> {
+    match expr {
+        Expr::Literal(LiteralValue::Boolean(_)) | Expr::Ident(_) => Ok(()),
+        Expr::Literal(LiteralValue::String(_)) => Err(ConditionError::NotBoolean("string".into())),
+        Expr::Literal(_) => Err(ConditionError::NotBoolean("a value".into())),
+        Expr::List(_) => Err(ConditionError::NotBoolean("list".into())),
+        Expr::Call(call) => match call.func_name.as_str() {
+            operators::CONDITIONAL => call.args.iter().skip(1).try_for_each(|branch| boolean(&branch.expr)),
+            operators::ADD
+            | operators::SUBSTRACT
+            | operators::MULTIPLY
+            | operators::DIVIDE
+            | operators::MODULO
+            | operators::NEGATE => Err(ConditionError::NotBoolean("a number or text".into())),
+            name if CONVERSIONS.contains(&name) => Err(ConditionError::NotBoolean("a number or text".into())),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Looks names up as they are reached, so that an evaluation costs what it reads.
+struct Resolver<'a>(&'a Facts<'a>);
+
+impl VariableResolver for Resolver<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        if let Some((function, rest)) = variable.split_once('(') {
+            let item = rest.strip_suffix(')').filter(|i| !i.is_empty());
+            let answer = match function {
+                "sent" => self.0.sent(item),
+                "clicked" => self.0.clicked(item),
+                _ => self.0.opened(item),
+            };
+            return Some(CowVal::owned(CelBool::from(answer)));
+        }
+        Some(match self.0.get(variable) {
+            Fact::Null => CowVal::owned(CelNull),
+            Fact::Bool(b) => CowVal::owned(CelBool::from(b)),
+            Fact::Int(i) => CowVal::owned(CelInt::from(i)),
+            Fact::Number(n) => CowVal::owned(CelDouble::from(n)),
+            Fact::Text(t) => CowVal::owned(CelString::from(t)),
+        })
+    }
+}
+
+/// Whether a name under `deal` or `client` exists without being declared.
+#[must_use]
+pub fn is_builtin(name: &str) -> bool {
+    match name.split_once('.') {
+        Some(("deal", field)) => DEAL_NAMES.contains(&field),
+        Some(("client", field)) => CLIENT_NAMES.contains(&field),
+        Some(("manager", field)) => MANAGER_NAMES.contains(&field),
+        Some(("cycle", field)) => CYCLE_NAMES.contains(&field),
+        _ => false,
     }
 }

@@ -67,6 +67,9 @@ pub struct CopyState {
     /// In the holdout share for this cycle.
     #[serde(rename = "k", skip_serializing_if = "std::ops::Not::not")]
     pub holdout: bool,
+    /// The client booked (or bought elsewhere) in this cycle: `cycle.booked` in conditions.
+    #[serde(rename = "b", skip_serializing_if = "std::ops::Not::not")]
+    pub booked: bool,
 }
 
 /// One way through one content list.

@@ -3,3 +3,4 @@
 pub mod child;
 pub mod kannel;
 pub mod mta;
+pub mod postgres;

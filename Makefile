@@ -1,0 +1,29 @@
+# make test     everything that can be tested on this machine; on Debian it installs the servers it lacks
+# make demo     two months of a property developer's funnel in seconds
+# make figures  the measurements of docs/performance.md
+# make crds     writes crds/ from the types
+
+.PHONY: test peers demo figures crds
+.DEFAULT_GOAL := test
+
+# cargo-nextest runs each test in a process of its own. The suite of whole modules stays in one process, which shares one PostgreSQL.
+test: peers
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  set -e; \
+	  cargo nextest run --locked -E 'not binary(in_process)'; \
+	  cargo test --locked --test in_process; \
+	else \
+	  cargo test --locked; \
+	fi
+
+peers:
+	@scripts/peers
+
+demo:
+	cargo run --locked -- demo
+
+figures:
+	cargo run --locked --release -- figures
+
+crds:
+	cargo run --locked -- crds --output-dir crds

@@ -1,0 +1,196 @@
+//! What the operator reports. Bounded: counts and the first problems with their paths, never personal data.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// Status of a `CrmConnection`.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CrmConnectionStatus {
+    /// The generation that these words are about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready: accepted and in force. Healthy: the CRM can be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Last successful reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_read_at: Option<Time>,
+    /// Deals seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deals: Option<i64>,
+    /// Pipelines and their stages found, the first 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub pipelines: Vec<PipelineFound>,
+    /// Rows that could not be used, the first 20 kinds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub problems: Vec<Problem>,
+}
+
+/// A pipeline as the CRM has it.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineFound {
+    /// Its title.
+    #[schemars(length(max = 256))]
+    pub title: String,
+    /// Titles of its stages, the first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(max = 256)))]
+    pub stages: Vec<String>,
+}
+
+/// Status of a `MessageChannel`.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageChannelStatus {
+    /// The generation that these words are about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready: accepted and in force. Healthy: its providers take messages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Sms or Email.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub medium: Option<String>,
+    /// Messages that providers took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<i64>,
+    /// Messages that they refused for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<i64>,
+    /// Messages of which nobody can say whether they were accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ambiguous: Option<i64>,
+    /// What is wrong, the first 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub problems: Vec<Problem>,
+}
+
+/// Status of a `ContactPolicy`.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContactPolicyStatus {
+    /// The generation that these words are about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready: accepted and in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Messages sent today, in the policy's time zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages_today: Option<i64>,
+    /// What is wrong, the first 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub problems: Vec<Problem>,
+}
+
+/// Status of a `ContentList`.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContentListStatus {
+    /// The generation that these words are about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready: accepted and in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// How many items.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_count: Option<i64>,
+    /// Parts of the longest SMS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sms_parts: Option<i64>,
+    /// How many funnels use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_by_count: Option<i64>,
+    /// What is wrong, the first 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub problems: Vec<Problem>,
+}
+
+/// Status of a `ReactivationFunnel`.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReactivationFunnelStatus {
+    /// The generation that these words are about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready: compiled and in force. Healthy, SourceReady, ContentValid, ChannelsReady: its parts. Suspended: nothing is sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Number of the revision in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// Deals in each stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<CopyCounts>,
+    /// Amount in stalled and warming stages, in whole units of the CRM's currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub at_risk: Option<String>,
+    /// Revived of those contacted in the last 30 days, like 6.1%.
+    #[serde(rename = "rate30d", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub rate_30d: Option<String>,
+    /// Messages whose moment has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<i64>,
+    /// Old losses that wait to be admitted by backfill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_backfill: Option<i64>,
+    /// What is wrong, the first 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub problems: Vec<Problem>,
+}
+
+/// Deals by role of their stage.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyCounts {
+    /// Someone works on them.
+    pub in_work: i64,
+    /// Nobody does.
+    pub stalled: i64,
+    /// Their clients are warmed.
+    pub warming: i64,
+    /// Their clients came back.
+    pub revived: i64,
+    /// Their clients opted out.
+    pub unsubscribed: i64,
+    /// Buyers, when the funnel keeps them.
+    pub customer: i64,
+    /// Lost for a reason that no warming stage names.
+    pub not_warmed: i64,
+}
+
+/// Something to put right.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Where, like spec.items[2].sms.text.
+    #[schemars(length(max = 512))]
+    pub path: String,
+    /// A documented word, like UnknownName.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// What is wrong and what to write instead.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}

@@ -1,0 +1,239 @@
+//! The names that conditions and texts may use, and the checks against them.
+
+use super::finding::{Findings, Reason, near, suggest};
+use crate::api::{Field, FieldOwner};
+use crate::content::{Escape, Template};
+use crate::engine::{CLIENT_NAMES, CYCLE_NAMES, Condition, ConditionError, DEAL_NAMES, MANAGER_NAMES};
+use std::collections::BTreeSet;
+
+/// What texts know of every deal and every client (`content::Context`); conditions know the engine's own lists.
+const TEXT_DEAL: [&str; 8] = ["id", "title", "url", "stage", "pipeline", "lostReason", "amount", "currency"];
+const TEXT_CLIENT: [&str; 3] = ["name", "firstName", "lastName"];
+
+/// Which names a template may use besides deal, client, manager and brand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use<'a> {
+    /// An item's text: `links.NAME` of these.
+    Item(&'a BTreeSet<String>),
+    /// A link's target.
+    Target,
+    /// A task's title.
+    Task,
+    /// The title of a task about a click: `link.name`.
+    ClickTask,
+    /// A sender's name: manager and brand only.
+    Sender,
+}
+
+/// The names of one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    /// Of conditions.
+    deal: BTreeSet<String>,
+    client: BTreeSet<String>,
+    /// Of texts.
+    text_deal: BTreeSet<String>,
+    text_client: BTreeSet<String>,
+}
+
+/// Whether a declared field of that name would be hidden by one that we fill.
+pub(super) fn taken(owner: FieldOwner, name: &str) -> bool {
+    match owner {
+        FieldOwner::Deal => DEAL_NAMES.contains(&name) || TEXT_DEAL.contains(&name),
+        // A CRM that keeps the last name apart may declare it.
+        FieldOwner::Client => CLIENT_NAMES.contains(&name),
+    }
+}
+
+impl Names {
+    pub fn of<'a>(fields: impl IntoIterator<Item = &'a Field>) -> Self {
+        let mut names = Self {
+            deal: words(&DEAL_NAMES),
+            client: words(&CLIENT_NAMES),
+            text_deal: words(&TEXT_DEAL),
+            text_client: words(&TEXT_CLIENT),
+        };
+        for field in fields {
+            let (conditions, texts) = match field.of {
+                FieldOwner::Deal => (&mut names.deal, &mut names.text_deal),
+                FieldOwner::Client => (&mut names.client, &mut names.text_client),
+            };
+            conditions.insert(field.name.clone());
+            texts.insert(field.name.clone());
+        }
+        names
+    }
+
+    /// Compiles a condition; `None` after a finding.
+    pub fn condition(&self, source: &str, path: &str, found: &mut Findings) -> Option<Condition> {
+        let condition = match Condition::compile(source) {
+            Ok(condition) => condition,
+            Err(error) => {
+                refused(source, &error, path, found);
+                return None;
+            }
+        };
+        patterns(source, path, found);
+        let before = found.list.len();
+        for path_in_source in condition.identifiers() {
+            let mut parts = path_in_source.split('.');
+            let (root, name) = (parts.next().unwrap_or_default(), parts.next());
+            match root {
+                "deal" => known(root, name, &self.deal, path, found),
+                "client" => known(root, name, &self.client, path, found),
+                "manager" => known(root, name, &words(&MANAGER_NAMES), path, found),
+                "cycle" => known(root, name, &words(&CYCLE_NAMES), path, found),
+                _ => unknown(root, ["deal", "client", "manager", "cycle"].into_iter(), path, found),
+            }
+        }
+        (found.list.len() == before).then_some(condition)
+    }
+
+    /// Compiles a template; `None` after a finding.
+    pub fn template(&self, source: &str, escape: Escape, allowed: Use<'_>, path: &str, found: &mut Findings) -> Option<Template> {
+        let template = match Template::parse(source, escape) {
+            Ok(template) => template,
+            Err(error) => {
+                found.error(
+                    path,
+                    Reason::InvalidTemplate,
+                    format!("line {}, column {}: {}", error.line, error.column, error.message),
+                    error.help,
+                );
+                return None;
+            }
+        };
+        let before = found.list.len();
+        for reference in template.references() {
+            self.reference(&reference, allowed, path, found);
+        }
+        (found.list.len() == before).then_some(template)
+    }
+
+    fn reference(&self, reference: &str, allowed: Use<'_>, path: &str, found: &mut Findings) {
+        let mut parts = reference.split('.');
+        let (root, name) = (parts.next().unwrap_or_default(), parts.next());
+        match (root, allowed) {
+            ("manager", _) => known(root, name, &words(&MANAGER_NAMES), path, found),
+            ("brand", _) => {}
+            ("deal", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => known(root, name, &self.text_deal, path, found),
+            ("client", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => known(root, name, &self.text_client, path, found),
+            ("link", Use::ClickTask) => known(root, name, &words(&["name"]), path, found),
+            ("links", Use::Item(declared)) => {
+                let name = name.unwrap_or_default();
+                if name != UNSUBSCRIBE && !declared.contains(name) {
+                    let help = if declared.is_empty() {
+                        format!("declare it: links: {{{name}: \"https://…\"}}")
+                    } else {
+                        suggest(name, declared.iter().map(String::as_str).chain([UNSUBSCRIBE]))
+                    };
+                    found.error(path, Reason::UndeclaredLink, format!("the link {name} is not declared in links"), help);
+                }
+            }
+            (_, allowed) => {
+                let known: &[&str] = match allowed {
+                    Use::Item(_) => &["client", "deal", "manager", "brand", "links"],
+                    Use::Target | Use::Task => &["client", "deal", "manager", "brand"],
+                    Use::ClickTask => &["client", "deal", "manager", "brand", "link"],
+                    Use::Sender => &["manager", "brand"],
+                };
+                unknown(root, known.iter().copied(), path, found);
+            }
+        }
+    }
+
+    /// A declared field of the deal, which a trigger watches.
+    pub fn deal_field(fields: &[Field], name: &str, path: &str, found: &mut Findings) -> bool {
+        let known = || fields.iter().filter(|f| f.of == FieldOwner::Deal).map(|f| f.name.as_str());
+        if known().any(|n| n == name) {
+            return true;
+        }
+        found.error(
+            path,
+            Reason::UnknownName,
+            format!("the field {name} of the deal is not declared"),
+            match near(name, known()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "declare it in the connection's spec.fields, with of: Deal".into(),
+            },
+        );
+        false
+    }
+}
+
+/// Why the engine does not take a condition, and what to write.
+fn refused(source: &str, error: &ConditionError, path: &str, found: &mut Findings) {
+    if let ConditionError::Unknown { name, .. } = error {
+        let known: Vec<String> = MANAGER_NAMES
+            .iter()
+            .map(|n| format!("manager.{n}"))
+            .chain(CYCLE_NAMES.iter().map(|n| format!("cycle.{n}")))
+            .chain(["deal", "client", "manager", "cycle", "sent('item')", "clicked()", "opened()"].map(String::from))
+            .collect();
+        found.error(path, Reason::UnknownName, format!("{name} is not known in conditions"), suggest(name, known.iter().map(String::as_str)));
+        return;
+    }
+    let text = error.to_string();
+    let (what, help) = text.split_once("; ").unwrap_or((
+        &text,
+        "write a comparison like deal.lostReason == 'Other' or client.city == 'Москва'; texts stand in single quotes",
+    ));
+    let single = source
+        .match_indices('=')
+        .any(|(i, _)| !source.get(..i).is_some_and(|b| b.ends_with(['=', '!', '<', '>'])) && !source.get(i + 1..).is_some_and(|a| a.starts_with('=')));
+    if single {
+        found.error(path, Reason::InvalidCondition, "a single = compares nothing", "write ==, like client.city == 'Москва'");
+    } else {
+        found.error(path, Reason::InvalidCondition, format!("the condition cannot be used: {what}"), help);
+    }
+}
+
+/// Patterns of `matches('…')` that are no regular expressions would fail at every client.
+fn patterns(source: &str, path: &str, found: &mut Findings) {
+    for rest in source.split("matches(").skip(1) {
+        let rest = rest.trim_start().trim_start_matches('r');
+        let Some(quote) = rest.chars().next().filter(|c| matches!(c, '\'' | '"')) else { continue };
+        let Some((pattern, _)) = rest.get(1..).and_then(|r| r.split_once(quote)) else { continue };
+        if regex::Regex::new(pattern).is_err() {
+            found.error(
+                path,
+                Reason::InvalidCondition,
+                format!("{pattern:?} is not a regular expression"),
+                "write one like '^Москва', or use contains('…') for a plain text",
+            );
+        }
+    }
+}
+
+/// The link that every message may use without declaring it.
+pub(super) const UNSUBSCRIBE: &str = "unsubscribe";
+
+fn words(list: &[&str]) -> BTreeSet<String> {
+    list.iter().map(|w| (*w).to_owned()).collect()
+}
+
+fn unknown<'a>(root: &str, known: impl Iterator<Item = &'a str>, path: &str, found: &mut Findings) {
+    found.error(path, Reason::UnknownName, format!("{root} is not known here"), suggest(root, known));
+}
+
+fn known(root: &str, name: Option<&str>, names: &BTreeSet<String>, path: &str, found: &mut Findings) {
+    let Some(name) = name else {
+        found.error(path, Reason::UnknownName, format!("{root} alone is not a value"), format!("write which one, like {root}.{}", names.first().map_or("name", String::as_str)));
+        return;
+    };
+    if names.contains(name) {
+        return;
+    }
+    let mut help = match near(name, names.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {root}.{near}?"),
+        None => {
+            let known: Vec<String> = names.iter().map(|n| format!("{root}.{n}")).collect();
+            format!("known are {}", known.join(", "))
+        }
+    };
+    if matches!(root, "deal" | "client") {
+        help.push_str(if help.ends_with('?') { " Otherwise" } else { ";" });
+        help.push_str(" declare the field in the connection's spec.fields");
+    }
+    found.error(path, Reason::UnknownName, format!("{root}.{name} is not known"), help);
+}

@@ -1,0 +1,253 @@
+//! The API by example compiles; each broken variant says what is wrong, where, and what to write instead.
+
+use super::{
+    ConnectionKind, FileSource, Finding, FunnelSnapshot, Origin, Output, ProviderKind, Reason, Snapshot, SourceObject, compile,
+    compile_funnel,
+};
+use crate::content::{Body, EmailSource, OptOut, Sender};
+use crate::engine::{CapPer, ConsentRule, Reentry, TriggerKind};
+use crate::model::{FunnelKey, HumanDuration, Medium, Mode, SignalKind};
+use jiff::{Timestamp, civil::date};
+use serde_json::Value;
+
+const EXAMPLE: &str = include_str!("testdata/example.yaml");
+
+fn read(yaml: &str) -> Snapshot {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap();
+    let objects = documents.into_iter().map(|value| {
+        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        SourceObject {
+            api_version: text("/apiVersion"),
+            kind: text("/kind"),
+            namespace: text("/metadata/namespace"),
+            name: text("/metadata/name"),
+            origin: Some(Origin { file: "/m/all.yaml".into(), base_dir: "/m".into() }),
+            value,
+        }
+    });
+    Snapshot { objects: objects.collect() }
+}
+
+fn changed(from: &str, to: &str) -> Output {
+    assert_eq!(EXAMPLE.matches(from).count(), 1, "{from:?} must stand in the example once");
+    compile(&read(&EXAMPLE.replace(from, to)))
+}
+
+fn key() -> FunnelKey {
+    FunnelKey { namespace: "marketing".into(), name: "flats".into() }
+}
+
+#[test]
+fn the_example_compiles_and_means_what_it_says() {
+    let out = compile(&read(EXAMPLE));
+    assert_eq!(out.findings, [], "{}", lines(&out.findings));
+    let snapshot = &out.funnels[&key()];
+    let since = Timestamp::from_second(1_700_000_000).unwrap();
+    let compiled = compile_funnel(snapshot, 7, since).unwrap();
+    let plan = &compiled.plan;
+    assert_eq!((plan.revision, plan.since, plan.mode), (7, since, Mode::Live));
+    assert_eq!((plan.connection.as_str(), plan.pipeline.as_deref()), ("sales-crm", Some("Продажи")));
+    assert_eq!(plan.max_staleness, Some(HumanDuration::hours(2)));
+    assert_eq!(plan.reentry, Reentry::After(HumanDuration::days(30)));
+    assert!((plan.holdout_percent - 5.0).abs() < f64::EPSILON && plan.holdout_salt == "2026");
+    assert_eq!(plan.policy.consent, ConsentRule::Recorded);
+    assert!(plan.policy.holidays.contains(&date(2027, 5, 9)) && plan.policy.windows.len() == 2);
+    assert_eq!((plan.policy.caps[0].medium, plan.policy.caps[0].per), (Some(Medium::Sms), CapPer::Day));
+    assert_eq!(plan.stages.stalled[0].remind.len(), 2);
+    assert!(matches!(&plan.stages.warming[0].enter[0].kind, TriggerKind::Lost(reasons) if reasons.len() == 5));
+    assert!(plan.stages.revival.signals.contains(&SignalKind::Form) && !plan.stages.revival.return_to.move_open);
+
+    let visit = plan.item("lost-layout", "visit").unwrap();
+    assert_eq!(visit.requires, ["manager.firstName"]);
+    assert_eq!((visit.after, visit.days.len(), visit.medium), (HumanDuration::days(7), 2, Medium::Email));
+    assert_eq!(visit.when.as_ref().unwrap().source(), "deal.amount >= 5000000.0 && client.city == 'Москва'");
+    let first = plan.item("lost-layout", "new-layouts").unwrap();
+    assert_eq!(first.requires, ["deal.layout"], "its link needs the layout");
+    let big = plan.item("lost-other", "big").unwrap();
+    assert_eq!(big.valid_from, Some("2026-01-01T00:00:00+03:00".parse().unwrap()), "a day begins in the policy's zone");
+    assert_eq!((big.variants[0].weight, big.variants[1].weight), (2, 1));
+
+    let text = |list: &str, item: &str| &compiled.texts.items[&(list.to_owned(), item.to_owned())];
+    assert!(matches!(&text("lost-layout", "new-layouts").sender, Sender::Sms(s) if s.opt_out == OptOut::Link && s.max_parts == 3));
+    let Body::Email(body) = &text("lost-other", "big").body else { panic!("not an email") };
+    assert!(matches!(&body.source, EmailSource::Markdown(t) if t.source().starts_with("# Новости")), "the body comes from its ConfigMap");
+    assert_eq!(text("lost-other", "big").variants.keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(text("lost-other", "hello").utm["utm_source"], "rekindle");
+    assert!(compiled.texts.tasks.clicked.is_some() && compiled.texts.tasks.replied.is_none());
+}
+
+#[test]
+fn wiring_has_the_secrets_and_nothing_else_has() {
+    let snapshot = read(EXAMPLE);
+    let out = compile(&snapshot);
+    let sms = &out.wiring.channels["marketing/sms"];
+    let ProviderKind::Kannel(kannel) = &sms.providers[0].kind else { panic!("not Kannel") };
+    assert_eq!((kannel.username.as_str(), kannel.password.0.as_str(), kannel.from.as_str()), ("rekindle", "kannel-secret-word", "NOVYDOM"));
+    assert_eq!((sms.burst, out.wiring.prices["marketing/sms"].per_part), (20, 42_000));
+    let mail = &out.wiring.channels["marketing/mail"];
+    let ProviderKind::Smtp(smtp) = &mail.providers[0].kind else { panic!("not SMTP") };
+    assert_eq!(smtp.username.as_deref(), Some("rekindle"), "a line end behind a base64 value is not part of it");
+    assert_eq!((smtp.password.as_ref().unwrap().0.as_str(), smtp.helo.as_str()), ("smtp-secret-word", "news.example.com"));
+    assert_eq!(mail.dkim.as_ref().unwrap().private_key.0, "dkim-secret-word");
+    let ConnectionKind::File(file) = &out.wiring.connections["marketing/sales-crm"].kind;
+    assert!(matches!(&file.deals, FileSource::Inline { name, .. } if name == "deals.csv"));
+    assert_eq!(file.manager_columns["deputy"], "UF_DEPUTY", "the funnel's deputyField is a column of the connection");
+
+    let broken = changed("stringData: {private: dkim-secret-word}", "stringData: {publik: dkim-secret-word}");
+    let seen = format!("{snapshot:?} {out:?} {broken:?} {}", serde_json::to_string(&out.funnels[&key()]).unwrap());
+    assert!(!seen.contains("secret-word") && !seen.contains("c210cC1z"), "a secret is shown");
+}
+
+#[test]
+fn a_stored_revision_means_the_same_as_the_manifests() {
+    let out = compile(&read(EXAMPLE));
+    let stored = serde_json::to_string(&out.funnels[&key()]).unwrap();
+    let again: FunnelSnapshot = serde_json::from_str(&stored).unwrap();
+    assert!(again == out.funnels[&key()]);
+    let plans = [&out.funnels[&key()], &again].map(|s| compile_funnel(s, 1, Timestamp::UNIX_EPOCH).unwrap());
+    assert_eq!(format!("{:?}", plans[0]), format!("{:?}", plans[1]));
+}
+
+fn lines(findings: &[Finding]) -> String {
+    findings.iter().map(|f| format!("{} {} {:?}: {}; {}\n", f.object, f.path, f.reason, f.message, f.help)).collect()
+}
+
+/// (what is written, what is written instead, kind, path, reason, part of the help)
+type Case = (&'static str, &'static str, &'static str, &'static str, Reason, &'static str);
+
+#[test]
+fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
+    use Reason::*;
+    const CRM: &str = "CrmConnection";
+    const CHANNEL: &str = "MessageChannel";
+    const POLICY: &str = "ContactPolicy";
+    const LIST: &str = "ContentList";
+    const FUNNEL: &str = "ReactivationFunnel";
+    #[rustfmt::skip]
+    let cases: &[Case] = &[
+        // references
+        ("crmRef: {name: sales-crm}", "crmRef: {name: sale-crm}", FUNNEL, "spec.source.crmRef.name", NotFound, "did you mean sales-crm?"),
+        ("policyRef: {name: default}", "policyRef: {name: other}", FUNNEL, "spec.policyRef.name", NotFound, "write one of default"),
+        ("{name: mail, ref: {name: mail}}", "{name: mail, ref: {name: male}}", FUNNEL, "spec.channels[1].ref.name", NotFound, "did you mean mail?"),
+        ("{listRef: {name: lost-other}}", "{listRef: {name: lost-others}}", FUNNEL, "spec.stages.warming[0].content[1].listRef.name", NotFound, "did you mean lost-other?"),
+        ("deals: {configMap: {name: deals, key: deals.csv}}", "deals: {configMap: {name: deals, key: deal.csv}}", CRM, "spec.file.deals.configMap", ConfigMapNotFound, "did you mean deals.csv?"),
+        ("metadata: {name: kannel, namespace: marketing}", "metadata: {name: kanel, namespace: marketing}", CHANNEL, "spec.providers[0].kannel.secretRef", SecretNotFound, "keys username and password"),
+        ("password: c210cC1zZWNyZXQtd29yZA==", "password: '%%'", CHANNEL, "spec.providers[0].smtp.secretRef", SecretNotFound, "stringData"),
+        ("{name: sms, ref: {name: sms}}, ", "", FUNNEL, "spec.channels", NoChannel, "{name: sms, ref:"),
+        ("{name: sms, ref: {name: sms}}", "{name: mail, ref: {name: sms}}", FUNNEL, "spec.channels[1].name", Duplicate, "another name"),
+        // form
+        ("after: 3d  ", "after: 3 days  ", LIST, "spec.items[0].after", InvalidValue, "write for example 30m, 12h, 3d"),
+        ("mode: Live ", "mode: Life ", FUNNEL, "spec.mode", InvalidValue, "did you mean Live?"),
+        ("      task: {title: \"Клиент вернулся: {{ client.name }}\", due: 30m}", "      task: {title: 5, due: 30m}", FUNNEL, "spec.stages.revived.task.title", InvalidValue, "quotes"),
+        ("at: \"11:00\"", "at: \"25:00\"", LIST, "spec.items[0].at", InvalidValue, "\"09:30\""),
+        ("validFrom: 2026-01-01", "validFrom: soon", LIST, "spec.items[1].validFrom", InvalidValue, "2027-03-01"),
+        ("validFrom: 2026-01-01", "validFrom: 2028-01-01", LIST, "spec.items[1].validUntil", NeverOpens, "later validUntil"),
+        ("timeZone: Europe/Moscow", "timeZone: Europe/Moskow", POLICY, "spec.timeZone", UnknownTimeZone, "did you mean Europe/Moscow?"),
+        ("timeZone: Europe/Moscow", "timeZone: Moscow", POLICY, "spec.timeZone", UnknownTimeZone, "did you mean Europe/Moscow?"),
+        ("timeZone: Europe/Moscow", "zones: {Казань: Kazan}\n  timeZone: Europe/Moscow", POLICY, "spec.zones[\"Казань\"]", UnknownTimeZone, "Asia/Yekaterinburg"),
+        ("holidays: {country: RU}", "holidays: {country: XX}", POLICY, "spec.holidays.country", InvalidValue, "dates"),
+        ("holidays: {country: RU}", "holidays: {dates: [2027-02-30]}", POLICY, "spec.holidays.dates[0]", InvalidValue, "2027-05-03"),
+        ("{days: [Sat, Sun], from: \"11:00\", to: \"18:00\"}", "{days: [Sat, Sun], from: \"11:00\", to: \"11:00\"}", POLICY, "spec.windows[1]", NeverOpens, "24:00"),
+        ("{atMost: 3, per: Week}", "{atMost: 0, per: Week}", POLICY, "spec.caps[1].atMost", NeverOpens, "paused"),
+        ("{atMost: 3, per: Week}", "{atMost: 3, per: Fortnight}", POLICY, "spec.caps[1].per", InvalidValue, "Day, Week, Month"),
+        ("{atMost: 3, per: Week}", "{atMost: 3, per: 90d}", POLICY, "spec.caps[1].per", InvalidValue, "at most 35d"),
+        // unions
+        ("      sms:\n        text: \"{{ client.firstName", "      email: {subject: a, markdown: b}\n      sms:\n        text: \"{{ client.firstName", LIST, "spec.items[0]", InvalidUnion, "sms: {text: …}"),
+        ("email: {subject: Ваш дом, markdown: \"Новости дома\"}", "sms: {text: Новости дома}", LIST, "spec.items[1].variants[1]", InvalidUnion, "markdown"),
+        ("enter: [{inactivity: 5d}]", "enter: [{inactivity: 5d, movedTo: [A]}]", FUNNEL, "spec.stages.stalled[0].enter[0]", InvalidUnion, "entry of its own"),
+        ("enter: [{inactivity: 5d}]", "enter: [{}]", FUNNEL, "spec.stages.stalled[0].enter[0]", InvalidUnion, "inactivity"),
+        ("reentry: {after: 30d}", "reentry: {after: 30d, always: true}", FUNNEL, "spec.reentry", InvalidUnion, "{never: true}"),
+        ("type: Smtp, smtp:", "type: Http, smtp:", CHANNEL, "spec.providers[0].type", InvalidUnion, "type Smtp"),
+        ("  file:\n    deals:", "  fil:\n    deals:", CRM, "spec", InvalidUnion, "write file:"),
+        // names
+        ("deal.amount >= 5000000.0", "deal.amont >= 5000000.0", LIST, "spec.items[1].when", UnknownName, "did you mean deal.amount?"),
+        ("client.city == 'Москва'", "client.town == 'Москва'", LIST, "spec.items[1].when", UnknownName, "client.city, client.firstName"),
+        ("client.city == 'Москва'", "client.city = 'Москва'", LIST, "spec.items[1].when", InvalidCondition, "write =="),
+        ("client.city == 'Москва'", "client.city.matches('[')", LIST, "spec.items[1].when", InvalidCondition, "contains"),
+        ("client.city == 'Москва'", "cycle.dayz > 3", LIST, "spec.items[1].when", UnknownName, "did you mean cycle.days?"),
+        ("client.city == 'Москва'", "(client.city == 'Москва'", LIST, "spec.items[1].when", InvalidCondition, ""),
+        ("type: Kannel, kannel: {url: \"http://kannel:13013\", secretRef: {name: kannel}}", "type: Http, http: {request: {url: \"https://sms.example\", form: {to: \"{{ too }}\", text: \"{{ text }}\"}}}", CHANNEL, "spec.providers[0].http.request.form.to", UnknownName, "did you mean to?"),
+        ("type: Kannel, kannel: {url: \"http://kannel:13013\", secretRef: {name: kannel}}", "type: Http, http: {accepted: \"jsn.code == 0\", request: {url: \"https://sms.example\", form: {to: \"{{ to }}\", text: \"{{ text }}\"}}}", CHANNEL, "spec.providers[0].http.accepted", UnknownName, "did you mean json?"),
+        ("type: Kannel, kannel: {url: \"http://kannel:13013\", secretRef: {name: kannel}}", "type: Http, http: {errors: [{when: \"status ==\", then: Retry}], request: {url: \"https://sms.example\", form: {to: \"{{ to }}\", text: \"{{ text }}\"}}}", CHANNEL, "spec.providers[0].http.errors[0].when", InvalidCondition, "CEL"),
+        ("{{ client.firstName | default('Здравствуйте') }}, у нас", "{{ client.fistName }}, у нас", LIST, "spec.items[0].sms.text", UnknownName, "did you mean client.firstName?"),
+        ("{{ client.firstName | default('Здравствуйте') }}, у нас", "{{ client.firstName | default('Здравствуйте') }, у нас", LIST, "spec.items[0].sms.text", InvalidTemplate, ""),
+        ("Перезвонить: открыл {{ link.name }}", "Перезвонить: открыл {{ links.name }}", FUNNEL, "spec.clicks.task.title", UnknownName, "did you mean link?"),
+        ("Клиент вернулся: {{ client.name }}", "Клиент вернулся: {{ link.name }}", FUNNEL, "spec.stages.revived.task.title", UnknownName, "client"),
+        ("{{ manager.name }}, Новый дом", "{{ client.name }}, Новый дом", CHANNEL, "spec.email.managerFrom.name", UnknownName, "manager"),
+        ("enter: [{inactivity: 5d}]", "enter: [{fieldFilled: layuot}]", FUNNEL, "spec.stages.stalled[0].enter[0].fieldFilled", UnknownName, "did you mean layout?"),
+        ("enter: [{inactivity: 5d}]", "enter: [{date: {field: layout}}]", FUNNEL, "spec.stages.stalled[0].enter[0].date.field", InvalidValue, "type: Date"),
+        ("{name: layout, of: Deal,", "{name: amount, of: Deal,", CRM, "spec.fields[0].name", Duplicate, "file.columns"),
+        ("lostReason: reason, manager", "lostReson: reason, manager", CRM, "spec.file.columns.lostReson", UnknownName, "did you mean lostReason?"),
+        // links
+        ("markdown: |\n          Мы обновили шоу-рум. [Выберите время]({{ links.visit }})", "markdown: |\n          Мы обновили шоу-рум. [Выберите время]({{ links.vist }})", LIST, "spec.items[1].email.markdown", UndeclaredLink, "did you mean visit?"),
+        ("https://novydom.example/visit", "novydom.example/visit", LIST, "spec.items[1].links.visit", InvalidLink, "https://example.com"),
+        ("https://novydom.example/visit", "http://novydom.example/visit", LIST, "spec.items[1].links.visit", InvalidLink, "https://example.com"),
+        ("https://novydom.example/visit", "https://{{ client.city }}.example/visit", LIST, "spec.items[1].links.visit", InvalidLink, "https://example.com"),
+        ("https://novydom.example/visit", "https://novydom.example{{ client.city }}/visit", LIST, "spec.items[1].links.visit", InvalidLink, "https://example.com"),
+        ("https://novydom.example/visit", "https://a:b@novydom.example/visit", LIST, "spec.items[1].links.visit", InvalidLink, "https://example.com"),
+        ("https://novydom.example/visit", "javascript:alert(1)", LIST, "spec.items[1].links.visit", InvalidLink, "https://example.com"),
+        ("links: {offer: \"https://novydom.example/offer\"}", "links: {offer: \"https://novydom.example/offer\", unsubscribe: \"https://a.example\"}", LIST, "spec.items[0].links.unsubscribe", InvalidLink, "another name"),
+        // texts
+        ("maxParts: 3", "maxParts: 1", LIST, "spec.items[0].sms.text", TooManyParts, "shorten it by about"),
+        ("optOut: Link", "optOut: Keyword", CHANNEL, "spec.sms.optOut", NoOptOut, "write optOut: Link"),
+        ("markdown: \"Новости дома\"", "markdown: \"Новости {{ client.city + 1 }}\"", LIST, "spec.items[1].variants[1].email", InvalidTemplate, ""),
+        ("bodyFrom: {configMap: {name: bodies, key: news.md}}", "bodyFrom: {configMap: {name: bodies, key: new.md}}", LIST, "spec.items[1].email.bodyFrom.configMap", ConfigMapNotFound, "did you mean news.md?"),
+        // the rest
+        ("name: visit\n", "name: new-layouts\n", LIST, "spec.items[1].name", Duplicate, "another name"),
+        ("- name: warming\n", "- name: stalled\n", FUNNEL, "spec.stages.warming[0].name", Duplicate, "another name"),
+        ("{name: a, weight: 2}, {name: b,", "{name: a, weight: 0}, {name: b, weight: 0,", LIST, "spec.items[1].variants", NeverOpens, "at least 1"),
+        ("      after: 5d\n", "      after: 5d\n      channel: sns\n", LIST, "spec.items[0].channel", NoChannel, "did you mean sms?"),
+        ("      after: 5d\n", "      after: 5d\n      channel: mail\n", LIST, "spec.items[0].channel", NoChannel, "leave channel out"),
+        ("signals: [InboundCall,", "signals: [OutboundCall,", FUNNEL, "spec.stages.revived.signals[0]", Unreachable, "InboundCall"),
+        ("backfill: {lostWithin: 180d,", "backfill: {lostWithin: 0h,", FUNNEL, "spec.backfill.lostWithin", NeverOpens, "180d"),
+        ("fallback: head@novydom.example", "fallback: head@novydom", FUNNEL, "spec.managers.fallback", InvalidValue, "head@example.com"),
+        ("address: hello@news.example.com", "address: hello@news", CHANNEL, "spec.email.from.address", InvalidValue, "hello@news.example.com"),
+        ("{perPart: \"4.20\", currency: RUB}", "{perPart: \"4.20\", currency: rubles}", CHANNEL, "spec.sms.price.currency", InvalidValue, "RUB"),
+        ("attribution: 30d", "attribution: 0d", FUNNEL, "spec.attribution", NeverOpens, "30d"),
+        ("sync: {every: 1m}", "sync: {every: 3h}", CRM, "spec.maxStaleness", NeverOpens, "longer maxStaleness"),
+        ("who: Manager}, {after: 2d, who: Supervisor}", "who: Manager}, {after: 0h, who: Manager}", FUNNEL, "spec.stages.stalled[0].remind[1]", Duplicate, "remove"),
+    ];
+    let mut wrong = Vec::new();
+    for (from, to, kind, path, reason, help) in cases {
+        let out = changed(from, to);
+        let right = |f: &Finding| f.is_error() && f.object.kind == *kind && f.path == *path && f.reason == *reason && f.help.contains(help);
+        if !out.findings.iter().any(right) {
+            wrong.push(format!("{from} → {to}\n  wanted {kind} {path} {reason:?} … {help}\n  got\n{}", lines(&out.findings)));
+        }
+        if out.funnels.contains_key(&key()) {
+            wrong.push(format!("{from} → {to}: the funnel must not run with it"));
+        }
+        // One mistake is told once; what merely follows from it is left out.
+        if out.findings.len() > 2 {
+            wrong.push(format!("{from} → {to}: too many findings\n{}", lines(&out.findings)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+#[test]
+fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
+    use Reason::*;
+    let cases: &[(&str, &str, &str, &str, Reason)] = &[
+        ("links: {offer: \"https://novydom.example/offer\"}", "links: {offer: \"https://novydom.example/offer\", more: \"https://a.example\"}", "ContentList", "spec.items[0].links.more", UnusedLink),
+        ("markdown: \"Новости дома\"", "markdown: \"Новости на https://novydom.example\"", "ContentList", "spec.items[1].variants[1].email.markdown", UntrackedLink),
+        ("at: \"11:00\"", "at: \"21:00\"", "ContentList", "spec.items[0].at", NeverOpens),
+        ("      returnTo: {stage: Переговоры, ifOpen: Keep}\n", "", "ReactivationFunnel", "spec.stages.revived.returnTo", Incomplete),
+        ("- {when: \"deal.lostReason == 'Не подходит планировка'\", listRef: {name: lost-layout}}", "- {listRef: {name: lost-layout}}", "ReactivationFunnel", "spec.stages.warming[0].content[1]", Unreachable),
+        ("lostWithin: 180d", "lostWithin: 2000d", "ReactivationFunnel", "spec.backfill.lostWithin", Incomplete),
+        ("enter: [{lost: [Не подходит планировка,", "enter: [{lost: []}, {lost: [Не подходит планировка,", "ReactivationFunnel", "spec.stages.warming[0].enter[1].lost[0]", Unreachable),
+        ("dkim: {domain: news.example.com,", "dkim: {domain: example.org,", "MessageChannel", "spec.email.dkim.domain", Conflict),
+        ("tls: Starttls", "tls: None", "MessageChannel", "spec.providers[0].smtp.tls", Conflict),
+        ("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies", "---\napiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {name: idle, namespace: marketing}\nspec: {items: [{name: a, sms: {text: Hello}}]}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies", "ContentList", "metadata.name", Unused),
+    ];
+    let mut wrong = Vec::new();
+    for (from, to, kind, path, reason) in cases {
+        let out = changed(from, to);
+        if !out.findings.iter().any(|f| !f.is_error() && f.object.kind == *kind && f.path == *path && f.reason == *reason) {
+            wrong.push(format!("{from} → {to}: wanted {kind} {path} {reason:?}, got\n{}", lines(&out.findings)));
+        }
+        if !out.funnels.contains_key(&key()) {
+            wrong.push(format!("{from} → {to}: the funnel must run\n{}", lines(&out.findings)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

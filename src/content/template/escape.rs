@@ -1,0 +1,97 @@
+//! How a value is written into its surroundings. The template's own text is never touched.
+
+use std::fmt::Write as _;
+
+/// Where a template's output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    /// HTML text and quoted attributes.
+    Html,
+    /// SMS, plain text, task texts: raw, without control and direction-changing characters.
+    Text,
+    /// Markdown: punctuation is escaped, so that a client's name cannot become a link or a heading.
+    Markdown,
+    /// Inside an address: percent-encoded, so that a value can only be a part of a path or of a query.
+    UrlParts,
+    /// Subject, display names: like text, on one line.
+    Header,
+}
+
+/// In Markdown a declared link stands between these until the HTML is made, so that no address is read as Markdown.
+/// Values cannot contain them: they are private-use characters, which [`clean`] drops.
+pub const LINK_START: char = '\u{e000}';
+pub const LINK_END: char = '\u{e001}';
+
+impl Escape {
+    /// Appends a value as this place needs it.
+    pub(in crate::content) fn push(self, out: &mut String, value: &str) {
+        push(out, value, self);
+    }
+}
+
+fn push(out: &mut String, value: &str, escape: Escape) {
+    match escape {
+        Escape::Html => escape_html(out, value),
+        Escape::Text => out.extend(value.chars().filter(|c| clean(*c) || *c == '\n').map(|c| if c == '\u{a0}' { ' ' } else { c })),
+        Escape::Header => push_line(out, value),
+        Escape::Markdown => {
+            for c in value.chars() {
+                if c.is_whitespace() && c != '\u{a0}' {
+                    out.push(' ');
+                } else if clean(c) {
+                    if c.is_ascii_punctuation() {
+                        out.push('\\');
+                    }
+                    out.push(c);
+                }
+            }
+        }
+        Escape::UrlParts => {
+            for byte in value.bytes() {
+                if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+                    out.push(char::from(byte));
+                } else {
+                    let _ = write!(out, "%{byte:02X}");
+                }
+            }
+        }
+    }
+}
+
+fn push_line(out: &mut String, value: &str) {
+    for c in value.chars() {
+        if c.is_whitespace() && c != '\u{a0}' {
+            out.push(' ');
+        } else if clean(c) {
+            out.push(c);
+        }
+    }
+}
+
+/// Not a control character, not one that turns the direction of the text, not private use.
+fn clean(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        && !matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{2028}' | '\u{2029}')
+}
+
+/// Appends text for HTML content or a quoted attribute.
+pub fn escape_html(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(c),
+            c if clean(c) => out.push(c),
+            _ => {}
+        }
+    }
+}
+
+/// Drops what no recipient should get: for the marketer's own text as well as for values.
+pub(in crate::content) fn strip(text: &str) -> String {
+    text.chars().filter(|c| clean(*c) || matches!(c, '\n' | '\t')).collect()
+}

@@ -1,0 +1,87 @@
+//! What is wrong with a template, and what to write instead, for people who write letters and not programs.
+
+use super::TemplateError;
+
+/// An error at a byte of the source.
+pub fn error(source: &str, offset: usize, message: String, help: impl Into<String>) -> TemplateError {
+    let before = source.get(..offset).unwrap_or(source);
+    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    TemplateError {
+        line: count(before.matches('\n').count() + 1),
+        column: count(before.get(line_start..).unwrap_or_default().chars().count() + 1),
+        message,
+        help: help.into(),
+    }
+}
+
+pub fn from_jinja(source: &str, e: &minijinja::Error) -> TemplateError {
+    let offset = e.range().map_or_else(
+        || source.split_inclusive('\n').take(e.line().unwrap_or(1).saturating_sub(1)).map(str::len).sum(),
+        |range| range.start,
+    );
+    let (message, help) = explain(e.detail().unwrap_or("cannot be read"), source.get(offset..).unwrap_or_default());
+    error(source, offset, message, help)
+}
+
+/// The parser's words, for people who write letters and not programs. `at`: the source from the error on.
+fn explain(detail: &str, at: &str) -> (String, String) {
+    let plain = |message: &str, help: &str| (message.to_owned(), help.to_owned());
+    if let Some(word) = detail.strip_prefix("unknown statement ") {
+        return match word {
+            "endif" | "else" | "elif" => {
+                (format!("{{% {word} %}} stands without its {{% if %}}"), "write {% if client.city %} … {% endif %}".into())
+            }
+            _ => (
+                format!("{{% {word} %}} is not available in texts"),
+                "use {{ values }} and {% if … %} … {% else %} … {% endif %} only".into(),
+            ),
+        };
+    }
+    if detail.contains("end of input") {
+        return plain(
+            "something is opened here and never closed",
+            "close {{ with }}, {% with %}, and every {% if … %} with {% endif %}",
+        );
+    }
+    if detail.contains("unexpected end of string") {
+        return plain("a quotation mark is opened and never closed", "write 'text' with a straight mark on both sides");
+    }
+    if detail.contains("unexpected end of variable block") || detail.contains("unexpected end of block") {
+        return plain("a value is missing here", "write {{ client.firstName }} or {% if client.city %}");
+    }
+    if detail.contains("unexpected `=`") {
+        return plain("one = compares nothing", "write == to compare");
+    }
+    if detail.contains("unexpected identifier") {
+        return plain("two values stand side by side", "give each its own {{ … }}, or join them with ~");
+    }
+    match at.chars().next() {
+        Some('“' | '”' | '„' | '«' | '»' | '‘' | '’') => {
+            plain("typographic quotation marks do not work here", "write 'text' with straight ones")
+        }
+        Some(c) if c.is_alphabetic() && !c.is_ascii() => plain(
+            "names of values are written in Latin letters",
+            "write client.firstName, or client['имя'] for a field with another name",
+        ),
+        Some('&') => plain("& is not an operator", "write and"),
+        Some('|') => plain("|| is not an operator", "write or"),
+        Some('!') => plain("! is not an operator", "write not"),
+        _ => (
+            detail.to_owned(),
+            "write {{ client.firstName }} for a value, {% if deal.amount > 100 %} … {% endif %} for a condition".into(),
+        ),
+    }
+}
+
+/// Where `{client.` or `{ {client.` stands in plain text.
+pub fn one_brace(text: &str) -> Option<usize> {
+    text.match_indices('{').map(|(at, _)| at).find(|at| {
+        let rest = text.get(at + 1..).unwrap_or_default();
+        let name = rest.trim_start_matches([' ', '{']);
+        // Double braces reach this place only out of {% raw %}.
+        !rest.starts_with('{')
+            && !text.get(..*at).is_some_and(|before| before.ends_with('{'))
+            && ["client.", "deal.", "manager.", "links."].iter().any(|root| name.starts_with(root))
+    })
+}

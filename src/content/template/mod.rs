@@ -1,0 +1,133 @@
+//! Marketers' templates: Jinja expressions, `{% if %}` and a short list of filters, nothing else.
+//!
+//! The grammar is minijinja's; what a template may contain is decided here once, when it is parsed, and kept as a small tree
+//! (`expr`). Without loops, assignments, macros and includes a rendering takes time linear in the source, and its size is
+//! capped while it grows; minijinja's own machine can be made to fill memory with 388 bytes.
+//!
+//! A value that is not known is never printed as nothing: without a `default` it is [`RenderError::Missing`], and the message
+//! is not sent.
+
+mod escape;
+mod explain;
+mod expr;
+mod filters;
+mod needs;
+mod parse;
+
+pub use escape::Escape;
+pub(super) use escape::{LINK_END, LINK_START, escape_html};
+
+use super::{Context, RenderError};
+use expr::Node;
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+/// Longest template, in bytes.
+pub const MAX_SOURCE: usize = 32 * 1024;
+/// Longest rendering, in bytes.
+pub const MAX_RENDERED: usize = 256 * 1024;
+
+/// A compiled template. Cheap to clone.
+#[derive(Clone)]
+pub struct Template {
+    source: Arc<str>,
+    escape: Escape,
+    nodes: Arc<[Node]>,
+    references: Arc<BTreeSet<String>>,
+    requires: Arc<BTreeSet<String>>,
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)
+    }
+}
+
+/// Why a text is not a template, for the person who wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {message}; {help}")]
+pub struct TemplateError {
+    /// From 1.
+    pub line: u32,
+    /// In characters, from 1.
+    pub column: u32,
+    pub message: String,
+    pub help: String,
+}
+
+impl TemplateError {
+    /// Stable name for metrics and events.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        "template"
+    }
+}
+
+impl Template {
+    /// Parses a template whose output goes where `escape` says.
+    pub fn parse(source: &str, escape: Escape) -> Result<Self, TemplateError> {
+        let parsed = parse::parse(source)?;
+        Ok(Self {
+            source: source.into(),
+            escape,
+            nodes: parsed.nodes.into(),
+            references: Arc::new(parsed.references),
+            requires: Arc::new(parsed.requires),
+        })
+    }
+
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Renders for the place it was parsed for.
+    pub fn render(&self, context: &Context) -> Result<String, RenderError> {
+        self.render_as(self.escape, context, &[])
+    }
+
+    /// Renders for a place, with `links` (name, address) under `links.NAME`.
+    pub(super) fn render_as(&self, escape: Escape, context: &Context, links: &[(&str, String)]) -> Result<String, RenderError> {
+        let mut out = String::with_capacity(self.source.len() * 2);
+        expr::render(&self.nodes, escape, &expr::Scope { context, links }, &mut out)?;
+        Ok(out)
+    }
+
+    /// Dotted paths (like `client.firstName`) without which it can certainly not be rendered: printed without a `default`
+    /// and outside every `if`. Links are left out: we make them.
+    #[must_use]
+    pub fn requires(&self) -> Vec<String> {
+        self.requires.iter().filter(|path| !path.starts_with("links.") && !path.starts_with("link.")).cloned().collect()
+    }
+
+    /// Whether it certainly prints this path, links included.
+    pub(super) fn needs(&self, path: &str) -> bool {
+        self.requires.contains(path)
+    }
+
+    /// All dotted paths that it names.
+    #[must_use]
+    pub fn references(&self) -> Vec<String> {
+        self.references.iter().cloned().collect()
+    }
+
+    #[must_use]
+    pub fn names(&self, path: &str) -> bool {
+        self.references.contains(path)
+    }
+
+    /// For a link: whether scheme and host are written out, so that no value of a client's can change where it leads.
+    #[must_use]
+    pub fn has_fixed_host(&self) -> bool {
+        let (prefix, whole) = match &*self.nodes {
+            [Node::Raw(text)] => (text.trim(), true),
+            [Node::Raw(text), ..] => (text.trim_start(), false),
+            _ => return false,
+        };
+        let host = prefix.strip_prefix("https://").or_else(|| prefix.strip_prefix("http://"));
+        host.is_some_and(|rest| {
+            let end = rest.find(['/', '?', '#']);
+            let host = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
+            !host.is_empty() && !host.contains(['@', '\\']) && (whole || end.is_some())
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! Whether a planned message may go now, when, or never: the only home of windows, caps, consent, suppression, staleness, holdout,
+//! one voice, validity and the item cooldown.
+
+use super::facts::{Fact, Facts};
+use super::{Item, List, OverCap, Plan, Subject, add_duration, caps, consent, next_open, voice, zone_of};
+use crate::model::{Address, AddressHash, HumanDuration, PostponeReason, Purpose, Role, SkipReason, share, stable_hash};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use std::collections::BTreeSet;
+
+/// An item whose own time has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned<'a> {
+    pub list: &'a List,
+    pub item: &'a Item,
+    /// Its planned moment, at or before now.
+    pub due: Timestamp,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Admission {
+    Now(Ready),
+    /// Look again then.
+    At(Timestamp, PostponeReason),
+    Never(SkipReason),
+}
+
+/// What is fixed about a message that may go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ready {
+    /// Name of the `MessageChannel`.
+    pub channel: String,
+    pub address: Address,
+    pub hash: AddressHash,
+    pub variant: Option<String>,
+    /// The consent it relies on; `None` for service messages.
+    pub consent: Option<String>,
+    pub expires_at: Timestamp,
+}
+
+/// Looking again costs a read each time, so what no event announces is looked for at leisure.
+const STALE_LOOK: HumanDuration = HumanDuration::minutes(30);
+const IN_WORK_LOOK: HumanDuration = HumanDuration::hours(1);
+const LEADER_LOOK: HumanDuration = HumanDuration::hours(6);
+const SUSPENDED_LOOK: HumanDuration = HumanDuration::days(1);
+
+/// Decides about one planned item. Final reasons are told before passing ones, so that nothing waits in vain.
+#[must_use]
+pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timestamp) -> Admission {
+    let zone = zone_of(plan, subject);
+    let (item, policy) = (planned.item, &plan.policy);
+    let advertising = item.purpose == Purpose::Advertising;
+    let state = &subject.copy.state;
+
+    if plan.suspend || policy.paused {
+        return Admission::At(later(now, SUSPENDED_LOOK), PostponeReason::Suspended);
+    }
+    if let Some(pause) = state.pause.as_ref().filter(|p| p.until > now) {
+        return Admission::At(pause.until, PostponeReason::Paused);
+    }
+
+    // Never.
+    if state.holdout && subject.copy.role != Role::Customer {
+        return Admission::Never(SkipReason::Holdout);
+    }
+    if item.valid_from.is_some_and(|t| now < t) {
+        return Admission::Never(SkipReason::NotValidYet);
+    }
+    if item.valid_until.is_some_and(|t| now >= t) {
+        return Admission::Never(SkipReason::NoLongerValid);
+    }
+    if item.expires_after.is_some_and(|d| now > add_duration(planned.due, d, &zone)) {
+        return Admission::Never(SkipReason::TooOld);
+    }
+    let Some(channel) = plan.channel_for(item) else { return Admission::Never(SkipReason::NoChannel) };
+    let facts = Facts { subject, now };
+    if item.requires.iter().any(|path| facts.get(path) == Fact::Null) {
+        return Admission::Never(SkipReason::MissingValue);
+    }
+    let (known, consent) = match consent::recipient(plan, subject, item) {
+        Ok(found) => found,
+        Err(reason) => return Admission::Never(reason),
+    };
+    let name = format!("{}/{}/{}", plan.funnel.namespace, planned.list.name, item.name);
+    if subject.client.recent.iter().any(|r| r.copy != subject.copy.id && r.address == known.hash && r.item == name) {
+        return Admission::Never(SkipReason::SentThroughOtherDeal);
+    }
+
+    // Not yet.
+    if let Some(limit) = plan.max_staleness
+        && subject.crm_read_at.is_none_or(|read| now.duration_since(read) > limit.signed())
+    {
+        return Admission::At(later(now, STALE_LOOK), PostponeReason::StaleCrm);
+    }
+    if advertising && voice::client_in_work(subject) {
+        return Admission::At(later(now, IN_WORK_LOOK), PostponeReason::ClientInWork);
+    }
+    if advertising && voice::other_leads(subject) {
+        return Admission::At(later(now, LEADER_LOOK), PostponeReason::OtherDealLeads);
+    }
+    if advertising {
+        match caps::fits_at(policy, &subject.client.recent, item.medium, &zone, now) {
+            Some(at) if at <= now => {}
+            None => return Admission::Never(SkipReason::CapReached),
+            Some(_) if policy.over_cap == OverCap::Skip => return Admission::Never(SkipReason::CapReached),
+            Some(at) => return postpone(plan, subject, planned, &zone, at, PostponeReason::CapReached),
+        }
+    }
+    let none = BTreeSet::new();
+    let holidays = if advertising { &policy.holidays } else { &none };
+    if next_open(&policy.windows, holidays, &zone, now).is_none_or(|open| open.from > now) {
+        let open_but_for_holiday = next_open(&policy.windows, &none, &zone, now).is_some_and(|open| open.from == now);
+        let why = if open_but_for_holiday { PostponeReason::Holiday } else { PostponeReason::OutsideWindow };
+        return postpone(plan, subject, planned, &zone, now, why);
+    }
+
+    let validity = item.expires_after.map_or(channel.expires_after, |d| d.min(channel.expires_after));
+    let mut expires_at = later(now, validity);
+    if let Some(until) = item.valid_until {
+        expires_at = expires_at.min(until);
+    }
+    Admission::Now(Ready {
+        channel: channel.resource.clone(),
+        address: known.address.clone(),
+        hash: known.hash.clone(),
+        variant: variant(plan, subject, planned),
+        consent,
+        expires_at,
+    })
+}
+
+/// To the first opening at or after `from`, spread over the policy's time so that an opening window is no burst.
+fn postpone(
+    plan: &Plan,
+    subject: &Subject,
+    planned: &Planned<'_>,
+    zone: &TimeZone,
+    from: Timestamp,
+    why: PostponeReason,
+) -> Admission {
+    let none = BTreeSet::new();
+    let holidays = if planned.item.purpose == Purpose::Advertising { &plan.policy.holidays } else { &none };
+    match next_open(&plan.policy.windows, holidays, zone, from) {
+        None => Admission::Never(SkipReason::TooOld),
+        Some(open) => {
+            let room = open.until.duration_since(open.from).as_secs();
+            let jitter = jitter(plan, subject, planned.item, room.saturating_sub(1));
+            Admission::At(open.from.checked_add(jitter).unwrap_or(open.from), why)
+        }
+    }
+}
+
+/// A copy's own place within `policy.spread` (at most `room` seconds): always the same for the same item.
+pub(super) fn jitter(plan: &Plan, subject: &Subject, item: &Item, room: i64) -> SignedDuration {
+    let spread = plan.policy.spread.signed().as_secs().min(room).max(0);
+    if spread == 0 {
+        return SignedDuration::ZERO;
+    }
+    // A copy that is not stored yet has no id: its deal stands for it.
+    let hash = stable_hash(&[b"spread", &subject.copy.id.0.to_be_bytes(), subject.deal.id.as_bytes(), item.name.as_bytes()]);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // seconds of at most ten years
+    SignedDuration::from_secs((share(hash) * spread as f64) as i64)
+}
+
+/// The variant for this client, by a hash that also knows the item, so that two experiments do not align.
+fn variant(plan: &Plan, subject: &Subject, planned: &Planned<'_>) -> Option<String> {
+    let total: u64 = planned.item.variants.iter().map(|v| u64::from(v.weight)).sum();
+    let hash = stable_hash(&[
+        b"variant",
+        plan.holdout_salt.as_bytes(),
+        &subject.copy.client.0.to_be_bytes(),
+        plan.policy.brand.as_bytes(),
+        planned.list.name.as_bytes(),
+        planned.item.name.as_bytes(),
+    ]);
+    let mut place = hash.checked_rem(total)?;
+    planned.item.variants.iter().find_map(|v| {
+        let weight = u64::from(v.weight);
+        if place < weight {
+            return Some(v.name.clone());
+        }
+        place -= weight;
+        None
+    })
+}
+
+/// Whether the client is in the share that is left unsent to measure uplift.
+pub(super) fn in_holdout(plan: &Plan, subject: &Subject) -> bool {
+    let hash = stable_hash(&[plan.holdout_salt.as_bytes(), &subject.copy.client.0.to_be_bytes(), plan.policy.brand.as_bytes()]);
+    share(hash) * 100.0 < plan.holdout_percent
+}
+
+fn later(t: Timestamp, d: HumanDuration) -> Timestamp {
+    t.checked_add(d.signed()).unwrap_or(Timestamp::MAX)
+}

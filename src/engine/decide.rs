@@ -1,0 +1,231 @@
+//! One event about one copy: what the copy becomes, and which effects follow.
+
+use super::journey::Step;
+use super::stage::{Cause, Placement};
+use super::work::{Work, nobody};
+use super::{
+    CycleEnd, Decision, EffectKind, Event, History, Pause, PauseUntil, Plan, Replies, Subject, TaskText, add_duration, add_working,
+};
+use super::{notice, voice};
+use crate::model::{AddressHash, DealState, HumanDuration, Reaction, Role, SignalKind};
+use jiff::Timestamp;
+
+/// Decides. For a deal seen for the first time, pass a fresh copy (id 0, role `Archived`, cycle 0) and `Event::Deal { old: None }`.
+///
+/// Repeating an event that changes nothing, or a timer that comes late or twice, decides nothing new. For a signal that concerns
+/// several copies of one client, decide the `direct` ones first and show the others the outcome in [`Subject::client`]'s siblings:
+/// a signal without a deal revives one copy only.
+#[must_use]
+pub fn decide(plan: &Plan, subject: &Subject, event: &Event, now: Timestamp) -> Decision {
+    let mut work = Work::new(plan, subject, now);
+    let mut step = Step::Look;
+    match event {
+        Event::Deal { old } => {
+            let first_sight = subject.copy.role == Role::Archived && subject.copy.state.entered_at.is_none();
+            let old = old.as_deref();
+            // Our own move is not a change that anybody made.
+            let own = work.hear_echo(old);
+            work.settle(Cause { old: old.filter(|_| !own), first_sight, signal: None });
+        }
+        Event::Signal { kind, at, direct, reaction } => work.signal(*kind, *at, *direct, *reaction),
+        Event::Click { seq, link, at } => work.click(*seq, *link, *at),
+        Event::Unsubscribed { at } => work.unsubscribed(*at),
+        Event::Timer => step = Step::Timer,
+        Event::Replan => step = Step::Replan,
+    }
+    if !matches!(event, Event::Deal { .. }) {
+        // A signal that has already moved the copy is used up.
+        let signal = match event {
+            Event::Signal { kind, .. } if work.subject.copy.role == subject.copy.role => Some(*kind),
+            _ => None,
+        };
+        work.settle(Cause { signal, ..Cause::default() });
+    }
+    finish(work, step)
+}
+
+/// Lets a copy that waits in `Backfill` begin its cycle, with a clock of its own. Decides nothing if the funnel has no `backfill`, or
+/// the deal was lost longer ago than it allows (or nobody knows when): the copy stays where it is.
+#[must_use]
+pub fn admit_backfill(plan: &Plan, subject: &Subject, now: Timestamp) -> Decision {
+    let mut work = Work::new(plan, subject, now);
+    let lost_at = subject.deal.stage_changed_at;
+    let recent = plan
+        .backfill
+        .as_ref()
+        .zip(lost_at)
+        .is_some_and(|(backfill, lost)| now <= add_duration(lost, backfill.lost_within, &work.zone));
+    if subject.copy.role == Role::Backfill && subject.deal.state == DealState::Lost && recent {
+        // As one whose loss we had seen: that is all that keeps it back.
+        let open = crate::model::Deal { state: DealState::Open, ..subject.deal.clone() };
+        work.settle(Cause { old: Some(&open), first_sight: false, signal: None });
+    }
+    finish(work, Step::Look)
+}
+
+fn finish(mut work: Work<'_>, step: Step) -> Decision {
+    // What has just begun is planned first: the timer sends it, a moment later if need be.
+    let step = if step == Step::Timer && work.cycle.is_some() { Step::Look } else { step };
+    work.choose_list();
+    work.remind(step == Step::Timer);
+    work.walk(step);
+    work.finish()
+}
+
+impl Work<'_> {
+    fn signal(&mut self, kind: SignalKind, at: Timestamp, direct: bool, reaction: Option<Reaction>) {
+        self.history.push(History::Signal { kind });
+        let revives =
+            self.plan.stages.revival.signals.contains(&kind) || kind == SignalKind::Reply && self.plan.replies == Replies::Revive;
+        match kind {
+            SignalKind::OutboundCall => {}
+            SignalKind::TaskClosed => self.task_closed(at, reaction),
+            SignalKind::Refusal => {
+                self.heard(at);
+                self.refuse();
+            }
+            SignalKind::Booked => {
+                self.heard(at);
+                self.subject.copy.state.booked = true;
+            }
+            _ if revives => self.call(kind, at, direct),
+            SignalKind::Reply => self.reply(at),
+            _ => self.heard(at),
+        }
+    }
+
+    /// A signal that revives.
+    fn call(&mut self, kind: SignalKind, at: Timestamp, direct: bool) {
+        self.heard(at);
+        match self.subject.copy.role {
+            Role::Stalled | Role::Warming => {
+                if self.before_it_went_cold(at) {
+                    self.note("the signal is older than the silence: it revives nothing");
+                } else if !direct && (voice::client_in_work(&self.subject) || voice::other_leads(&self.subject)) {
+                    self.note("the signal is taken up with another deal of the client");
+                } else {
+                    self.revive(kind, at);
+                }
+            }
+            Role::Unsubscribed | Role::Customer => {
+                self.called(kind, at);
+            }
+            Role::InWork | Role::Revived | Role::NotWarmed | Role::Backfill | Role::Archived => {}
+        }
+    }
+
+    /// Someone whom we do not warm got in touch all the same.
+    fn called(&mut self, signal: SignalKind, at: Timestamp) {
+        let item = format!("called-{}-{}", signal.as_str(), at.as_millisecond());
+        self.task(&TaskText::Called { signal }, item, self.plan.stages.revival.task.due);
+    }
+
+    /// A late report of something that happened while the deal was still worked on.
+    fn before_it_went_cold(&self, at: Timestamp) -> bool {
+        let (deal, state) = (&self.subject.deal, &self.subject.copy.state);
+        match deal.state {
+            DealState::Lost => deal.stage_changed_at.is_some_and(|lost| at < lost),
+            _ => state.silence.as_ref().is_some_and(|s| at < s.since),
+        }
+    }
+
+    fn reply(&mut self, at: Timestamp) {
+        self.heard(at);
+        let due = self.plan.stages.revival.task.due;
+        match self.subject.copy.role {
+            Role::Stalled | Role::Warming => {
+                // Only the manager can say what it meant, so nothing else ends this pause.
+                self.subject.copy.state.pause = Some(Pause { until: far_future(), why: PauseUntil::Answered });
+                self.task(&TaskText::Replied, format!("replied-{}", at.as_millisecond()), due);
+            }
+            Role::Unsubscribed | Role::Customer => {
+                self.called(SignalKind::Reply, at);
+            }
+            Role::InWork | Role::Revived | Role::NotWarmed | Role::Backfill | Role::Archived => {}
+        }
+    }
+
+    fn task_closed(&mut self, at: Timestamp, reaction: Option<Reaction>) {
+        if !self.cold() {
+            return;
+        }
+        match reaction {
+            Some(Reaction::Revived) => self.revive(SignalKind::TaskClosed, at),
+            Some(Reaction::Declined) => self.refuse(),
+            Some(Reaction::GoOn) => self.subject.copy.state.pause = None,
+            // A closed task without a word ends the wait for interest; what a reply meant is still open.
+            None => {
+                if self.subject.copy.state.pause.as_ref().is_some_and(|p| p.why == PauseUntil::TaskClosed) {
+                    self.subject.copy.state.pause = None;
+                }
+            }
+        }
+    }
+
+    /// The client said no: this cycle is over, and nothing is suppressed.
+    fn refuse(&mut self) {
+        if self.cold() {
+            self.end(CycleEnd::Refused);
+            self.subject.copy.state.pause = None;
+        }
+    }
+
+    fn click(&mut self, seq: i32, link: i16, at: Timestamp) {
+        self.history.push(History::Signal { kind: SignalKind::Click });
+        self.heard(at);
+        let role = self.subject.copy.role;
+        if self.cold() && self.plan.stages.revival.signals.contains(&SignalKind::Click) {
+            self.revive(SignalKind::Click, at);
+            return;
+        }
+        if role == Role::Archived {
+            return;
+        }
+        if self.cold() && self.plan.clicks.pause && self.subject.copy.state.pause.is_none() && self.cycle_open() {
+            let until = add_working(&self.plan.policy.working_hours, self.now, HumanDuration::days(2));
+            self.subject.copy.state.pause = Some(Pause { until, why: PauseUntil::TaskClosed });
+        }
+        let quiet_until = |told| add_duration(told, self.plan.clicks.notify_at_most_every, &self.zone);
+        if self.subject.copy.state.notified_at.is_some_and(|told| self.now < quiet_until(told)) {
+            return;
+        }
+        self.subject.copy.state.notified_at = Some(self.now);
+        let text = TaskText::Clicked { seq, link };
+        let item = format!("clicked-{seq}-{link}-{}", at.as_millisecond());
+        if matches!(role, Role::InWork | Role::Revived) {
+            self.notify(text, item);
+        } else {
+            let due = self.interest().due;
+            self.task(&text, item, due);
+        }
+    }
+
+    /// Who works on the deal anyway needs no second task.
+    fn notify(&mut self, text: TaskText, item: String) {
+        if !self.live() {
+            return;
+        }
+        self.draft("@comment", item.clone(), nobody(), EffectKind::Comment { text: text.clone() });
+        if let Some(who) = notice::manager(self.plan, &self.subject, self.now) {
+            self.draft("@notify", item, AddressHash(who.0.clone()), EffectKind::Notify { who, text });
+        }
+    }
+
+    fn unsubscribed(&mut self, at: Timestamp) {
+        self.heard(at);
+        if self.cold() {
+            self.end(CycleEnd::Unsubscribed);
+            self.go(Placement {
+                role: Role::Unsubscribed,
+                stage: String::new(),
+                why: "the client opted out".into(),
+                look_at: None,
+            });
+        }
+    }
+}
+
+/// The end of a pause that only a person ends.
+fn far_future() -> Timestamp {
+    Timestamp::MAX
+}

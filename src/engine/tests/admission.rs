@@ -1,0 +1,332 @@
+//! Windows, caps, consent, suppression, staleness, one voice, validity.
+
+use crate::engine::testing::*;
+use crate::engine::*;
+use crate::model::*;
+use jiff::Timestamp;
+
+/// A warm copy whose item `first` is due at `now`, asked right then.
+fn ask(plan: &Plan, edit: impl FnOnce(&mut Subject), now: Timestamp) -> Admission {
+    let mut world = World::lost(plan.clone(), "layout");
+    world.subject.crm_read_at = Some(now);
+    edit(&mut world.subject);
+    let list = &plan.lists["layout"];
+    admit(plan, &world.subject, &Planned { list, item: &list.items[0], due: now }, now)
+}
+
+fn with_item(edit: impl FnOnce(&mut Item)) -> Plan {
+    let mut plan = plan();
+    edit(&mut plan.lists.get_mut("layout").unwrap().items[0]);
+    plan
+}
+
+fn consent(address: &str, status: ConsentStatus, brand: Option<&str>, at: &str) -> Consent {
+    let known = known(address);
+    Consent {
+        medium: known.address.medium(),
+        address: known.hash,
+        brand: brand.map(Into::into),
+        purpose: Purpose::Advertising,
+        status,
+        source: format!("source at {at}"),
+        at: t(at),
+        wording: None,
+    }
+}
+
+const PHONE: &str = "+79991234567";
+
+#[test]
+fn consent_as_the_policy_demands() {
+    use ConsentStatus::{Given, Withdrawn};
+    let given = |brand| consent(PHONE, Given, brand, "2026-01-05T12:00");
+    let withdrawn = |brand| consent(PHONE, Withdrawn, brand, "2026-01-06T12:00");
+    let source = Some("source at 2026-01-05T12:00");
+    // (known, under Recorded, under AssumedFromCrm)
+    let cases: Vec<(&str, Vec<Consent>, Option<&str>, Option<&str>)> = vec![
+        ("unknown", vec![], None, Some("assumed:crm")),
+        ("given to nobody by name", vec![given(None)], source, source),
+        ("given to us", vec![given(Some("novydom"))], source, source),
+        ("given to another brand", vec![given(Some("other"))], None, Some("assumed:crm")),
+        ("withdrawn later", vec![given(None), withdrawn(None)], None, None),
+        ("withdrawn from another brand", vec![given(None), withdrawn(Some("other"))], source, source),
+        (
+            "withdrawn, then given again",
+            vec![withdrawn(None), consent(PHONE, Given, None, "2026-01-07T12:00")],
+            Some("source at 2026-01-07T12:00"),
+            Some("source at 2026-01-07T12:00"),
+        ),
+        ("given for the mailbox", vec![consent("anna@example.com", Given, None, "2026-01-05T12:00")], None, Some("assumed:crm")),
+    ];
+    for (what, known, recorded, assumed) in cases {
+        for (rule, want) in [(ConsentRule::Recorded, recorded), (ConsentRule::AssumedFromCrm, assumed)] {
+            let mut plan = plan();
+            plan.policy.consent = rule;
+            let got = match ask(&plan, |s| s.client.consents.clone_from(&known), noon()) {
+                Admission::Now(ready) => ready.consent,
+                Admission::Never(SkipReason::NoConsent) => None,
+                other => panic!("{what}: {other:?}"),
+            };
+            assert_eq!(got.as_deref(), want, "{what} under {rule:?}");
+        }
+    }
+    let mut service = with_item(|i| i.purpose = Purpose::Service);
+    service.policy.consent = ConsentRule::Recorded;
+    assert!(matches!(ask(&service, |_| {}, noon()), Admission::Now(Ready { consent: None, .. })));
+}
+
+#[test]
+fn suppressions_forbid_what_they_name() {
+    let suppression = |scope, brand: Option<&str>, medium, purpose| Suppression {
+        scope,
+        brand: brand.map(Into::into),
+        medium,
+        purpose,
+        reason: SuppressionReason::Unsubscribed,
+        at: noon(),
+    };
+    let person = SuppressionScope::Client(ClientId(7));
+    let address = |a: &str| SuppressionScope::Address(known(a).hash);
+    let cases = [
+        ("our advertising", suppression(person.clone(), Some("novydom"), None, Some(Purpose::Advertising)), false, true),
+        ("another brand's", suppression(person.clone(), Some("other"), None, None), true, true),
+        ("email only", suppression(person.clone(), None, Some(Medium::Email), None), true, true),
+        ("STOP from this number", suppression(address(PHONE), None, Some(Medium::Sms), None), false, false),
+        ("another number", suppression(address("+79997654321"), None, None, None), true, true),
+    ];
+    for (what, suppression, advertising, service) in cases {
+        for (purpose, passes) in [(Purpose::Advertising, advertising), (Purpose::Service, service)] {
+            let plan = with_item(|i| i.purpose = purpose);
+            let got = ask(&plan, |s| s.client.suppressions = vec![suppression.clone()], noon());
+            assert_eq!(matches!(got, Admission::Now(_)), passes, "{what}, {purpose:?}: {got:?}");
+            assert!(passes || got == Admission::Never(SkipReason::Suppressed));
+        }
+    }
+    // A second number that is free takes its place.
+    let stop = suppression(address(PHONE), None, None, None);
+    let got = ask(
+        &plan(),
+        |s| {
+            s.client.suppressions = vec![stop];
+            s.client.addresses.push(known("+79997654321"));
+        },
+        noon(),
+    );
+    assert!(matches!(got, Admission::Now(ready) if ready.hash == known("+79997654321").hash));
+}
+
+#[test]
+fn final_reasons() {
+    type Edit = fn(&mut Item);
+    let cases: [(SkipReason, Edit); 5] = [
+        (SkipReason::NotValidYet, |i| i.valid_from = Some(t("2026-03-03T00:00"))),
+        (SkipReason::NoLongerValid, |i| i.valid_until = Some(noon())),
+        (SkipReason::NoChannel, |i| i.channel = Some("whatsapp".into())),
+        (SkipReason::MissingValue, |i| i.requires = vec!["client.firstName".into(), "deal.layout".into()]),
+        (SkipReason::TooOld, |i| i.expires_after = Some(d("0h"))),
+    ];
+    for (reason, edit) in cases {
+        let plan = with_item(edit);
+        let now = if reason == SkipReason::TooOld { t("2026-03-02T12:01") } else { noon() };
+        let world = World::lost(plan.clone(), "layout");
+        let list = &plan.lists["layout"];
+        let got = admit(&plan, &world.subject, &Planned { list, item: &list.items[0], due: noon() }, now);
+        assert_eq!(got, Admission::Never(reason));
+    }
+    let got = ask(&plan(), |s| s.client.addresses = vec![known("anna@example.com")], noon());
+    assert_eq!(got, Admission::Never(SkipReason::NoAddress));
+}
+
+fn sent(at: &str, medium: Medium, purpose: Purpose) -> Recent {
+    Recent { at: t(at), medium, purpose, item: "marketing/x/y".into(), copy: CopyId(44), address: known(PHONE).hash }
+}
+
+#[test]
+fn caps() {
+    use CapPer::{Day, Month, Rolling, Week};
+    let sms = |at| sent(at, Medium::Sms, Purpose::Advertising);
+    let mail = |at| sent(at, Medium::Email, Purpose::Advertising);
+    let service = |at| sent(at, Medium::Sms, Purpose::Service);
+    let cap = |medium, at_most, per| Cap { medium, at_most, per };
+    let any = |at_most, per| vec![cap(None, at_most, per)];
+    // Monday noon; windows open at 10:00.
+    let cases: Vec<(&str, Vec<Cap>, Vec<Recent>, Option<&str>)> = vec![
+        ("nothing sent", any(1, Day), vec![], None),
+        ("one today", any(1, Day), vec![sms("2026-03-02T10:00")], Some("2026-03-03T10:00")),
+        ("one yesterday", any(1, Day), vec![sms("2026-03-01T19:59")], None),
+        ("service does not count", any(1, Day), vec![service("2026-03-02T10:00")], None),
+        ("another medium", vec![cap(Some(Medium::Sms), 1, Day)], vec![mail("2026-03-02T10:00")], None),
+        (
+            "three this week",
+            any(3, Week),
+            vec![sms("2026-03-02T10:00"), sms("2026-03-02T10:10"), sms("2026-03-02T10:20")],
+            Some("2026-03-09T10:00"),
+        ),
+        ("three last week", any(3, Week), vec![sms("2026-02-25T10:00"), sms("2026-02-26T10:00"), sms("2026-03-01T10:00")], None),
+        ("one this month", any(1, Month), vec![sms("2026-03-01T10:00")], Some("2026-04-01T10:00")),
+        ("rolling day", any(1, Rolling(d("24h"))), vec![sms("2026-03-01T15:00")], Some("2026-03-02T15:00")),
+        (
+            "rolling day, two allowed",
+            any(2, Rolling(d("24h"))),
+            vec![sms("2026-03-01T15:00"), sms("2026-03-01T16:00")],
+            Some("2026-03-02T15:00"),
+        ),
+        ("rolling day over", any(1, Rolling(d("24h"))), vec![sms("2026-03-01T12:00")], None),
+        (
+            "day, then week",
+            vec![cap(None, 1, Day), cap(None, 2, Week)],
+            vec![sms("2026-03-02T10:00"), sms("2026-03-02T11:00")],
+            Some("2026-03-09T10:00"),
+        ),
+    ];
+    for (what, caps, recent, until) in cases {
+        for over in [OverCap::Postpone, OverCap::Skip] {
+            let mut plan = plan();
+            (plan.policy.caps, plan.policy.over_cap) = (caps.clone(), over);
+            let got = ask(&plan, |s| s.client.recent.clone_from(&recent), noon());
+            match (until, over) {
+                (None, _) => assert!(matches!(got, Admission::Now(_)), "{what}: {got:?}"),
+                (Some(at), OverCap::Postpone) => assert_eq!(got, Admission::At(t(at), PostponeReason::CapReached), "{what}"),
+                (Some(_), OverCap::Skip) => assert_eq!(got, Admission::Never(SkipReason::CapReached), "{what}"),
+            }
+            let mut service = plan.clone();
+            service.lists.get_mut("layout").unwrap().items[0].purpose = Purpose::Service;
+            let got = ask(&service, |s| s.client.recent.clone_from(&recent), noon());
+            assert!(matches!(got, Admission::Now(_)), "{what}: service is exempt");
+        }
+    }
+}
+
+#[test]
+fn windows_and_holidays() {
+    let mut plan = plan();
+    plan.policy.windows = vec![window(&weekdays(), "10:00", "20:00"), window(&[jiff::civil::Weekday::Saturday], "11:00", "18:00")];
+    plan.policy.holidays = [jiff::civil::date(2026, 3, 9)].into();
+    for (now, advertising, service) in [
+        ("2026-03-02T10:00", None, None),
+        ("2026-03-02T09:59", Some(("2026-03-02T10:00", "OutsideWindow")), Some("2026-03-02T10:00")),
+        ("2026-03-02T20:00", Some(("2026-03-03T10:00", "OutsideWindow")), Some("2026-03-03T10:00")),
+        ("2026-03-07T18:30", Some(("2026-03-10T10:00", "OutsideWindow")), Some("2026-03-09T10:00")),
+        ("2026-03-09T12:00", Some(("2026-03-10T10:00", "Holiday")), None),
+    ] {
+        let got = ask(&plan, |_| {}, t(now));
+        let got = if let Admission::At(t, why) = &got { Some((*t, why.as_str())) } else { None };
+        assert_eq!(got, advertising.map(|(at, why)| (t(at), why)), "{now}");
+        let mut service_plan = plan.clone();
+        service_plan.lists.get_mut("layout").unwrap().items[0].purpose = Purpose::Service;
+        let got = ask(&service_plan, |_| {}, t(now));
+        let got = if let Admission::At(t, _) = got { Some(t) } else { None };
+        assert_eq!(got, service.map(t), "{now}, service");
+    }
+    // In Vladivostok it is seven hours later: Moscow noon is 19:00, and 14:00 is past closing time.
+    let far = |s: &mut Subject| s.contact.as_mut().unwrap().time_zone = Some("Asia/Vladivostok".into());
+    assert!(matches!(ask(&plan, far, noon()), Admission::Now(_)));
+    assert_eq!(ask(&plan, far, t("2026-03-02T14:00")), Admission::At(t("2026-03-03T03:00"), PostponeReason::OutsideWindow));
+}
+
+#[test]
+fn an_opening_window_releases_smoothly_and_always_the_same() {
+    let mut plan = plan();
+    plan.policy.spread = d("2h");
+    let night = t("2026-03-02T03:00");
+    let mut minutes = [0_u32; 4];
+    for id in 1..=2000 {
+        let at = |()| match ask(&plan, |s| s.copy.id = CopyId(id), night) {
+            Admission::At(at, PostponeReason::OutsideWindow) => at,
+            other => panic!("{other:?}"),
+        };
+        let first = at(());
+        assert_eq!(first, at(()));
+        let offset = first.duration_since(t("2026-03-02T10:00")).as_mins();
+        assert!((0..120).contains(&offset));
+        minutes[usize::try_from(offset / 30).unwrap()] += 1;
+    }
+    assert!(minutes.iter().all(|n| (400..600).contains(n)), "{minutes:?}");
+}
+
+#[test]
+fn stale_knowledge_sends_nothing() {
+    let mut plan = plan();
+    plan.max_staleness = Some(d("2h"));
+    for (read, passes) in [(Some("2026-03-02T10:00"), true), (Some("2026-03-02T09:59"), false), (None, false)] {
+        let got = ask(&plan, |s| s.crm_read_at = read.map(t), noon());
+        assert_eq!(matches!(got, Admission::Now(_)), passes);
+        assert!(passes || matches!(got, Admission::At(at, PostponeReason::StaleCrm) if at > noon()));
+    }
+}
+
+#[test]
+fn one_voice() {
+    let sibling = |role, deal_open, cycle_at: Option<&str>, copy| Sibling {
+        copy: CopyId(copy),
+        funnel: plan().funnel,
+        role,
+        deal_open,
+        cycle_at: cycle_at.map(t),
+    };
+    for (sibling, waits) in [
+        (sibling(Role::InWork, true, None, 9), Some(PostponeReason::ClientInWork)),
+        (sibling(Role::Revived, true, None, 9), Some(PostponeReason::ClientInWork)),
+        (sibling(Role::Stalled, true, Some("2026-01-01T12:00"), 9), None),
+        (sibling(Role::Warming, false, Some("2026-03-01T12:00"), 9), Some(PostponeReason::OtherDealLeads)),
+        (sibling(Role::Warming, false, Some("2026-03-03T12:00"), 0), None),
+        (sibling(Role::Warming, false, Some("2026-03-02T12:00"), 9), None),
+        (sibling(Role::Warming, false, Some("2026-03-02T12:00"), 0), Some(PostponeReason::OtherDealLeads)),
+        (sibling(Role::Unsubscribed, false, Some("2026-01-01T12:00"), 0), None),
+    ] {
+        let got = ask(&plan(), |s| s.client.siblings = vec![sibling.clone()], noon());
+        let why = if let Admission::At(_, why) = got { Some(why) } else { None };
+        assert_eq!(why, waits, "{sibling:?}");
+    }
+}
+
+#[test]
+fn the_same_item_through_another_deal_is_not_sent_again() {
+    let recent = |copy, address: &str, item: &str| Recent {
+        at: t("2026-02-20T12:00"),
+        medium: Medium::Sms,
+        purpose: Purpose::Advertising,
+        item: item.into(),
+        copy: CopyId(copy),
+        address: known(address).hash,
+    };
+    for (recent, never) in [
+        (recent(9, PHONE, "marketing/layout/first"), true),
+        (recent(9, PHONE, "marketing/layout/second"), false),
+        (recent(9, "+79997654321", "marketing/layout/first"), false),
+        (recent(1, PHONE, "marketing/layout/first"), false),
+    ] {
+        let got = ask(&plan(), |s| s.client.recent = vec![recent.clone()], noon());
+        assert_eq!(got == Admission::Never(SkipReason::SentThroughOtherDeal), never, "{recent:?}");
+    }
+}
+
+#[test]
+fn messages_expire_with_the_strictest_rule() {
+    for (item, until, expires) in [
+        (None, None, "2026-03-03T00:00"),
+        (Some("3h"), None, "2026-03-02T15:00"),
+        (Some("3d"), None, "2026-03-03T00:00"),
+        (None, Some("2026-03-02T13:00"), "2026-03-02T13:00"),
+    ] {
+        let plan = with_item(|i| {
+            i.expires_after = item.map(d);
+            i.valid_until = until.map(t);
+        });
+        assert!(matches!(ask(&plan, |_| {}, noon()), Admission::Now(ready) if ready.expires_at == t(expires)));
+    }
+}
+
+#[test]
+fn variants_follow_their_weights_and_stay_with_the_client() {
+    let plan = with_item(|i| {
+        i.variants = vec![Variant { name: "a".into(), weight: 3 }, Variant { name: "b".into(), weight: 1 }];
+    });
+    let variant = |client| match ask(&plan, |s| s.copy.client = ClientId(client), noon()) {
+        Admission::Now(ready) => ready.variant.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let a = (0..2000).filter(|c| variant(*c) == "a").count();
+    assert!((1400..1600).contains(&a), "{a} of 2000");
+    assert_eq!(variant(5), variant(5));
+}

@@ -1,0 +1,7 @@
+mod admission;
+mod calendar;
+mod conditions;
+mod journeys;
+mod properties;
+mod signals;
+mod stages;

@@ -1,0 +1,178 @@
+//! Signals, clicks, replies, and whom they reach.
+
+use crate::engine::testing::*;
+use crate::engine::*;
+use crate::model::*;
+
+fn warm() -> World {
+    let mut world = World::lost(plan(), "layout");
+    world.pass("4d");
+    assert_eq!(world.sent().len(), 1);
+    world
+}
+
+fn click(world: &mut World) {
+    let at = world.now;
+    world.decide(&Event::Click { seq: 1, link: 0, at });
+}
+
+#[test]
+fn what_each_signal_does_to_a_warm_copy() {
+    use SignalKind as S;
+    for (kind, role, told, more) in [
+        (S::InboundCall, Role::Revived, 4, 0),
+        (S::MissedCall, Role::Revived, 4, 0),
+        (S::Chat, Role::Revived, 4, 0),
+        (S::Form, Role::Revived, 4, 0),
+        (S::OutboundCall, Role::Warming, 0, 2),
+        (S::Reply, Role::Warming, 3, 0),
+        (S::Refusal, Role::Warming, 0, 0),
+        (S::Booked, Role::Warming, 0, 2),
+        (S::TaskClosed, Role::Warming, 0, 2),
+    ] {
+        let mut world = warm();
+        world.signal(kind);
+        assert_eq!((world.role(), world.told().len()), (role, told), "{kind:?}");
+        world.pass("90d");
+        assert_eq!(world.sent().len() - 1, more, "{kind:?}: messages that still follow");
+    }
+}
+
+#[test]
+fn a_reply_waits_for_what_the_manager_says() {
+    for (reaction, role, ends, more) in [
+        (Some(Reaction::Revived), Role::Revived, vec![CycleEnd::Revived], 0),
+        (Some(Reaction::Declined), Role::Warming, vec![CycleEnd::Refused], 0),
+        (Some(Reaction::GoOn), Role::Warming, vec![], 2),
+        (None, Role::Warming, vec![], 0),
+    ] {
+        let mut world = warm();
+        world.signal(SignalKind::Reply);
+        world.pass("1d");
+        world.react(reaction);
+        assert_eq!((world.role(), world.ends()), (role, ends), "{reaction:?}");
+        world.pass("90d");
+        assert_eq!(world.sent().len() - 1, more, "{reaction:?}");
+    }
+    let mut revives = plan();
+    revives.replies = Replies::Revive;
+    let mut world = World::lost(revives, "layout");
+    world.signal(SignalKind::Reply);
+    assert_eq!(world.role(), Role::Revived);
+}
+
+#[test]
+fn a_click_is_interest() {
+    let mut world = warm();
+    click(&mut world);
+    assert_eq!(world.told(), ["comment", "task m1", "notify m1"]);
+    world.pass("1h");
+    click(&mut world);
+    assert_eq!(world.told().len(), 3, "at most once a day");
+    world.pass("2d");
+    click(&mut world);
+    assert_eq!(world.told().len(), 6);
+    assert_eq!(world.role(), Role::Warming);
+    // The journey waits two working days at most, and ends the wait when the task is closed.
+    let until = world.subject.copy.state.pause.clone().unwrap().until;
+    assert_eq!(until, t("2026-03-10T12:00"), "clicked on Friday noon");
+    world.react(None);
+    assert_eq!(world.subject.copy.state.pause, None);
+    let mut revives = plan();
+    revives.stages.revival.signals.insert(SignalKind::Click);
+    let mut world = World::lost(revives, "layout");
+    click(&mut world);
+    assert_eq!(world.role(), Role::Revived);
+}
+
+#[test]
+fn a_click_delays_the_next_message() {
+    let mut world = World::lost(plan(), "layout");
+    world.run(t("2026-03-12T11:00"));
+    click(&mut world);
+    world.run(t("2026-03-12T13:00"));
+    assert_eq!(world.sent().len(), 1);
+    assert_eq!(world.waiting(), Some(PostponeReason::Paused));
+    world.run(t("2026-03-20T11:00"));
+    assert_eq!(world.sent()[1], ("03-16 11:00".to_owned(), "second".to_owned()), "two working days later");
+}
+
+#[test]
+fn who_is_told() {
+    let away = |mut m: Manager| {
+        m.absent_until = Some(t("2026-04-01T00:00"));
+        Some(m)
+    };
+    let cases = [
+        (Some(manager("m1")), None, None, "task m1"),
+        (away(manager("m1")), Some(manager("d1")), Some(manager("s1")), "task d1"),
+        (away(manager("m1")), away(manager("d1")), Some(manager("s1")), "task s1"),
+        (away(manager("m1")), None, None, "task head@novydom.example"),
+        (None, None, None, "task head@novydom.example"),
+    ];
+    for (owner, deputy, supervisor, who) in cases {
+        let mut world = warm();
+        (world.subject.manager, world.subject.deputy, world.subject.supervisor) = (owner, deputy, supervisor);
+        world.signal(SignalKind::InboundCall);
+        assert!(world.told().contains(&who.to_owned()), "{who}: {:?}", world.told());
+    }
+    let mut world = warm();
+    world.plan.managers.fallback = None;
+    world.subject.manager = away(manager("m1")).filter(|_| true);
+    world.subject.supervisor = None;
+    world.signal(SignalKind::InboundCall);
+    assert!(world.told().contains(&"task m1".to_owned()), "an absent owner is better than nobody");
+}
+
+#[test]
+fn tasks_are_due_in_working_time() {
+    let mut world = warm();
+    // Friday, 17:45.
+    world.run(t("2026-03-06T17:45"));
+    world.signal(SignalKind::InboundCall);
+    let due =
+        world.effects.iter().find_map(|(_, e)| if let EffectKind::Task { due_at, .. } = e.kind { Some(due_at) } else { None });
+    assert_eq!(due, Some(t("2026-03-09T09:15")));
+}
+
+#[test]
+fn a_late_report_of_an_old_call_revives_nothing() {
+    let mut world = warm();
+    world.decide(&Event::Signal { kind: SignalKind::InboundCall, at: t("2026-03-02T09:00"), direct: true, reaction: None });
+    assert_eq!(world.role(), Role::Warming);
+}
+
+fn sibling(copy: i64, role: Role, cycle_at: Option<&str>) -> Sibling {
+    Sibling { copy: CopyId(copy), funnel: plan().funnel, role, deal_open: role == Role::InWork, cycle_at: cycle_at.map(t) }
+}
+
+#[test]
+fn a_call_without_a_deal_revives_the_leading_copy_only() {
+    for (other, direct, role) in [
+        (None, false, Role::Revived),
+        (Some(sibling(9, Role::Warming, Some("2026-02-01T12:00"))), false, Role::Warming),
+        (Some(sibling(9, Role::Warming, Some("2026-02-01T12:00"))), true, Role::Revived),
+        (Some(sibling(9, Role::Warming, Some("2026-03-20T12:00"))), false, Role::Revived),
+        (Some(sibling(9, Role::Revived, Some("2026-02-01T12:00"))), false, Role::Warming),
+        (Some(sibling(9, Role::InWork, None)), false, Role::Warming),
+    ] {
+        let mut world = warm();
+        world.subject.client.siblings = other.clone().into_iter().collect();
+        let at = world.now;
+        world.decide(&Event::Signal { kind: SignalKind::InboundCall, at, direct, reaction: None });
+        assert_eq!(world.role(), role, "{other:?} direct={direct}");
+    }
+}
+
+#[test]
+fn observing_writes_nothing_to_the_crm() {
+    let mut plan = plan();
+    plan.mode = Mode::Observe;
+    let mut world = World::lost(plan, "layout");
+    world.pass("4d");
+    click(&mut world);
+    world.signal(SignalKind::InboundCall);
+    assert_eq!((world.role(), world.told(), world.sent()), (Role::Revived, vec![], vec![]));
+    assert_eq!(world.observed().len(), 1);
+    assert_eq!(world.subject.copy.state.echo, None);
+}

@@ -1,0 +1,478 @@
+//! Where a deal stands, and what takes precedence.
+
+use crate::engine::testing::*;
+use crate::engine::*;
+use crate::model::*;
+
+#[test]
+fn first_sight_puts_a_deal_where_it_belongs() {
+    let cases: [(&str, fn(&mut Deal), Role); 9] = [
+        ("open and worked on", |_| {}, Role::InWork),
+        ("silent for two weeks", |d| d.last_activity_at = Some(t("2026-02-16T12:00")), Role::Stalled),
+        (
+            "silent, but a task is planned",
+            |d| {
+                d.last_activity_at = Some(t("2026-02-16T12:00"));
+                d.next_task_at = Some(t("2026-03-05T12:00"));
+            },
+            Role::InWork,
+        ),
+        (
+            "a task overdue since Wednesday no longer protects",
+            |d| {
+                d.last_activity_at = Some(t("2026-02-16T12:00"));
+                d.next_task_at = Some(t("2026-02-25T12:00"));
+            },
+            Role::Stalled,
+        ),
+        (
+            "a task overdue since Friday evening still does",
+            |d| {
+                d.last_activity_at = Some(t("2026-02-16T12:00"));
+                d.next_task_at = Some(t("2026-02-27T17:00"));
+            },
+            Role::InWork,
+        ),
+        ("lost for a named reason", |d| lose(d, "Layout ", t("2026-03-01T12:00")), Role::Warming),
+        ("lost for a new reason", |d| lose(d, "price", t("2026-03-01T12:00")), Role::NotWarmed),
+        ("lost before the funnel existed", |d| lose(d, "layout", t("2025-12-01T12:00")), Role::Backfill),
+        ("won", |d| d.state = DealState::Won, Role::Archived),
+    ];
+    for (what, edit, role) in cases {
+        let mut world = World::new(plan());
+        edit(&mut world.subject.deal);
+        world.sight();
+        assert_eq!(world.role(), role, "{what}");
+    }
+}
+
+#[test]
+fn a_loss_that_we_saw_needs_no_date() {
+    let mut world = World::new(plan());
+    world.sight();
+    world.change(|deal| {
+        lose(deal, "layout", noon());
+        deal.stage_changed_at = None;
+    });
+    assert_eq!(world.role(), Role::Warming);
+}
+
+#[test]
+fn silence_is_measured_in_working_time() {
+    let mut world = World::new(plan());
+    // Worked on Monday noon; five working days later is the next Monday.
+    world.sight();
+    assert_eq!(world.subject.copy.next_at, Some(t("2026-03-09T12:00")));
+    world.run(t("2026-03-09T11:59"));
+    assert_eq!(world.role(), Role::InWork);
+    world.run(t("2026-03-09T12:00"));
+    assert_eq!(world.role(), Role::Stalled);
+    assert_eq!(world.told(), ["task m1", "notify m1"]);
+    world.run(t("2026-03-11T12:00"));
+    assert_eq!(world.told(), ["task m1", "notify m1", "notify s1"]);
+    world.run(t("2026-05-01T12:00"));
+    assert_eq!(world.told().len(), 3, "never twice for the same silence");
+}
+
+#[test]
+fn a_silence_that_a_task_interrupts_is_the_same_silence() {
+    let mut world = World::new(plan());
+    world.sight();
+    world.run(t("2026-03-09T12:00"));
+    world.change(|deal| deal.next_task_at = Some(t("2026-03-10T12:00")));
+    assert_eq!(world.role(), Role::InWork);
+    world.run(t("2026-03-11T12:01"));
+    assert_eq!(world.role(), Role::Stalled, "the task is overdue by a working day");
+    assert_eq!(world.told(), ["task m1", "notify m1"], "the manager was told of this silence already");
+    world.change(|deal| {
+        deal.last_activity_at = Some(t("2026-03-11T12:01"));
+        deal.next_task_at = None;
+    });
+    world.run(t("2026-03-18T12:01"));
+    assert_eq!(world.role(), Role::Stalled);
+    assert_eq!(world.told().iter().filter(|w| *w == "task m1").count(), 2, "another silence, another reminder");
+}
+
+#[test]
+fn the_longest_silence_names_the_stage() {
+    let mut plan = plan();
+    plan.stages.stalled.push(cold("frozen", vec![trigger(TriggerKind::Inactivity(d("20d")))], vec![]));
+    let mut world = World::new(plan);
+    world.sight();
+    world.pass("10d");
+    assert_eq!(world.subject.copy.stage, "stalled");
+    world.pass("30d");
+    assert_eq!((world.subject.copy.stage.as_str(), world.subject.copy.cycle), ("frozen", 1));
+}
+
+#[test]
+fn precedence() {
+    // From Warming after a first message, what does each change make of it?
+    let cases: [(&str, fn(&mut World), Role, &[CycleEnd]); 8] = [
+        ("deleted", |w| w.change(|d| d.state = DealState::Deleted), Role::Archived, &[CycleEnd::Deleted]),
+        ("won", |w| w.change(|d| d.state = DealState::Won), Role::Archived, &[CycleEnd::Won]),
+        ("reopened by hand", |w| w.change(|d| reopen(d, "Talks")), Role::InWork, &[CycleEnd::Assisted]),
+        ("called", |w| w.signal(SignalKind::InboundCall), Role::Revived, &[CycleEnd::Revived]),
+        (
+            "opted out, then called: the call reaches the manager but revives nothing",
+            |w| {
+                let at = w.now;
+                w.decide(&Event::Unsubscribed { at });
+                w.signal(SignalKind::InboundCall);
+                assert_eq!(w.told(), ["comment", "task m1", "notify m1"]);
+            },
+            Role::Unsubscribed,
+            &[CycleEnd::Unsubscribed],
+        ),
+        (
+            "opted out, then the reason was corrected",
+            |w| {
+                let at = w.now;
+                w.decide(&Event::Unsubscribed { at });
+                w.change(|d| d.lost_reason = Some("other".into()));
+            },
+            Role::Unsubscribed,
+            &[CycleEnd::Unsubscribed],
+        ),
+        (
+            "opted out, then reopened by hand",
+            |w| {
+                let at = w.now;
+                w.decide(&Event::Unsubscribed { at });
+                w.change(|d| reopen(d, "Talks"));
+            },
+            Role::InWork,
+            &[CycleEnd::Unsubscribed],
+        ),
+        ("the reason became one that nobody named", |w| w.change(|d| d.lost_reason = Some("price".into())), Role::NotWarmed, &[]),
+    ];
+    for (what, happen, role, ends) in cases {
+        let mut world = World::lost(plan(), "layout");
+        world.pass("4d");
+        assert_eq!(world.sent().len(), 1);
+        happen(&mut world);
+        assert_eq!(world.role(), role, "{what}");
+        assert_eq!(world.ends(), ends, "{what}");
+        if role != Role::InWork {
+            world.pass("60d");
+            assert_eq!(world.sent().len(), 1, "{what}: nothing more is sent");
+        }
+    }
+}
+
+fn reopen(deal: &mut Deal, stage: &str) {
+    deal.state = DealState::Open;
+    deal.stage = stage.into();
+    deal.last_activity_at = Some(t("2026-03-06T13:00"));
+}
+
+#[test]
+fn a_call_returns_the_deal_and_our_own_echo_changes_nothing() {
+    let mut world = World::lost(plan(), "layout");
+    world.pass("4d");
+    world.signal(SignalKind::MissedCall);
+    assert_eq!(world.told(), ["move Talks", "comment", "task m1", "notify m1"]);
+    assert_eq!(world.subject.copy.state.echo.as_deref(), Some("Talks"));
+    // Until the move has arrived, the deal still reads as lost.
+    world.change(|d| d.title = "Flat 7".into());
+    assert_eq!(world.role(), Role::Revived);
+    let moved = world.now;
+    world.change(|d| {
+        d.state = DealState::Open;
+        d.stage = "talks".into();
+        d.stage_changed_at = Some(moved);
+    });
+    assert_eq!((world.role(), &world.subject.copy.state.echo), (Role::Revived, &None));
+    assert_eq!(world.ends(), [CycleEnd::Revived], "counted once");
+    // Given up once more: the next cycle.
+    world.pass("1d");
+    let again = world.now;
+    world.change(|d| lose(d, "layout", again));
+    assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 2));
+}
+
+#[test]
+fn a_revived_open_deal_that_goes_silent_is_stalled_again() {
+    let mut world = World::new(plan());
+    world.sight();
+    world.pass("8d");
+    assert_eq!(world.role(), Role::Stalled);
+    world.signal(SignalKind::Chat);
+    assert_eq!(world.role(), Role::Revived);
+    assert!(!world.told().contains(&"move Talks".to_owned()), "an open deal stays where it is");
+    world.pass("1d");
+    assert_eq!(world.role(), Role::Revived);
+    world.pass("10d");
+    assert_eq!((world.role(), world.subject.copy.cycle), (Role::Stalled, 2));
+}
+
+#[test]
+fn who_was_never_written_to_is_organic_and_a_reopening_is_not_ours() {
+    let mut called = World::lost(plan(), "layout");
+    called.signal(SignalKind::InboundCall);
+    assert_eq!(called.ends(), [CycleEnd::Organic]);
+    let mut reopened = World::lost(plan(), "layout");
+    reopened.change(|d| reopen(d, "Talks"));
+    assert_eq!(reopened.ends(), [CycleEnd::Reopened]);
+    let mut late = World::lost(plan(), "other");
+    late.pass("40d");
+    late.signal(SignalKind::InboundCall);
+    assert_eq!(late.ends(), [CycleEnd::Organic], "the last message is older than the attribution");
+}
+
+#[test]
+fn triggers() {
+    let mut base = plan();
+    let enter = |kind| vec![trigger(kind)];
+    type Setup = fn(&mut World);
+    let cases: Vec<(&str, TriggerKind, Setup, bool)> = vec![
+        ("moved there", TriggerKind::MovedTo(vec!["Thinking".into()]), |w| w.change(|d| d.stage = "thinking".into()), true),
+        ("moved elsewhere", TriggerKind::MovedTo(vec!["Thinking".into()]), |w| w.change(|d| d.stage = "Other".into()), false),
+        ("field filled", TriggerKind::FieldFilled("visit".into()), |w| set(w, "visit", "yes"), true),
+        ("field empty", TriggerKind::FieldFilled("visit".into()), |w| set(w, "visit", "  "), false),
+        (
+            "field changed to",
+            TriggerKind::FieldChanged { field: "heat".into(), from: None, to: Some("cold".into()) },
+            |w| set(w, "heat", "Cold"),
+            true,
+        ),
+        (
+            "field changed from something else",
+            TriggerKind::FieldChanged { field: "heat".into(), from: Some("warm".into()), to: None },
+            |w| set(w, "heat", "cold"),
+            false,
+        ),
+        (
+            "a date comes",
+            TriggerKind::Date { field: "handover".into(), offset: d("3d"), before: true },
+            |w| {
+                set(w, "handover", "2026-03-10");
+                w.run(t("2026-03-07T00:00"));
+            },
+            true,
+        ),
+        (
+            "a date is not there yet",
+            TriggerKind::Date { field: "handover".into(), offset: d("3d"), before: true },
+            |w| {
+                set(w, "handover", "2026-03-10");
+                w.run(t("2026-03-06T23:59"));
+            },
+            false,
+        ),
+        (
+            "a date long past",
+            TriggerKind::Date { field: "handover".into(), offset: d("3d"), before: true },
+            |w| set(w, "handover", "2025-03-10"),
+            false,
+        ),
+        ("a signal", TriggerKind::Signal(SignalKind::Booked), |w| w.signal(SignalKind::Booked), true),
+        ("the client is quiet", TriggerKind::ClientQuiet(d("4d")), |w| w.pass("4d"), true),
+        ("the client is not quiet", TriggerKind::ClientQuiet(d("5d")), |w| w.pass("4d"), false),
+    ];
+    for (what, kind, happen, warms) in cases {
+        base.stages.warming[0].enter = enter(kind);
+        let mut world = World::new(base.clone());
+        world.sight();
+        happen(&mut world);
+        assert_eq!(world.role() == Role::Warming, warms, "{what}");
+        if warms {
+            // A title edited by a robot is no work; a logged call is.
+            world.change(|d| d.title = "renamed".into());
+            assert_eq!(world.role(), Role::Warming, "{what} stays");
+            world.pass("1h");
+            let now = world.now;
+            world.change(|d| d.last_activity_at = Some(now));
+            assert_eq!(world.role(), Role::InWork, "{what} ends with work");
+        }
+    }
+}
+
+fn set(world: &mut World, field: &str, text: &str) {
+    world.change(|d| {
+        d.fields.insert(field.into(), FieldValue::Text(text.into()));
+    });
+}
+
+#[test]
+fn a_guard_can_wait_for_age() {
+    let mut plan = plan();
+    plan.stages.warming[0].enter = vec![Trigger { kind: TriggerKind::When, when: when("deal.ageDays >= 40") }];
+    let mut world = World::new(plan);
+    world.sight();
+    world.run(t("2026-03-12T11:00"));
+    assert_eq!(world.role(), Role::Stalled);
+    world.run(t("2026-03-14T12:00"));
+    assert_eq!(world.role(), Role::Warming);
+}
+
+#[test]
+fn buyers_are_kept_when_the_funnel_has_customers() {
+    let mut plan = plan();
+    plan.stages.customer = Some(cold("customer", vec![], vec![rule("other")]));
+    plan.stages.warming[0].enter.push(trigger(TriggerKind::ClientQuiet(d("90d"))));
+    let mut world = World::new(plan);
+    world.sight();
+    world.change(|d| d.state = DealState::Won);
+    assert_eq!(world.role(), Role::Customer);
+    world.pass("3d");
+    assert_eq!(world.sent().len(), 1, "feedback");
+    world.signal(SignalKind::InboundCall);
+    assert_eq!(world.role(), Role::Customer);
+    world.pass("89d");
+    assert_eq!(world.role(), Role::Customer, "the call counts as hearing of them");
+    world.pass("2d");
+    assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 1));
+    world.signal(SignalKind::InboundCall);
+    assert_eq!(world.role(), Role::Revived);
+}
+
+#[test]
+fn another_pipeline_is_none_of_ours() {
+    let mut plan = plan();
+    plan.pipeline = Some("sales".into());
+    let mut world = World::lost(plan, "layout");
+    assert_eq!(world.role(), Role::Warming);
+    world.change(|d| d.pipeline = "Rent".into());
+    assert_eq!((world.role(), world.ends()), (Role::Archived, vec![CycleEnd::Deleted]));
+}
+
+#[test]
+fn backfill_admits_slowly_with_a_clock_of_its_own() {
+    let mut with = plan();
+    with.backfill = Some(Backfill { lost_within: d("180d"), per_day: 100 });
+    let mut world = World::new(with.clone());
+    lose(&mut world.subject.deal, "layout", t("2025-12-01T12:00"));
+    world.sight();
+    world.decide(&Event::Timer);
+    assert_eq!(world.role(), Role::Backfill, "nothing but the worker admits it");
+    assert_eq!(world.subject.copy.next_at, None);
+    world.pass("10d");
+    let decision = admit_backfill(&world.plan, &world.subject, world.now);
+    world.apply(decision);
+    assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 1));
+    world.pass("4d");
+    assert_eq!(world.sent(), [("03-15 12:00".to_owned(), "first".to_owned())]);
+    // Too long ago, and without a `backfill` at all.
+    for (plan, lost) in [(with, "2025-06-01T12:00"), (plan(), "2025-12-01T12:00")] {
+        let mut world = World::new(plan);
+        lose(&mut world.subject.deal, "layout", t(lost));
+        world.sight();
+        let decision = admit_backfill(&world.plan, &world.subject, world.now);
+        assert_eq!(decision.copy.role, Role::Backfill);
+    }
+}
+
+#[test]
+fn holdout_is_a_share_of_clients_and_stays_theirs() {
+    let mut plan = plan();
+    plan.holdout_percent = 5.0;
+    let held = (0..4000_i64)
+        .filter(|client| {
+            let mut world = World::new(plan.clone());
+            world.subject.copy.client = ClientId(*client);
+            world.subject.deal.stage_changed_at = Some(noon());
+            lose(&mut world.subject.deal, "layout", noon());
+            world.sight();
+            world.subject.copy.state.holdout
+        })
+        .count();
+    assert!((150..=250).contains(&held), "{held} of 4000");
+    plan.holdout_percent = 100.0;
+    let mut world = World::lost(plan, "layout");
+    world.pass("60d");
+    assert_eq!(world.sent(), []);
+    assert_eq!(world.skipped().iter().map(|s| s.1).collect::<Vec<_>>(), [SkipReason::Holdout; 3]);
+    world.signal(SignalKind::InboundCall);
+    assert_eq!(world.ends(), [CycleEnd::Organic]);
+}
+
+#[test]
+fn a_reopening_without_dates_is_work_all_the_same() {
+    for reason in ["layout", "price"] {
+        let mut world = World::new(plan());
+        world.subject.deal.last_activity_at = None;
+        world.subject.deal.stage_changed_at = None;
+        world.subject.deal.created_at = Some(t("2026-02-28T12:00"));
+        world.sight();
+        world.change(|d| {
+            lose(d, reason, noon());
+            d.stage_changed_at = None;
+        });
+        world.pass("30d");
+        world.change(|d| {
+            d.state = DealState::Open;
+            d.stage = "Talks".into();
+        });
+        assert_eq!(world.role(), Role::InWork, "{reason}");
+        assert_eq!(world.ends().len(), usize::from(reason == "layout"));
+        world.decide(&Event::Timer);
+        world.change(|d| d.title = "x".into());
+        assert_eq!(world.role(), Role::InWork, "{reason}");
+        world.pass("8d");
+        assert_eq!(world.role(), Role::Stalled, "{reason}");
+    }
+}
+
+#[test]
+fn a_reason_taken_back_and_forth_keeps_its_cycle() {
+    let mut world = World::lost(plan(), "layout");
+    world.pass("4d");
+    world.change(|d| d.lost_reason = Some("price".into()));
+    assert_eq!(world.role(), Role::NotWarmed);
+    world.pass("2d");
+    world.change(|d| d.lost_reason = Some("layout".into()));
+    assert_eq!((world.role(), world.subject.copy.cycle, world.ends()), (Role::Warming, 1, vec![]));
+    world.pass("60d");
+    let items: Vec<_> = world.sent().into_iter().map(|s| s.1).collect();
+    assert_eq!(items, ["first", "second", "third"]);
+}
+
+#[test]
+fn a_new_stage_for_a_reason_takes_up_those_who_were_lost_since_the_funnel_began() {
+    let mut world = World::lost(plan(), "price");
+    assert_eq!(world.role(), Role::NotWarmed);
+    world.pass("10d");
+    world.plan.stages.warming[0].enter = vec![trigger(TriggerKind::Lost(vec![]))];
+    world.decide(&Event::Replan);
+    assert_eq!((world.role(), world.sent()), (Role::Warming, vec![]));
+    world.pass("3d");
+    assert_eq!(world.sent(), [("03-14 12:00".to_owned(), "hello".to_owned())]);
+}
+
+#[test]
+fn a_deal_restored_in_the_crm_is_taken_up_again() {
+    let mut world = World::lost(plan(), "layout");
+    world.change(|d| d.state = DealState::Deleted);
+    assert_eq!((world.role(), world.subject.copy.next_at), (Role::Archived, None));
+    world.pass("2d");
+    world.change(|d| d.state = DealState::Lost);
+    assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 2));
+}
+
+#[test]
+fn a_gentle_list_for_stalled_deals_goes_on_under_the_cycle_of_the_loss() {
+    let mut plan = plan();
+    plan.stages.stalled[0].content = vec![rule("other")];
+    let mut world = World::new(plan);
+    world.sight();
+    world.run(t("2026-03-12T12:00"));
+    assert_eq!((world.role(), world.sent().len()), (Role::Stalled, 1));
+    let now = world.now;
+    world.change(|d| lose(d, "other", now));
+    assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 1));
+    world.pass("10d");
+    assert_eq!(world.sent().len(), 1, "the same item is not sent again in the same passage");
+}
+
+#[test]
+fn the_state_of_a_warming_copy_is_small() {
+    let mut world = World::lost(plan(), "layout");
+    world.pass("4d");
+    let json = serde_json::to_string(&world.subject.copy.state).unwrap();
+    assert!(json.len() < 300, "{} bytes: {json}", json.len());
+    assert_eq!(serde_json::from_str::<CopyState>(&json).unwrap(), world.subject.copy.state);
+    world.signal(SignalKind::Reply);
+    let json = serde_json::to_string(&world.subject.copy.state).unwrap();
+    assert_eq!(serde_json::from_str::<CopyState>(&json).unwrap(), world.subject.copy.state);
+}

@@ -1,0 +1,287 @@
+//! One decision in the making: the copy as it becomes, and what follows.
+
+use super::{
+    CycleChange, CycleEnd, Decision, EffectKind, Facts, History, Placement, Plan, Silence, Subject, TaskSpec, TaskText,
+    add_duration, add_working, admit, notice, stage, zone_of,
+};
+use crate::model::{AddressHash, Deal, HumanDuration, Mode, Role, SignalKind};
+use jiff::{Timestamp, tz::TimeZone};
+
+pub(super) struct Work<'a> {
+    pub plan: &'a Plan,
+    /// With the copy as it becomes.
+    pub subject: Subject,
+    pub now: Timestamp,
+    pub zone: TimeZone,
+    /// When the engine had meant to look at the copy, before this event.
+    pub was_due: Option<Timestamp>,
+    pub history: Vec<History>,
+    pub cycle: Option<CycleChange>,
+    next_at: Option<Timestamp>,
+    drafts: Vec<Draft>,
+}
+
+struct Draft {
+    list: String,
+    item: String,
+    recipient: AddressHash,
+    kind: EffectKind,
+}
+
+impl<'a> Work<'a> {
+    pub fn new(plan: &'a Plan, subject: &Subject, now: Timestamp) -> Self {
+        let mut subject = subject.clone();
+        subject.copy.amount = subject.deal.amount;
+        if subject.copy.state.pause.as_ref().is_some_and(|p| p.until <= now) {
+            subject.copy.state.pause = None;
+        }
+        Self {
+            plan,
+            zone: zone_of(plan, &subject),
+            was_due: subject.copy.next_at,
+            subject,
+            now,
+            history: Vec::new(),
+            cycle: None,
+            next_at: None,
+            drafts: Vec::new(),
+        }
+    }
+
+    pub fn finish(self) -> Decision {
+        let mut decision = Decision::unchanged(self.subject.copy);
+        decision.copy.next_at = self.next_at;
+        decision.history = self.history;
+        decision.cycle = self.cycle;
+        for draft in self.drafts {
+            decision.effect(&draft.list, draft.item, draft.recipient, draft.kind);
+        }
+        decision
+    }
+
+    pub fn facts(&self) -> Facts<'_> {
+        Facts { subject: &self.subject, now: self.now }
+    }
+
+    pub fn live(&self) -> bool {
+        self.plan.mode == Mode::Live
+    }
+
+    /// One more reason to look at the copy at `t`.
+    pub fn due(&mut self, t: Timestamp) {
+        let t = t.max(self.now);
+        self.next_at = Some(self.next_at.map_or(t, |at| at.min(t)));
+    }
+
+    pub fn draft(&mut self, list: &str, item: String, recipient: AddressHash, kind: EffectKind) {
+        self.drafts.push(Draft { list: list.to_owned(), item, recipient, kind });
+    }
+
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.history.push(History::Note { text: text.into() });
+    }
+
+    pub fn heard(&mut self, at: Timestamp) {
+        let state = &mut self.subject.copy.state;
+        state.heard_at = Some(state.heard_at.map_or(at, |h| h.max(at)));
+    }
+
+    /// Stalled or Warming.
+    pub fn cold(&self) -> bool {
+        matches!(self.subject.copy.role, Role::Stalled | Role::Warming)
+    }
+
+    /// The passage is still running: it can be contacted, revived, ended.
+    pub fn cycle_open(&self) -> bool {
+        self.subject.copy.cycle > 0 && !self.subject.copy.state.cycle_done && self.subject.copy.state.cycle_at.is_some()
+    }
+
+    /// Ends the running cycle, if one runs.
+    pub fn end(&mut self, how: CycleEnd) {
+        if self.cycle_open() {
+            self.subject.copy.state.cycle_done = true;
+            self.subject.copy.state.cycle_ended_at = Some(self.now);
+            self.cycle = Some(CycleChange::End { cycle: self.subject.copy.cycle, at: self.now, how });
+        }
+    }
+
+    /// Whether what happens now may be counted as caused by a message or click of this cycle.
+    pub fn attributed(&self) -> bool {
+        let cycle = self.subject.copy.cycle;
+        let within = |t: Timestamp| self.now <= add_duration(t, self.plan.attribution, &self.zone);
+        let clicks = self.subject.ledger.iter().filter(|e| e.key.cycle == cycle).filter_map(|e| e.clicked_at);
+        let Some(sent) = self.subject.copy.state.messaged_at else { return false };
+        within(sent) || clicks.into_iter().any(within)
+    }
+
+    /// Takes over what the deal says.
+    pub fn settle(&mut self, cause: stage::Cause<'_>) {
+        let place = stage::place(self.plan, &self.subject, cause, self.now);
+        if let Some(t) = place.look_at {
+            self.due(t);
+        }
+        if place.role != self.subject.copy.role || place.stage != self.subject.copy.stage {
+            self.go(place);
+        }
+    }
+
+    /// Moves the copy to another stage, with all that this means for its cycle and journey.
+    pub fn go(&mut self, place: Placement) {
+        let from = self.subject.copy.role;
+        let continues =
+            matches!(from, Role::Stalled | Role::Warming | Role::NotWarmed) && self.subject.copy.state.cycle_at.is_some();
+        match place.role {
+            Role::Stalled | Role::Warming if continues => {}
+            Role::Stalled | Role::Warming => self.begin(),
+            Role::InWork => {
+                let how = if self.attributed() { CycleEnd::Assisted } else { CycleEnd::Reopened };
+                self.end(how);
+            }
+            Role::Customer => self.end(CycleEnd::Won),
+            Role::Archived => {
+                let won = self.subject.deal.state == crate::model::DealState::Won;
+                self.end(if won { CycleEnd::Won } else { CycleEnd::Deleted });
+            }
+            // A corrected reason: the cycle waits for the next correction. A loss after a cycle's end belongs to none.
+            Role::NotWarmed if !continues => self.subject.copy.state.cycle_at = None,
+            Role::NotWarmed | Role::Backfill | Role::Revived | Role::Unsubscribed => {}
+        }
+        let now = self.now;
+        let silent_since = stage::last_touch(&self.subject, now);
+        let state = &mut self.subject.copy.state;
+        state.entered_at = Some(now);
+        state.waiting = None;
+        match place.role {
+            Role::Stalled | Role::Warming => {
+                // The same silence, left and entered again, goes on counting its reminders.
+                if state.silence.as_ref().is_none_or(|s| s.since != silent_since) {
+                    state.silence = Some(Silence { since: silent_since, reminded: 0 });
+                }
+            }
+            _ => {
+                if place.role == Role::InWork && !matches!(from, Role::Archived | Role::Stalled) {
+                    state.silence = Some(Silence { since: now, reminded: 0 });
+                }
+                state.journey = None;
+                state.pause = None;
+            }
+        }
+        self.history.push(History::Stage { from, to: place.role, stage: place.stage.clone(), why: place.why });
+        self.subject.copy.role = place.role;
+        self.subject.copy.stage = place.stage;
+    }
+
+    fn begin(&mut self) {
+        let holdout = admit::in_holdout(self.plan, &self.subject);
+        let copy = &mut self.subject.copy;
+        copy.cycle += 1;
+        copy.state.cycle_at = Some(self.now);
+        copy.state.cycle_done = false;
+        copy.state.holdout = holdout;
+        copy.state.booked = false;
+        copy.state.messaged_at = None;
+        copy.state.journey = None;
+        copy.state.pause = None;
+        self.cycle = Some(CycleChange::Begin { cycle: copy.cycle, at: self.now, holdout });
+    }
+
+    /// The client came back.
+    pub fn revive(&mut self, signal: SignalKind, at: Timestamp) {
+        self.heard(at);
+        let how = if self.attributed() { CycleEnd::Revived } else { CycleEnd::Organic };
+        self.end(how);
+        self.go(Placement { role: Role::Revived, stage: String::new(), why: format!("signal {}", signal.as_str()), look_at: None });
+        let to = &self.plan.stages.revival.return_to;
+        let lost = self.subject.deal.state == crate::model::DealState::Lost;
+        let open = self.subject.deal.state == crate::model::DealState::Open;
+        if let Some(target) = to.stage.clone().filter(|s| lost || open && to.move_open && !stage::same(s, &self.subject.deal.stage))
+        {
+            if self.live() {
+                self.subject.copy.state.echo = Some(target.clone());
+                self.draft("@move", "revived".into(), nobody(), EffectKind::Move { stage: target });
+            } else {
+                self.note(format!("observe: would move the deal to {target}"));
+            }
+        }
+        self.task(&TaskText::Revived { signal }, "revived".into(), self.plan.stages.revival.task.due);
+    }
+
+    /// A task with the history, a comment on the deal and a notification. `item` makes it one of a kind in its cycle.
+    pub fn task(&mut self, text: &TaskText, item: String, due: HumanDuration) {
+        if !self.live() {
+            self.note("observe: would tell the manager");
+            return;
+        }
+        self.draft("@comment", item.clone(), nobody(), EffectKind::Comment { text: text.clone() });
+        let Some(who) = notice::manager(self.plan, &self.subject, self.now) else {
+            self.note("nobody to tell: the deal has no manager and managers.fallback is not set");
+            return;
+        };
+        let due_at = add_working(&self.plan.policy.working_hours, self.now, due);
+        let recipient = AddressHash(who.0.clone());
+        self.draft("@task", item.clone(), recipient.clone(), EffectKind::Task { who: who.clone(), due_at, text: text.clone() });
+        self.draft("@notify", item, recipient, EffectKind::Notify { who, text: text.clone() });
+    }
+
+    /// Reminders of a silence, each once. Sent by the timer; every other event only plans them.
+    pub fn remind(&mut self, timer: bool) {
+        let plan = self.plan;
+        let state = &self.subject.copy.state;
+        let (Some(cold), Some(entered), Some(silence)) =
+            (plan.cold_stage(&self.subject.copy.stage), state.entered_at, state.silence.clone())
+        else {
+            return;
+        };
+        if !self.cold() || !self.live() {
+            return;
+        }
+        let hours = &plan.policy.working_hours;
+        for (number, reminder) in (0_u32..).zip(&cold.remind).skip(silence.reminded as usize) {
+            let due = add_working(hours, entered, reminder.after);
+            if due > self.now || !timer {
+                self.due(due);
+                return;
+            }
+            if let Some(silence) = &mut self.subject.copy.state.silence {
+                silence.reminded = number + 1;
+            }
+            let supervisor = reminder.who == super::RemindWho::Supervisor;
+            let text = TaskText::Forgotten { supervisor };
+            let item = format!("forgotten-{}-{number}", silence.since.as_second());
+            let who =
+                if supervisor { notice::supervisor(plan, &self.subject) } else { notice::manager(plan, &self.subject, self.now) };
+            let Some(who) = who else {
+                self.note("nobody to remind: the deal has no manager and managers.fallback is not set");
+                continue;
+            };
+            let recipient = AddressHash(who.0.clone());
+            if !supervisor {
+                let due_at = add_working(hours, self.now, HumanDuration::days(1));
+                let kind = EffectKind::Task { who: who.clone(), due_at, text: text.clone() };
+                self.draft("@task", item.clone(), recipient.clone(), kind);
+            }
+            self.draft("@notify", item, recipient, EffectKind::Notify { who, text });
+        }
+    }
+
+    /// Drops the echo of our own move once the deal has arrived, or somebody moved it elsewhere. True: it has just arrived.
+    pub fn hear_echo(&mut self, old: Option<&Deal>) -> bool {
+        let deal = &self.subject.deal;
+        let Some(echo) = &self.subject.copy.state.echo else { return false };
+        let arrived = stage::same(echo, &deal.stage);
+        if arrived || old.is_some_and(|old| !stage::same(&old.stage, &deal.stage)) {
+            self.subject.copy.state.echo = None;
+        }
+        arrived
+    }
+
+    /// The task for a click or a reply.
+    pub const fn interest(&self) -> &'a TaskSpec {
+        &self.plan.clicks.task
+    }
+}
+
+/// The recipient of an effect on the deal itself.
+pub(super) fn nobody() -> AddressHash {
+    AddressHash(String::new())
+}
