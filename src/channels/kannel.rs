@@ -1,7 +1,7 @@
 //! Kannel's `sendsms` (sms.md §2, §3): a preset over HTTP, with its receipts and inbound messages.
 
 use super::{
-    Channel, ChannelError, Job, Report, alphabet,
+    Channel, ChannelError, Job, Report,
     backoff::Breaker,
     concurrent,
     http_sms::{client, exchange},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     compile::KannelWiring,
-    content::Rendered,
+    content::{Encoding, Rendered, segments},
     model::{Address, Outcome, Phone, Text},
 };
 use reqwest::{Client, Url};
@@ -75,7 +75,7 @@ impl Shared {
                 .append_pair("text", text)
                 .append_pair("charset", "UTF-8")
                 // Left to itself Kannel squeezes everything into GSM-7 and prints question marks.
-                .append_pair("coding", if alphabet::is_gsm7(text) { "0" } else { "2" });
+                .append_pair("coding", if segments(text).encoding == Encoding::Gsm7 { "0" } else { "2" });
             if let Some(base) = &job.receipt_url {
                 query.append_pair("dlr-mask", "31").append_pair("dlr-url", &receipt_url(&url(base, &self.name, job.effect)));
             }

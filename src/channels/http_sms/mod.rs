@@ -8,7 +8,7 @@ mod rule;
 pub use receipt::read_receipt;
 
 use super::{
-    Channel, ChannelError, Job, Report, alphabet,
+    Channel, ChannelError, Job, Report,
     backoff::Breaker,
     receipt::url,
     ticket::{Progress, Ticket},
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     compile::{HttpBody, HttpSmsWiring},
-    content::Rendered,
+    content::{Rendered, segments},
     model::{Address, Outcome},
 };
 use answer::{Answer, Rules};
@@ -217,7 +217,7 @@ impl Shared {
             ("id", job.key.to_string().into()),
             ("effect", job.effect.to_string().into()),
             ("receiptUrl", receipt_url.into()),
-            ("parts", alphabet::parts(text).to_string().into()),
+            ("parts", segments(text).parts.to_string().into()),
         ]
         .into();
         let secrets: Vec<(String, &str)> = self.wiring.secrets.iter().map(|(k, v)| (format!("secret.{k}"), v.0.as_str())).collect();
