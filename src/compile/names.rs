@@ -121,7 +121,9 @@ impl Names {
             ("manager", _) => known(root, name, &words(&MANAGER_NAMES), path, found),
             ("brand", _) => {}
             ("deal", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => known(root, name, &self.text_deal, path, found),
-            ("client", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => known(root, name, &self.text_client, path, found),
+            ("client", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => {
+                known(root, name, &self.text_client, path, found)
+            }
             ("link", Use::ClickTask) => known(root, name, &words(&["name"]), path, found),
             ("links", Use::Item(declared)) => {
                 let name = name.unwrap_or_default();
@@ -175,7 +177,12 @@ fn unknown<'a>(root: &str, known: impl Iterator<Item = &'a str>, path: &str, fou
 
 fn known(root: &str, name: Option<&str>, names: &BTreeSet<String>, path: &str, found: &mut Findings) {
     let Some(name) = name else {
-        found.error(path, Reason::UnknownName, format!("{root} alone is not a value"), format!("write which one, like {root}.{}", names.first().map_or("name", String::as_str)));
+        found.error(
+            path,
+            Reason::UnknownName,
+            format!("{root} alone is not a value"),
+            format!("write which one, like {root}.{}", names.first().map_or("name", String::as_str)),
+        );
         return;
     };
     if names.contains(name) {

@@ -27,7 +27,12 @@ pub(super) fn time_of_day(text: &str, closing: bool, path: &str, found: &mut Fin
         civil::Time::new(h, m, 0, 0).ok()
     });
     time.unwrap_or_else(|| {
-        found.error(path, Reason::InvalidValue, format!("{text:?} is not a time of day"), "write hours and minutes in quotes, like \"09:30\"");
+        found.error(
+            path,
+            Reason::InvalidValue,
+            format!("{text:?} is not a time of day"),
+            "write hours and minutes in quotes, like \"09:30\"",
+        );
         civil::Time::midnight()
     })
 }
@@ -61,10 +66,10 @@ pub(super) fn zone(name: &str, path: &str, found: &mut Findings) -> TimeZone {
     let known: Vec<String> = jiff::tz::db().available().map(|n| n.as_str().to_owned()).collect();
     // "Moscow" alone is a common way to write it.
     let tail = format!("/{}", name.to_lowercase());
-    let help = known.iter().find(|k| k.to_lowercase().ends_with(&tail)).map_or_else(
-        || suggest(name, known.iter().map(String::as_str)),
-        |zone| format!("did you mean {zone}?"),
-    );
+    let help = known
+        .iter()
+        .find(|k| k.to_lowercase().ends_with(&tail))
+        .map_or_else(|| suggest(name, known.iter().map(String::as_str)), |zone| format!("did you mean {zone}?"));
     found.error(path, Reason::UnknownTimeZone, format!("the time zone {name:?} is not known"), help);
     TimeZone::UTC
 }
@@ -92,7 +97,12 @@ pub(super) fn moment(text: &str, zone: &TimeZone, path: &str, found: &mut Findin
 pub(super) fn date(text: &str, path: &str, found: &mut Findings) -> Option<civil::Date> {
     let date = (text.len() == 10).then(|| text.parse::<civil::Date>().ok()).flatten();
     if date.is_none() {
-        found.error(path, Reason::InvalidValue, format!("{text:?} is not a day of the calendar"), "write year, month and day, like 2027-05-03");
+        found.error(
+            path,
+            Reason::InvalidValue,
+            format!("{text:?} is not a day of the calendar"),
+            "write year, month and day, like 2027-05-03",
+        );
     }
     date
 }
