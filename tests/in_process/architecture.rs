@@ -52,7 +52,7 @@ fn modules_import_only_what_stands_above_them() {
         for import in imports(&file.code, file.depth) {
             match ORDER.iter().position(|module| *module == import) {
                 Some(theirs) if theirs > own => {
-                    wrong.push(format!("{}: {} must not import {import}", file.path.display(), file.module))
+                    wrong.push(format!("{}: {} must not import {import}", file.path.display(), file.module));
                 }
                 _ => {}
             }
