@@ -14,8 +14,8 @@ const ORDER: [&str; 13] =
 /// Crates that only these modules may name: their types and errors stay inside their adapters.
 const ADAPTERS: [(&str, &[&str]); 7] = [
     ("sqlx", &["store"]),
-    ("axum", &["web"]),
-    ("reqwest", &["crm", "channels"]),
+    ("axum", &["web", "cli"]),
+    ("reqwest", &["crm", "channels", "cli"]),
     ("kube", &["api", "source"]),
     ("k8s_openapi", &["api", "source"]),
     ("saphyr_parser", &["source"]),
