@@ -1,4 +1,4 @@
-//! The one interface of all channels, and the failover between the providers of one channel.
+//! The one interface of all channels.
 
 use crate::content::Rendered;
 use crate::model::{Address, EffectRef, Outcome};
@@ -13,7 +13,8 @@ pub struct Job {
     pub key: uuid::Uuid,
     pub to: Address,
     pub message: Rendered,
-    /// Where the provider may report delivery, if the installation has a public address.
+    /// Where the provider may report delivery, if the installation has a public address. `{provider}` in it is replaced by the name
+    /// of the provider that the message goes to.
     pub receipt_url: Option<String>,
 }
 
@@ -33,6 +34,10 @@ pub enum ChannelError {
 }
 
 impl ChannelError {
+    pub(super) fn settings(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Settings { what: what.into(), help: help.into() }
+    }
+
     /// Stable name for metrics and events.
     #[must_use]
     pub const fn label(&self) -> &'static str {

@@ -1,11 +1,21 @@
-//! The command line. Each command is a file: its `Args` are its documentation, its `run` writes to the output it is given and says
-//! how the process ends.
+//! The command line. Each command is a file: its `Args` are its documentation, its `run` says how the process ends.
 
 mod crds;
+mod demo;
+mod folder;
+mod hold;
+mod output;
+mod preview;
+mod run;
+mod serve;
+mod status;
+mod store_args;
+mod timeline;
 mod validate;
 
 use clap::{Parser, Subcommand};
 use std::{
+    future::Future,
     io::{self, Write},
     process::ExitCode,
 };
@@ -28,17 +38,33 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Crds(crds::Args),
+    Demo(demo::DemoArgs),
+    Run(run::RunArgs),
     Validate(validate::Args),
+    Preview(preview::PreviewArgs),
+    Status(status::StatusArgs),
+    Timeline(timeline::TimelineArgs),
+    Hold(hold::HoldArgs),
+    Release(hold::ReleaseArgs),
+    Crds(crds::Args),
 }
 
 /// Runs the command that the process was started with.
+#[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    log_to_stderr();
     let mut out = io::stdout().lock();
-    let ended = match &cli.command {
-        Command::Crds(args) => crds::run(args, &mut out),
-        Command::Validate(args) => validate::run(args, &mut io::stdin().lock(), &mut out),
+    let ended = match cli.command {
+        Command::Crds(args) => crds::run(&args, &mut out),
+        Command::Validate(args) => validate::run(&args, &mut io::stdin().lock(), &mut out),
+        Command::Demo(args) => return wait_for(demo::run(args)),
+        Command::Run(args) => return wait_for(run::run(args)),
+        Command::Preview(args) => return wait_for(preview::run(args)),
+        Command::Status(args) => return wait_for(status::run(args)),
+        Command::Timeline(args) => return wait_for(timeline::run(args)),
+        Command::Hold(args) => return wait_for(hold::hold(args)),
+        Command::Release(args) => return wait_for(hold::release(args)),
     };
     match ended.and_then(|code| out.flush().map(|()| code)) {
         Ok(code) => ExitCode::from(code),
@@ -49,6 +75,28 @@ pub fn main() -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// Runs a command that does I/O; its error is one sentence.
+fn wait_for(command: impl Future<Output = Result<ExitCode, String>>) -> ExitCode {
+    crate::channels::tls::install();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("rekindle: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    runtime.block_on(command).unwrap_or_else(|sentence| {
+        eprintln!("rekindle: {sentence}");
+        ExitCode::from(FAILED)
+    })
+}
+
+/// Warnings by default; `RUST_LOG=rekindle=info` for more. Logs carry ids, labels and counts, never personal data.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
 }
 
 #[cfg(test)]

@@ -180,13 +180,18 @@ pub(super) fn member(path: &str, key: &str) -> String {
     }
 }
 
+/// What was probably meant: the nearest of `known`, if it is near.
+pub(super) fn near<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = wrong.to_lowercase();
+    let best = known.into_iter().map(|k| (strsim::damerau_levenshtein(&lower, &k.to_lowercase()), k)).min()?;
+    (best.0 <= 1 + wrong.chars().count() / 4).then_some(best.1)
+}
+
 /// "did you mean X" when one of `known` is close, else the list of them.
 pub(super) fn suggest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    let lower = wrong.to_lowercase();
-    let near = known.iter().map(|k| (strsim::damerau_levenshtein(&lower, &k.to_lowercase()), *k)).min();
-    match near {
-        Some((distance, name)) if distance <= 1 + wrong.chars().count() / 4 => format!("did you mean {name}?"),
+    match near(wrong, known.iter().copied()) {
+        Some(name) => format!("did you mean {name}?"),
         _ if known.is_empty() => "nothing is declared yet".into(),
         _ if known.len() <= 24 => format!("write one of {}", known.join(", ")),
         _ => format!("write one of {}, …", known.get(..12).unwrap_or_default().join(", ")),

@@ -12,6 +12,7 @@ mod longest;
 mod names;
 mod policy;
 mod resources;
+mod rule;
 mod snapshot;
 mod stage;
 #[cfg(test)]
@@ -115,8 +116,7 @@ fn lists(all: &Resources<'_>, findings: &mut Vec<Finding>) -> BTreeMap<Key, Cont
                 if email.markdown.is_some() || email.html.is_some() {
                     continue;
                 }
-                if let Some(bytes) = all.config_map(&key.0, &map.name, &map.key, &format!("{path}.bodyFrom.configMap"), &mut found)
-                {
+                if let Some(bytes) = all.config_map(&key.0, &map.name, &map.key, &format!("{path}.bodyFrom.configMap"), &mut found) {
                     text::place(email, String::from_utf8_lossy(&bytes).into_owned());
                 }
             }
@@ -186,9 +186,7 @@ fn funnel(key: &Key, all: &Resources<'_>, lists: &BTreeMap<Key, ContentListSpec>
         needs.push(("ContactPolicy", policy));
         let unsound = |finding: &Finding| {
             finding.is_error()
-                && needs.iter().any(|(kind, key)| {
-                    finding.object.kind == *kind && finding.object.namespace == key.0 && finding.object.name == key.1
-                })
+                && needs.iter().any(|(kind, key)| finding.object.kind == *kind && finding.object.namespace == key.0 && finding.object.name == key.1)
         };
         if !found.failed() && !findings.iter().any(Finding::is_error) && !out.findings.iter().any(unsound) {
             out.funnels.insert(snapshot.key(), snapshot);
@@ -215,12 +213,7 @@ fn deputy(funnel: &Key, connection: &Key, field: Option<&String>, used: &mut Use
     let path = "spec.managers.deputyField";
     if let Some((other, theirs)) = used.deputies.get(connection) {
         if theirs != field {
-            found.error(
-                path,
-                Reason::Conflict,
-                format!("the funnel {other} reads deputies of the same connection from {theirs}"),
-                "name the same field in both",
-            );
+            found.error(path, Reason::Conflict, format!("the funnel {other} reads deputies of the same connection from {theirs}"), "name the same field in both");
         }
         return;
     }
@@ -254,12 +247,11 @@ fn policies_alone(all: &Resources<'_>, used: &Used, findings: &mut Vec<Finding>)
 /// Lists that no funnel uses are checked as far as that is possible: with all fields that connections of the namespace declare.
 fn lists_alone(all: &Resources<'_>, lists: &BTreeMap<Key, ContentListSpec>, used: &Used, findings: &mut Vec<Finding>) {
     for (key, spec) in lists.iter().filter(|(key, _)| !used.lists.contains(*key)) {
-        let fields: Vec<_> =
-            all.connections.iter().filter(|(k, _)| k.0 == key.0).flat_map(|(_, c)| c.spec.fields.clone()).collect();
+        let fields: Vec<_> = all.connections.iter().filter(|(k, _)| k.0 == key.0).flat_map(|(_, c)| c.spec.fields.clone()).collect();
         let mut found = Findings::of("ContentList", &key.0, &key.1);
         let mut nobody = Findings::of("ReactivationFunnel", &key.0, "");
         let names = names::Names::of(&fields);
-        let scope = list::For { names: &names, fields: &fields, policy: None, channels: &[], funnel: "", brand_title: "" };
+        let scope = list::For { names: &names, fields: &fields, policy: None, channels: &[], all_channels: false, funnel: "", brand_title: "" };
         list::list(&key.1, spec, &scope, &mut found, &mut nobody);
         findings.append(&mut found.list);
     }
@@ -273,15 +265,15 @@ impl Used {
             ("ContactPolicy", all.policies.keys().collect(), &self.policies, "spec.policyRef"),
             ("ContentList", all.lists.keys().collect(), &self.lists, "content of a stage"),
         ];
-        for (kind, keys, used, place) in kinds {
-            for key in keys.into_iter().filter(|key| !used.contains(*key)) {
+        for (kind, known, used, place) in kinds {
+            // Where a funnel cannot be read, or names one that is not there, nobody knows what is meant to be used.
+            let meant = |namespace: &str| {
+                all.broken.iter().any(|(kind, key)| *kind == "ReactivationFunnel" && key.0 == namespace)
+                    || used.iter().any(|key| key.0 == namespace && !known.contains(&key))
+            };
+            for key in known.iter().copied().filter(|key| !used.contains(*key) && !meant(&key.0)) {
                 let mut found = Findings::of(kind, &key.0, &key.1);
-                found.warn(
-                    "metadata.name",
-                    Reason::Unused,
-                    format!("no funnel uses the {kind} {}", key.1),
-                    format!("name it in a funnel's {place}, or remove it"),
-                );
+                found.warn("metadata.name", Reason::Unused, format!("no funnel uses the {kind} {}", key.1), format!("name it in a funnel's {place}, or remove it"));
                 findings.append(&mut found.list);
             }
         }

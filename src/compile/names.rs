@@ -1,9 +1,9 @@
 //! The names that conditions and texts may use, and the checks against them.
 
-use super::finding::{Findings, Reason, suggest};
+use super::finding::{Findings, Reason, near, suggest};
 use crate::api::{Field, FieldOwner};
 use crate::content::{Escape, Template};
-use crate::engine::{CLIENT_NAMES, CYCLE_NAMES, Condition, DEAL_NAMES, MANAGER_NAMES};
+use crate::engine::{CLIENT_NAMES, CYCLE_NAMES, Condition, ConditionError, DEAL_NAMES, MANAGER_NAMES};
 use std::collections::BTreeSet;
 
 /// What texts know of every deal and every client (`content::Context`); conditions know the engine's own lists.
@@ -69,15 +69,11 @@ impl Names {
         let condition = match Condition::compile(source) {
             Ok(condition) => condition,
             Err(error) => {
-                found.error(
-                    path,
-                    Reason::InvalidCondition,
-                    format!("the condition cannot be used: {error}"),
-                    "write a comparison like deal.lostReason == 'Other' or client.city == 'Москва'; texts stand in single quotes",
-                );
+                refused(source, &error, path, found);
                 return None;
             }
         };
+        patterns(source, path, found);
         let before = found.list.len();
         for path_in_source in condition.identifiers() {
             let mut parts = path_in_source.split('.');
@@ -121,9 +117,7 @@ impl Names {
             ("manager", _) => known(root, name, &words(&MANAGER_NAMES), path, found),
             ("brand", _) => {}
             ("deal", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => known(root, name, &self.text_deal, path, found),
-            ("client", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => {
-                known(root, name, &self.text_client, path, found)
-            }
+            ("client", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => known(root, name, &self.text_client, path, found),
             ("link", Use::ClickTask) => known(root, name, &words(&["name"]), path, found),
             ("links", Use::Item(declared)) => {
                 let name = name.unwrap_or_default();
@@ -158,9 +152,56 @@ impl Names {
             path,
             Reason::UnknownName,
             format!("the field {name} of the deal is not declared"),
-            format!("{}; fields are declared in the connection's spec.fields", suggest(name, known())),
+            match near(name, known()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "declare it in the connection's spec.fields, with of: Deal".into(),
+            },
         );
         false
+    }
+}
+
+/// Why the engine does not take a condition, and what to write.
+fn refused(source: &str, error: &ConditionError, path: &str, found: &mut Findings) {
+    if let ConditionError::Unknown { name, .. } = error {
+        let known: Vec<String> = MANAGER_NAMES
+            .iter()
+            .map(|n| format!("manager.{n}"))
+            .chain(CYCLE_NAMES.iter().map(|n| format!("cycle.{n}")))
+            .chain(["deal", "client", "manager", "cycle", "sent('item')", "clicked()", "opened()"].map(String::from))
+            .collect();
+        found.error(path, Reason::UnknownName, format!("{name} is not known in conditions"), suggest(name, known.iter().map(String::as_str)));
+        return;
+    }
+    let text = error.to_string();
+    let (what, help) = text.split_once("; ").unwrap_or((
+        &text,
+        "write a comparison like deal.lostReason == 'Other' or client.city == 'Москва'; texts stand in single quotes",
+    ));
+    let single = source
+        .match_indices('=')
+        .any(|(i, _)| !source.get(..i).is_some_and(|b| b.ends_with(['=', '!', '<', '>'])) && !source.get(i + 1..).is_some_and(|a| a.starts_with('=')));
+    if single {
+        found.error(path, Reason::InvalidCondition, "a single = compares nothing", "write ==, like client.city == 'Москва'");
+    } else {
+        found.error(path, Reason::InvalidCondition, format!("the condition cannot be used: {what}"), help);
+    }
+}
+
+/// Patterns of `matches('…')` that are no regular expressions would fail at every client.
+fn patterns(source: &str, path: &str, found: &mut Findings) {
+    for rest in source.split("matches(").skip(1) {
+        let rest = rest.trim_start().trim_start_matches('r');
+        let Some(quote) = rest.chars().next().filter(|c| matches!(c, '\'' | '"')) else { continue };
+        let Some((pattern, _)) = rest.get(1..).and_then(|r| r.split_once(quote)) else { continue };
+        if regex::Regex::new(pattern).is_err() {
+            found.error(
+                path,
+                Reason::InvalidCondition,
+                format!("{pattern:?} is not a regular expression"),
+                "write one like '^Москва', or use contains('…') for a plain text",
+            );
+        }
     }
 }
 
@@ -177,22 +218,22 @@ fn unknown<'a>(root: &str, known: impl Iterator<Item = &'a str>, path: &str, fou
 
 fn known(root: &str, name: Option<&str>, names: &BTreeSet<String>, path: &str, found: &mut Findings) {
     let Some(name) = name else {
-        found.error(
-            path,
-            Reason::UnknownName,
-            format!("{root} alone is not a value"),
-            format!("write which one, like {root}.{}", names.first().map_or("name", String::as_str)),
-        );
+        found.error(path, Reason::UnknownName, format!("{root} alone is not a value"), format!("write which one, like {root}.{}", names.first().map_or("name", String::as_str)));
         return;
     };
     if names.contains(name) {
         return;
     }
-    let full: Vec<String> = names.iter().map(|n| format!("{root}.{n}")).collect();
-    let wrong = format!("{root}.{name}");
-    let mut help = suggest(&wrong, full.iter().map(String::as_str));
+    let mut help = match near(name, names.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {root}.{near}?"),
+        None => {
+            let known: Vec<String> = names.iter().map(|n| format!("{root}.{n}")).collect();
+            format!("known are {}", known.join(", "))
+        }
+    };
     if matches!(root, "deal" | "client") {
-        help.push_str("; or declare the field in the connection's spec.fields");
+        help.push_str(if help.ends_with('?') { " Otherwise" } else { ";" });
+        help.push_str(" declare the field in the connection's spec.fields");
     }
-    found.error(path, Reason::UnknownName, format!("{wrong} is not known"), help);
+    found.error(path, Reason::UnknownName, format!("{root}.{name} is not known"), help);
 }

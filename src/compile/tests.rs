@@ -70,10 +70,7 @@ fn the_example_compiles_and_means_what_it_says() {
     let text = |list: &str, item: &str| &compiled.texts.items[&(list.to_owned(), item.to_owned())];
     assert!(matches!(&text("lost-layout", "new-layouts").sender, Sender::Sms(s) if s.opt_out == OptOut::Link && s.max_parts == 3));
     let Body::Email(body) = &text("lost-other", "big").body else { panic!("not an email") };
-    assert!(
-        matches!(&body.source, EmailSource::Markdown(t) if t.source().starts_with("# Новости")),
-        "the body comes from its ConfigMap"
-    );
+    assert!(matches!(&body.source, EmailSource::Markdown(t) if t.source().starts_with("# Новости")), "the body comes from its ConfigMap");
     assert_eq!(text("lost-other", "big").variants.keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(text("lost-other", "hello").utm["utm_source"], "rekindle");
     assert!(compiled.texts.tasks.clicked.is_some() && compiled.texts.tasks.replied.is_none());
@@ -85,10 +82,7 @@ fn wiring_has_the_secrets_and_nothing_else_has() {
     let out = compile(&snapshot);
     let sms = &out.wiring.channels["marketing/sms"];
     let ProviderKind::Kannel(kannel) = &sms.providers[0].kind else { panic!("not Kannel") };
-    assert_eq!(
-        (kannel.username.as_str(), kannel.password.0.as_str(), kannel.from.as_str()),
-        ("rekindle", "kannel-secret-word", "NOVYDOM")
-    );
+    assert_eq!((kannel.username.as_str(), kannel.password.0.as_str(), kannel.from.as_str()), ("rekindle", "kannel-secret-word", "NOVYDOM"));
     assert_eq!((sms.burst, out.wiring.prices["marketing/sms"].per_part), (20, 42_000));
     let mail = &out.wiring.channels["marketing/mail"];
     let ProviderKind::Smtp(smtp) = &mail.providers[0].kind else { panic!("not SMTP") };
@@ -137,7 +131,7 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         ("{name: mail, ref: {name: mail}}", "{name: mail, ref: {name: male}}", FUNNEL, "spec.channels[1].ref.name", NotFound, "did you mean mail?"),
         ("{listRef: {name: lost-other}}", "{listRef: {name: lost-others}}", FUNNEL, "spec.stages.warming[0].content[1].listRef.name", NotFound, "did you mean lost-other?"),
         ("deals: {configMap: {name: deals, key: deals.csv}}", "deals: {configMap: {name: deals, key: deal.csv}}", CRM, "spec.file.deals.configMap", ConfigMapNotFound, "did you mean deals.csv?"),
-        ("metadata: {name: kannel, namespace: marketing}", "metadata: {name: kanel, namespace: marketing}", CHANNEL, "spec.providers[0].kannel.secretRef", SecretNotFound, "key username"),
+        ("metadata: {name: kannel, namespace: marketing}", "metadata: {name: kanel, namespace: marketing}", CHANNEL, "spec.providers[0].kannel.secretRef", SecretNotFound, "keys username and password"),
         ("password: c210cC1zZWNyZXQtd29yZA==", "password: '%%'", CHANNEL, "spec.providers[0].smtp.secretRef", SecretNotFound, "stringData"),
         ("{name: sms, ref: {name: sms}}, ", "", FUNNEL, "spec.channels", NoChannel, "{name: sms, ref:"),
         ("{name: sms, ref: {name: sms}}", "{name: mail, ref: {name: sms}}", FUNNEL, "spec.channels[1].name", Duplicate, "another name"),
@@ -150,7 +144,7 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         ("validFrom: 2026-01-01", "validFrom: 2028-01-01", LIST, "spec.items[1].validUntil", NeverOpens, "later validUntil"),
         ("timeZone: Europe/Moscow", "timeZone: Europe/Moskow", POLICY, "spec.timeZone", UnknownTimeZone, "did you mean Europe/Moscow?"),
         ("timeZone: Europe/Moscow", "timeZone: Moscow", POLICY, "spec.timeZone", UnknownTimeZone, "did you mean Europe/Moscow?"),
-        ("timeZone: Europe/Moscow", "zones: {Казань: Kazan}\n  timeZone: Europe/Moscow", POLICY, "spec.zones[\"Казань\"]", UnknownTimeZone, "?"),
+        ("timeZone: Europe/Moscow", "zones: {Казань: Kazan}\n  timeZone: Europe/Moscow", POLICY, "spec.zones[\"Казань\"]", UnknownTimeZone, "Asia/Yekaterinburg"),
         ("holidays: {country: RU}", "holidays: {country: XX}", POLICY, "spec.holidays.country", InvalidValue, "dates"),
         ("holidays: {country: RU}", "holidays: {dates: [2027-02-30]}", POLICY, "spec.holidays.dates[0]", InvalidValue, "2027-05-03"),
         ("{days: [Sat, Sun], from: \"11:00\", to: \"18:00\"}", "{days: [Sat, Sun], from: \"11:00\", to: \"11:00\"}", POLICY, "spec.windows[1]", NeverOpens, "24:00"),
@@ -167,8 +161,14 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         ("  file:\n    deals:", "  fil:\n    deals:", CRM, "spec", InvalidUnion, "write file:"),
         // names
         ("deal.amount >= 5000000.0", "deal.amont >= 5000000.0", LIST, "spec.items[1].when", UnknownName, "did you mean deal.amount?"),
-        ("client.city == 'Москва'", "client.town == 'Москва'", LIST, "spec.items[1].when", UnknownName, "spec.fields"),
-        ("client.city == 'Москва'", "client.city = 'Москва'", LIST, "spec.items[1].when", InvalidCondition, "single quotes"),
+        ("client.city == 'Москва'", "client.town == 'Москва'", LIST, "spec.items[1].when", UnknownName, "client.city, client.firstName"),
+        ("client.city == 'Москва'", "client.city = 'Москва'", LIST, "spec.items[1].when", InvalidCondition, "write =="),
+        ("client.city == 'Москва'", "client.city.matches('[')", LIST, "spec.items[1].when", InvalidCondition, "contains"),
+        ("client.city == 'Москва'", "cycle.dayz > 3", LIST, "spec.items[1].when", UnknownName, "did you mean cycle.days?"),
+        ("client.city == 'Москва'", "(client.city == 'Москва'", LIST, "spec.items[1].when", InvalidCondition, ""),
+        ("type: Kannel, kannel: {url: \"http://kannel:13013\", secretRef: {name: kannel}}", "type: Http, http: {request: {url: \"https://sms.example\", form: {to: \"{{ too }}\", text: \"{{ text }}\"}}}", CHANNEL, "spec.providers[0].http.request.form.to", UnknownName, "did you mean to?"),
+        ("type: Kannel, kannel: {url: \"http://kannel:13013\", secretRef: {name: kannel}}", "type: Http, http: {accepted: \"jsn.code == 0\", request: {url: \"https://sms.example\", form: {to: \"{{ to }}\", text: \"{{ text }}\"}}}", CHANNEL, "spec.providers[0].http.accepted", UnknownName, "did you mean json?"),
+        ("type: Kannel, kannel: {url: \"http://kannel:13013\", secretRef: {name: kannel}}", "type: Http, http: {errors: [{when: \"status ==\", then: Retry}], request: {url: \"https://sms.example\", form: {to: \"{{ to }}\", text: \"{{ text }}\"}}}", CHANNEL, "spec.providers[0].http.errors[0].when", InvalidCondition, "CEL"),
         ("{{ client.firstName | default('Здравствуйте') }}, у нас", "{{ client.fistName }}, у нас", LIST, "spec.items[0].sms.text", UnknownName, "did you mean client.firstName?"),
         ("{{ client.firstName | default('Здравствуйте') }}, у нас", "{{ client.firstName | default('Здравствуйте') }, у нас", LIST, "spec.items[0].sms.text", InvalidTemplate, ""),
         ("Перезвонить: открыл {{ link.name }}", "Перезвонить: открыл {{ links.name }}", FUNNEL, "spec.clicks.task.title", UnknownName, "did you mean link?"),
@@ -210,14 +210,16 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
     let mut wrong = Vec::new();
     for (from, to, kind, path, reason, help) in cases {
         let out = changed(from, to);
-        println!("{}", lines(&out.findings));
-        let right =
-            |f: &Finding| f.is_error() && f.object.kind == *kind && f.path == *path && f.reason == *reason && f.help.contains(help);
+        let right = |f: &Finding| f.is_error() && f.object.kind == *kind && f.path == *path && f.reason == *reason && f.help.contains(help);
         if !out.findings.iter().any(right) {
             wrong.push(format!("{from} → {to}\n  wanted {kind} {path} {reason:?} … {help}\n  got\n{}", lines(&out.findings)));
         }
         if out.funnels.contains_key(&key()) {
             wrong.push(format!("{from} → {to}: the funnel must not run with it"));
+        }
+        // One mistake is told once; what merely follows from it is left out.
+        if out.findings.len() > 2 {
+            wrong.push(format!("{from} → {to}: too many findings\n{}", lines(&out.findings)));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -226,52 +228,16 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
 fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
     use Reason::*;
     let cases: &[(&str, &str, &str, &str, Reason)] = &[
-        (
-            "links: {offer: \"https://novydom.example/offer\"}",
-            "links: {offer: \"https://novydom.example/offer\", more: \"https://a.example\"}",
-            "ContentList",
-            "spec.items[0].links.more",
-            UnusedLink,
-        ),
-        (
-            "markdown: \"Новости дома\"",
-            "markdown: \"Новости на https://novydom.example\"",
-            "ContentList",
-            "spec.items[1].variants[1].email.markdown",
-            UntrackedLink,
-        ),
+        ("links: {offer: \"https://novydom.example/offer\"}", "links: {offer: \"https://novydom.example/offer\", more: \"https://a.example\"}", "ContentList", "spec.items[0].links.more", UnusedLink),
+        ("markdown: \"Новости дома\"", "markdown: \"Новости на https://novydom.example\"", "ContentList", "spec.items[1].variants[1].email.markdown", UntrackedLink),
         ("at: \"11:00\"", "at: \"21:00\"", "ContentList", "spec.items[0].at", NeverOpens),
-        (
-            "      returnTo: {stage: Переговоры, ifOpen: Keep}\n",
-            "",
-            "ReactivationFunnel",
-            "spec.stages.revived.returnTo",
-            Incomplete,
-        ),
-        (
-            "- {when: \"deal.lostReason == 'Не подходит планировка'\", listRef: {name: lost-layout}}",
-            "- {listRef: {name: lost-layout}}",
-            "ReactivationFunnel",
-            "spec.stages.warming[0].content[1]",
-            Unreachable,
-        ),
+        ("      returnTo: {stage: Переговоры, ifOpen: Keep}\n", "", "ReactivationFunnel", "spec.stages.revived.returnTo", Incomplete),
+        ("- {when: \"deal.lostReason == 'Не подходит планировка'\", listRef: {name: lost-layout}}", "- {listRef: {name: lost-layout}}", "ReactivationFunnel", "spec.stages.warming[0].content[1]", Unreachable),
         ("lostWithin: 180d", "lostWithin: 2000d", "ReactivationFunnel", "spec.backfill.lostWithin", Incomplete),
-        (
-            "enter: [{lost: [Не подходит планировка,",
-            "enter: [{lost: []}, {lost: [Не подходит планировка,",
-            "ReactivationFunnel",
-            "spec.stages.warming[0].enter[1].lost[0]",
-            Unreachable,
-        ),
+        ("enter: [{lost: [Не подходит планировка,", "enter: [{lost: []}, {lost: [Не подходит планировка,", "ReactivationFunnel", "spec.stages.warming[0].enter[1].lost[0]", Unreachable),
         ("dkim: {domain: news.example.com,", "dkim: {domain: example.org,", "MessageChannel", "spec.email.dkim.domain", Conflict),
         ("tls: Starttls", "tls: None", "MessageChannel", "spec.providers[0].smtp.tls", Conflict),
-        (
-            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies",
-            "---\napiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {name: idle, namespace: marketing}\nspec: {items: [{name: a, sms: {text: Hello}}]}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies",
-            "ContentList",
-            "metadata.name",
-            Unused,
-        ),
+        ("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies", "---\napiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {name: idle, namespace: marketing}\nspec: {items: [{name: a, sms: {text: Hello}}]}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies", "ContentList", "metadata.name", Unused),
     ];
     let mut wrong = Vec::new();
     for (from, to, kind, path, reason) in cases {

@@ -1,6 +1,6 @@
 //! Times of day, days of the week, zones and moments as people write them.
 
-use super::finding::{Findings, Reason, suggest};
+use super::finding::{Findings, Reason, near};
 use crate::api::{Day, TimeWindow};
 use crate::engine::Window;
 use jiff::{Timestamp, civil, tz::TimeZone};
@@ -18,29 +18,24 @@ pub(super) const fn weekday(day: Day) -> civil::Weekday {
 }
 
 /// `10:00`. `24:00` is midnight where a window ends.
-pub(super) fn time_of_day(text: &str, closing: bool, path: &str, found: &mut Findings) -> civil::Time {
+pub(super) fn time_of_day(text: &str, closing: bool, path: &str, found: &mut Findings) -> Option<civil::Time> {
     if closing && text == "24:00" {
-        return civil::Time::midnight();
+        return Some(civil::Time::midnight());
     }
     let time = text.split_once(':').filter(|(h, m)| h.len() == 2 && m.len() == 2).and_then(|(h, m)| {
         let (h, m) = (h.parse::<i8>().ok()?, m.parse::<i8>().ok()?);
         civil::Time::new(h, m, 0, 0).ok()
     });
-    time.unwrap_or_else(|| {
-        found.error(
-            path,
-            Reason::InvalidValue,
-            format!("{text:?} is not a time of day"),
-            "write hours and minutes in quotes, like \"09:30\"",
-        );
-        civil::Time::midnight()
-    })
+    if time.is_none() {
+        found.error(path, Reason::InvalidValue, format!("{text:?} is not a time of day"), "write hours and minutes in quotes, like \"09:30\"");
+    }
+    time
 }
 
 pub(super) fn window(spec: &TimeWindow, path: &str, found: &mut Findings) -> Window {
     let from = time_of_day(&spec.from, false, &format!("{path}.from"), found);
     let to = time_of_day(&spec.to, true, &format!("{path}.to"), found);
-    if from == to && spec.to != "24:00" {
+    if from.is_some() && from == to && spec.to != "24:00" {
         found.error(
             path,
             Reason::NeverOpens,
@@ -48,7 +43,7 @@ pub(super) fn window(spec: &TimeWindow, path: &str, found: &mut Findings) -> Win
             "let to be later than from, or write from: \"00:00\", to: \"24:00\" for the whole day",
         );
     }
-    Window { days: days(&spec.days), from, to }
+    Window { days: days(&spec.days), from: from.unwrap_or_default(), to: to.unwrap_or_default() }
 }
 
 /// Each day once, in the order of the week.
@@ -66,10 +61,15 @@ pub(super) fn zone(name: &str, path: &str, found: &mut Findings) -> TimeZone {
     let known: Vec<String> = jiff::tz::db().available().map(|n| n.as_str().to_owned()).collect();
     // "Moscow" alone is a common way to write it.
     let tail = format!("/{}", name.to_lowercase());
-    let help = known
-        .iter()
-        .find(|k| k.to_lowercase().ends_with(&tail))
-        .map_or_else(|| suggest(name, known.iter().map(String::as_str)), |zone| format!("did you mean {zone}?"));
+    let help = known.iter().find(|k| k.to_lowercase().ends_with(&tail)).map_or_else(
+        || {
+            let usual = "write its name in the time zone database, like Europe/Moscow or Asia/Yekaterinburg".to_owned();
+            // Among some 600 names one of a short wrong word is always near.
+            let long = name.len() >= 8;
+            near(name, known.iter().map(String::as_str)).filter(|_| long).map_or(usual, |zone| format!("did you mean {zone}?"))
+        },
+        |zone| format!("did you mean {zone}?"),
+    );
     found.error(path, Reason::UnknownTimeZone, format!("the time zone {name:?} is not known"), help);
     TimeZone::UTC
 }
@@ -97,12 +97,7 @@ pub(super) fn moment(text: &str, zone: &TimeZone, path: &str, found: &mut Findin
 pub(super) fn date(text: &str, path: &str, found: &mut Findings) -> Option<civil::Date> {
     let date = (text.len() == 10).then(|| text.parse::<civil::Date>().ok()).flatten();
     if date.is_none() {
-        found.error(
-            path,
-            Reason::InvalidValue,
-            format!("{text:?} is not a day of the calendar"),
-            "write year, month and day, like 2027-05-03",
-        );
+        found.error(path, Reason::InvalidValue, format!("{text:?} is not a day of the calendar"), "write year, month and day, like 2027-05-03");
     }
     date
 }

@@ -17,8 +17,8 @@ pub enum RenderError {
     NotANumber,
     #[error("the filter date got something that is not a date; use it on date fields")]
     NotADate,
-    /// A rendered link is no http(s) address.
-    #[error("the link {0} does not become a web address; it must begin with https://")]
+    /// A link is no web address with a fixed host.
+    #[error("the link {0} is no web address; write https://, the site, a slash, and values only after it")]
     BadLink(String),
     #[error("the text is empty")]
     Empty,

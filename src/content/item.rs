@@ -26,7 +26,7 @@ impl ItemText {
     pub fn requires(&self) -> Vec<String> {
         let mut all: Option<BTreeSet<String>> = None;
         for body in self.bodies() {
-            let links = self.links.iter().filter(|(name, _)| body.names_link(name)).map(|(_, target)| target);
+            let links = self.links.iter().filter(|(name, _)| body.needs_link(name)).map(|(_, target)| target);
             let needs: BTreeSet<String> = body.templates().into_iter().chain(links).flat_map(Template::requires).collect();
             all = Some(match all {
                 None => needs,
@@ -36,7 +36,8 @@ impl ItemText {
         all.unwrap_or_default().into_iter().collect()
     }
 
-    /// Rendered targets by number; empty where this body does not use the link.
+    /// Rendered targets by number; empty where this body does not name the link, or where a value of it is not known: then
+    /// the text fails if it really prints the link.
     pub(super) fn targets(&self, body: &Body, context: &Context) -> Result<Vec<String>, RenderError> {
         self.links
             .iter()
@@ -44,15 +45,30 @@ impl ItemText {
                 if !body.names_link(name) {
                     return Ok(String::new());
                 }
-                let url = target.render_as(Escape::UrlParts, context, &[])?;
+                let url = match target.render_as(Escape::UrlParts, context, &[]) {
+                    Err(RenderError::Missing(_)) => return Ok(String::new()),
+                    url => url?,
+                };
                 let url = url.trim();
-                let scheme_ok = url.starts_with("https://") || url.starts_with("http://");
-                if !scheme_ok || url.chars().any(|c| c.is_control() || c.is_whitespace()) || url.contains(['<', '>', '"', '\\']) {
+                let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\\');
+                if !target.has_fixed_host() || url.contains(bad) {
                     return Err(RenderError::BadLink(name.clone()));
                 }
                 Ok(with_utm(url, &self.utm))
             })
             .collect()
+    }
+
+    /// A missing link is missing because a value of its target is: that one is named.
+    pub(super) fn blame(&self, error: RenderError, context: &Context) -> RenderError {
+        if let RenderError::Missing(path) = &error
+            && let Some(name) = path.strip_prefix("links.")
+            && let Some((_, target)) = self.links.iter().find(|(link, _)| link == name)
+            && let Err(cause) = target.render_as(Escape::UrlParts, context, &[])
+        {
+            return cause;
+        }
+        error
     }
 
     /// The addresses that go into the text, under `links.NAME`: what `public` makes of a number and its target.
@@ -87,6 +103,11 @@ impl Body {
                 [Some(&email.subject), email.preheader.as_ref(), Some(source), email.text.as_ref()].into_iter().flatten().collect()
             }
         }
+    }
+
+    fn needs_link(&self, name: &str) -> bool {
+        let path = format!("links.{name}");
+        self.templates().iter().any(|template| template.needs(&path))
     }
 
     fn names_link(&self, name: &str) -> bool {

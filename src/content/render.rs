@@ -87,6 +87,7 @@ pub fn render_item(
         }
         _ => Err(RenderError::Medium),
     }
+    .map_err(|error| item.blame(error, context))
 }
 
 /// SHA-256, base64url.

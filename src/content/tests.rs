@@ -228,6 +228,18 @@ fn an_sms_as_the_example_writes_it() {
 }
 
 #[test]
+fn a_link_that_is_not_printed_needs_nothing() {
+    let world = World::new();
+    let links = [("plan", "https://a.example/{{ deal.nothing }}")];
+    let item = sms_item("x{% if deal.nothing %} {{ links.plan }}{% endif %}", &links, OptOut::None);
+    assert_eq!(world.sms(&item).unwrap().preview.text, "x");
+    assert!(item.requires().is_empty());
+    let item = sms_item("x {{ links.plan }}", &links, OptOut::None);
+    assert_eq!(world.sms(&item).err(), Some(RenderError::Missing("deal.nothing".into())));
+    assert_eq!(item.requires(), ["deal.nothing"]);
+}
+
+#[test]
 fn how_an_sms_is_stopped() {
     let world = World::new();
     for (text, opt_out, ends) in [
@@ -260,7 +272,17 @@ fn what_must_not_be_sent_is_not_rendered() {
     assert_eq!(world.sms(&too_long).err(), Some(RenderError::TooLong { parts: 5, max: 3 }));
     assert_eq!(world.sms(&sms_item(" \u{202e}\n", &[], OptOut::None)).err(), Some(RenderError::Empty));
     assert_eq!(world.mail(&sms_item("x", &[], OptOut::None)).err(), Some(RenderError::Medium));
-    for target in ["javascript:alert(1)", "novydom.example", "https://a.example/ b", "//evil.example"] {
+    for target in [
+        "javascript:alert(1)",
+        "novydom.example",
+        "https://a.example/ b",
+        "//evil.example",
+        "{{ client.city }}",
+        "https://{{ client.city }}/",
+        "https://a.example{{ client.city }}",
+        "https://a.example@{{ client.city }}/",
+        "https://a@b.example/",
+    ] {
         let item = sms_item("x {{ links.a }}", &[("a", target)], OptOut::None);
         assert_eq!(world.sms(&item).err(), Some(RenderError::BadLink("a".into())), "{target}");
     }

@@ -39,7 +39,9 @@ pub struct ReadPage {
     pub contacts: Vec<Contact>,
     pub managers: Vec<Manager>,
     pub deals: Vec<Deal>,
-    /// The last page of a full look: deals not seen in it are gone.
+    /// Ids of deals whose row is there but cannot be used: what is known of them is kept, they are not gone.
+    pub kept: Vec<String>,
+    /// The last page of a full look: deals in none of its pages, neither read nor `kept`, are gone.
     pub full_look: bool,
     pub findings: Vec<Finding>,
     /// Cursor to continue with (and to store with this page's rows).

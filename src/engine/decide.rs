@@ -108,11 +108,16 @@ impl Work<'_> {
                 }
             }
             Role::Unsubscribed | Role::Customer => {
-                let due = self.plan.stages.revival.task.due;
-                self.task(&TaskText::Called { signal: kind }, format!("called-{}", at.as_millisecond()), due);
+                self.called(kind, at);
             }
             Role::InWork | Role::Revived | Role::NotWarmed | Role::Backfill | Role::Archived => {}
         }
+    }
+
+    /// Someone whom we do not warm got in touch all the same.
+    fn called(&mut self, signal: SignalKind, at: Timestamp) {
+        let item = format!("called-{}-{}", signal.as_str(), at.as_millisecond());
+        self.task(&TaskText::Called { signal }, item, self.plan.stages.revival.task.due);
     }
 
     /// A late report of something that happened while the deal was still worked on.
@@ -134,7 +139,7 @@ impl Work<'_> {
                 self.task(&TaskText::Replied, format!("replied-{}", at.as_millisecond()), due);
             }
             Role::Unsubscribed | Role::Customer => {
-                self.task(&TaskText::Called { signal: SignalKind::Reply }, format!("called-{}", at.as_millisecond()), due);
+                self.called(SignalKind::Reply, at);
             }
             Role::InWork | Role::Revived | Role::NotWarmed | Role::Backfill | Role::Archived => {}
         }

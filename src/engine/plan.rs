@@ -48,6 +48,8 @@ pub type Brand = String;
 pub struct Policy {
     pub name: String,
     pub brand: Brand,
+    /// How people know the brand: in texts and on pages.
+    pub brand_title: String,
     pub consent: ConsentRule,
     /// Zone of clients of whom nothing better is known.
     pub time_zone: TimeZone,

@@ -112,6 +112,7 @@ pub(crate) fn plan() -> Plan {
         policy: Policy {
             name: "default".into(),
             brand: "novydom".into(),
+            brand_title: "novydom".into(),
             consent: ConsentRule::AssumedFromCrm,
             time_zone: zone("Europe/Moscow"),
             zone_map: BTreeMap::new(),

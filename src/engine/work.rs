@@ -153,10 +153,9 @@ impl<'a> Work<'a> {
         state.waiting = None;
         match place.role {
             Role::Stalled | Role::Warming => {
-                let since = if place.role == Role::Stalled { silent_since } else { now };
                 // The same silence, left and entered again, goes on counting its reminders.
-                if state.silence.as_ref().is_none_or(|s| s.since != since) {
-                    state.silence = Some(Silence { since, reminded: 0 });
+                if state.silence.as_ref().is_none_or(|s| s.since != silent_since) {
+                    state.silence = Some(Silence { since: silent_since, reminded: 0 });
                 }
             }
             _ => {

@@ -115,6 +115,9 @@ pub enum InboxEvent {
         effect: EffectRef,
         link: i16,
         at: Timestamp,
+        /// What the web already knows: `Machine` wakes nobody, `None` is judged when the row becomes due.
+        #[serde(default)]
+        verdict: Option<ClickVerdict>,
     },
     /// A receipt or bounce about one of our messages.
     Receipt {

@@ -324,6 +324,9 @@ pub trait Journal: Send + Sync {
     async fn start(&self, lease: &Lease, effects: &[EffectRef], now: Timestamp) -> Result<Vec<EffectRef>>;
     /// Unfenced facts, merged monotonically. Receipts use it too (attempt -1: any).
     async fn mark(&self, marks: Vec<Mark>) -> Result<()>;
+    /// A receipt that names only the provider's own id. `None`: no mark brought that id yet; the receipt is kept and merged by the
+    /// mark that does.
+    async fn receipt(&self, provider: &str, id: &str, outcome: Outcome, at: Timestamp) -> Result<Option<EffectRef>>;
     /// One more look at suppressions that arrived since the intent: those of `effects` that must not leave.
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>>;
 

@@ -6,6 +6,8 @@
 
 mod error;
 mod journal;
+mod sql;
+mod timeline;
 mod views;
 
 pub use error::StoreError;
@@ -22,4 +24,34 @@ use std::sync::Arc;
 pub struct Store {
     pub journal: Arc<dyn Journal>,
     pub views: Arc<dyn Views>,
+}
+
+impl Store {
+    /// Opens (and on SQLite creates) a database for the one process that works on it, and brings its schema up to date.
+    ///
+    /// `sqlite:PATH` is locked by `PATH.lock` until the store is dropped; `postgres://…` may be opened by any number of
+    /// replicas, of which the lease lets one be the engine; `memory:` is forgotten when dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::Url`] for anything else, [`StoreError::Locked`] while another process has the SQLite file,
+    /// [`StoreError::Incompatible`] when a newer version changed the schema in a way this one cannot use.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::with(url, sql::Access::Engine).await
+    }
+
+    /// Opens a database that another process may be working on, to read it and to set or release holds: what the commands
+    /// beside a running `rekindle run` need. Takes no lock, creates nothing and never changes the schema. Holds written here
+    /// are obeyed by the running engine from its next transaction on. All other writing verbs need the lease, which the running
+    /// process has.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; also [`StoreError::Incompatible`] when the schema is older than this version needs.
+    pub async fn open_beside(url: &str) -> Result<Self, StoreError> {
+        Self::with(url, sql::Access::Beside).await
+    }
+
+    async fn with(url: &str, access: sql::Access) -> Result<Self, StoreError> {
+        let store = Arc::new(sql::SqlStore::open(url, access).await?);
+        Ok(Self { journal: store.clone(), views: store })
+    }
 }

@@ -1,1 +1,27 @@
-//! The loops that make things happen: CRM reading, inbox, timers, the outbox, replanning.
+//! What makes things happen: CRM reading, inbox, timers, the outbox, replanning, and the lease under which all of it runs.
+//!
+//! Every part is a *pass*: it does what is due at one moment and returns. `run` repeats the passes as time goes by; a virtual
+//! clock lets the same passes walk through months in seconds.
+
+mod adapters;
+mod backfill;
+mod clock;
+mod engine;
+mod inbox;
+mod limiter;
+mod metrics;
+mod outbox;
+mod plans;
+mod publish;
+mod replan;
+mod sending;
+mod sync;
+mod tick;
+
+pub use adapters::{Adapters, ChannelState};
+pub use clock::Clock;
+pub use engine::{Engine, EngineSettings, Phase, WorkerError};
+pub use limiter::Limiter;
+pub use metrics::EngineMetrics;
+pub use plans::{Live, Plans};
+pub use publish::Published;

@@ -1,4 +1,9 @@
-//! Tests of whole modules through their public doors, in one binary.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! Tests within one process, of whole modules through their public doors, against real peers where a module meets the outside.
+//! One binary: it links once.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers outside of #[test] functions
 
 mod architecture;
+mod channels;
+mod peers;
+mod store_contract;
+mod web;

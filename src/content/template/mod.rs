@@ -96,7 +96,12 @@ impl Template {
     /// and outside every `if`. Links are left out: we make them.
     #[must_use]
     pub fn requires(&self) -> Vec<String> {
-        self.requires.iter().cloned().collect()
+        self.requires.iter().filter(|path| !path.starts_with("links.") && !path.starts_with("link.")).cloned().collect()
+    }
+
+    /// Whether it certainly prints this path, links included.
+    pub(super) fn needs(&self, path: &str) -> bool {
+        self.requires.contains(path)
     }
 
     /// All dotted paths that it names.
@@ -110,12 +115,19 @@ impl Template {
         self.references.contains(path)
     }
 
-    /// The text before the first value: what of a link's address is certain.
+    /// For a link: whether scheme and host are written out, so that no value of a client's can change where it leads.
     #[must_use]
-    pub fn literal_prefix(&self) -> &str {
-        match self.nodes.first() {
-            Some(Node::Raw(text)) => text,
-            _ => "",
-        }
+    pub fn has_fixed_host(&self) -> bool {
+        let (prefix, whole) = match &*self.nodes {
+            [Node::Raw(text)] => (text.trim(), true),
+            [Node::Raw(text), ..] => (text.trim_start(), false),
+            _ => return false,
+        };
+        let host = prefix.strip_prefix("https://").or_else(|| prefix.strip_prefix("http://"));
+        host.is_some_and(|rest| {
+            let end = rest.find(['/', '?', '#']);
+            let host = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
+            !host.is_empty() && !host.contains(['@', '\\']) && (whole || end.is_some())
+        })
     }
 }

@@ -42,11 +42,7 @@ pub fn parse(source: &str) -> Result<Parsed, TemplateError> {
     };
     let mut converter = Converter { source, references: BTreeSet::new() };
     let nodes = converter.nodes(&template.children)?;
-    let requires = needs_of(&nodes)
-        .into_iter()
-        .filter(|p| !p.starts_with("links.") && !p.starts_with("link.") && *p != "none")
-        .map(str::to_owned)
-        .collect();
+    let requires = needs_of(&nodes).into_iter().filter(|path| *path != "none").map(str::to_owned).collect();
     Ok(Parsed { requires, nodes, references: converter.references })
 }
 

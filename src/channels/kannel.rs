@@ -1,0 +1,234 @@
+//! Kannel's `sendsms` (sms.md §2, §3): a preset over HTTP, with its receipts and inbound messages.
+
+use super::{
+    Channel, ChannelError, Job, Report, alphabet,
+    backoff::Breaker,
+    concurrent,
+    http_sms::{client, exchange},
+    receipt::{Fields, Receipt, ReceiptFor, effect, url},
+    ticket::{Progress, Ticket},
+};
+use crate::{
+    compile::KannelWiring,
+    content::Rendered,
+    model::{Address, Outcome, Phone, Text},
+};
+use reqwest::{Client, Url};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
+
+/// smsbox answers when bearerbox has the message, normally at once.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One `sendsms` endpoint.
+pub struct Kannel {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: String,
+    wiring: KannelWiring,
+    endpoint: Url,
+    client: Client,
+    breaker: Breaker,
+    permits: Arc<Semaphore>,
+}
+
+impl Kannel {
+    /// # Errors
+    /// [`ChannelError::Settings`] when the URL is none.
+    pub fn open(name: &str, wiring: &KannelWiring) -> Result<Self, ChannelError> {
+        let mut endpoint =
+            Url::parse(&wiring.url).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
+                ChannelError::settings("`url` is not an HTTP address", "write smsbox's address, like http://kannel:13013")
+            })?;
+        if matches!(endpoint.path(), "" | "/") {
+            endpoint.set_path("/cgi-bin/sendsms");
+        }
+        let permits = Arc::new(Semaphore::new(wiring.connections.max(1) as usize));
+        let breaker = Breaker::new(name);
+        let shared = Shared { name: name.to_owned(), wiring: wiring.clone(), endpoint, client: client(TIMEOUT)?, breaker, permits };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+}
+
+impl Shared {
+    async fn send(&self, job: &Job, ticket: &mut Ticket) -> Outcome {
+        if let Some(outcome) = self.breaker.answer() {
+            return outcome;
+        }
+        let (Address::Phone(to), Rendered::Sms { from, text }) = (&job.to, &job.message) else {
+            return Outcome::Rejected { reason: "an SMS channel was given something else than an SMS".into(), suppress: false };
+        };
+        let from = if from.is_empty() { &self.wiring.from } else { from };
+        let mut endpoint = self.endpoint.clone();
+        {
+            let mut query = endpoint.query_pairs_mut();
+            query
+                .append_pair("username", &self.wiring.username)
+                .append_pair("password", &self.wiring.password.0)
+                .append_pair("from", from)
+                .append_pair("to", to.as_str())
+                .append_pair("text", text)
+                .append_pair("charset", "UTF-8")
+                // Left to itself Kannel squeezes everything into GSM-7 and prints question marks.
+                .append_pair("coding", if alphabet::is_gsm7(text) { "0" } else { "2" });
+            if let Some(base) = &job.receipt_url {
+                query.append_pair("dlr-mask", "31").append_pair("dlr-url", &receipt_url(&url(base, &self.name, job.effect)));
+            }
+        }
+        ticket.progress = Progress::Ambiguous;
+        match exchange(self.client.get(endpoint), &self.breaker).await {
+            Ok(answer) => self.outcome(answer.status, &answer.body),
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// smsbox's answers: 202 with `0: Accepted for delivery` or `3: Queued for later delivery`; 403 for the account; 400 for the
+    /// request; 503 when bearerbox is away and nothing was stored.
+    fn outcome(&self, status: u16, body: &[u8]) -> Outcome {
+        let text = String::from_utf8_lossy(body);
+        let text = text.trim_start();
+        let reason = |what: &str| format!("Kannel {status}: {what}");
+        match status {
+            202 | 200 if text.starts_with("0:") || text.starts_with("3:") => {
+                Outcome::Accepted { provider: self.name.clone(), provider_id: None }
+            }
+            401 | 403 => Outcome::ChannelDown { reason: reason("the account or its address is refused") },
+            404 => Outcome::ChannelDown { reason: reason("no sendsms there; check `url`") },
+            503 if text.starts_with("4:") || text.to_ascii_lowercase().contains("temporal failure") => {
+                Outcome::Retry { reason: reason("not now"), after: None }
+            }
+            400..=499 => Outcome::Rejected { reason: reason("refused for good"), suppress: false },
+            _ => Outcome::Unknown { reason: reason("no clear answer") },
+        }
+    }
+}
+
+/// Kannel replaces `%d` by what happened; percent signs that are ours are doubled.
+fn receipt_url(url: &str) -> String {
+    format!("{}&status=%d", url.replace('%', "%%"))
+}
+
+#[async_trait::async_trait]
+impl Channel for Kannel {
+    async fn perform(&self, jobs: Vec<Job>, deadline: Instant, reports: mpsc::UnboundedSender<Report>) {
+        let shared = self.shared.clone();
+        concurrent::each(&self.shared.permits, jobs, deadline, &reports, move |job, mut ticket| {
+            let shared = shared.clone();
+            async move {
+                let outcome = shared.send(&job, &mut ticket).await;
+                ticket.report(outcome);
+            }
+        })
+        .await;
+    }
+
+    fn capacity(&self) -> usize {
+        self.in_flight_bound()
+    }
+
+    fn in_flight_bound(&self) -> usize {
+        self.shared.wiring.connections.max(1) as usize
+    }
+}
+
+/// Reads one receipt (`dlr-url`): 1 delivered, 2 undeliverable, 16 rejected by the SMSC; 4 (queued) and 8 (taken by the SMSC) say no
+/// more than that it was accepted, which resolves an unknown. `None` for anything else.
+#[must_use]
+pub fn read_receipt(provider: &str, query: &Fields) -> Option<Receipt> {
+    let outcome = match query.get("status")?.as_str() {
+        "1" => Outcome::Delivered,
+        "2" => Outcome::Rejected { reason: "Kannel: undeliverable".into(), suppress: false },
+        "16" => Outcome::Rejected { reason: "Kannel: rejected by the SMSC".into(), suppress: false },
+        "4" | "8" => Outcome::Accepted { provider: provider.to_owned(), provider_id: None },
+        _ => return None,
+    };
+    Some(Receipt { of: ReceiptFor::Effect(effect(query)?), outcome })
+}
+
+/// An inbound message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbound {
+    pub from: Phone,
+    pub text: Text,
+    /// Kannel's id of the message, for deduplication.
+    pub id: Option<String>,
+}
+
+/// Reads one inbound message of an `sms-service` with `get-url = "…?from=%p&to=%P&text=%b&id=%I"`. `region`: for numbers without a
+/// country code; Kannel passes on what the SMSC sends, often an international number without its plus sign.
+#[must_use]
+pub fn read_inbound(query: &Fields, region: &str) -> Option<Inbound> {
+    let from = query.get("from")?.trim();
+    let international = || (from.len() >= 10 && from.bytes().all(|b| b.is_ascii_digit())).then(|| format!("+{from}"));
+    let from = if from.starts_with('+') {
+        Phone::parse(from, region).ok()
+    } else {
+        international().and_then(|n| Phone::parse(&n, region).ok()).or_else(|| Phone::parse(from, region).ok())
+    };
+    Some(Inbound {
+        from: from?,
+        text: Text(query.get("text").map(|t| t.chars().take(4096).collect()).unwrap_or_default()),
+        id: query.get("id").filter(|id| !id.is_empty() && id.len() <= 128).cloned(),
+    })
+}
+
+/// The `get-url` that [`read_inbound`] understands, for documentation and `kubectl describe`.
+#[must_use]
+pub fn inbound_url(base: &str) -> String {
+    let mut url = base.replace('%', "%%");
+    url.push(if url.contains('?') { '&' } else { '?' });
+    url.push_str("from=%p&to=%P&text=%b&id=%I");
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{read_inbound, read_receipt, receipt_url};
+    use crate::model::Outcome;
+
+    fn fields(pairs: &[(&str, &str)]) -> super::Fields {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn receipts() {
+        assert_eq!(receipt_url("https://x.test/r?k=a%2Fb&effect=7.1"), "https://x.test/r?k=a%%2Fb&effect=7.1&status=%d");
+        for (status, want) in [
+            ("1", Some("delivered")),
+            ("2", Some("failed")),
+            ("16", Some("failed")),
+            ("8", Some("accepted")),
+            ("32", None),
+            ("", None),
+        ] {
+            let receipt = read_receipt("main", &fields(&[("effect", "7.1"), ("status", status)]));
+            let word = receipt.map(|r| match r.outcome {
+                Outcome::Delivered => "delivered",
+                Outcome::Rejected { .. } => "failed",
+                Outcome::Accepted { .. } => "accepted",
+                _ => "?",
+            });
+            assert_eq!(word, want, "{status}");
+        }
+        assert_eq!(read_receipt("main", &fields(&[("status", "1")])), None);
+    }
+
+    #[test]
+    fn inbound_numbers_in_the_forms_that_networks_send() {
+        for (from, want) in [
+            ("79990001122", Some("+79990001122")),
+            ("+79990001122", Some("+79990001122")),
+            ("89990001122", Some("+79990001122")),
+            ("7777", None),
+            ("NOVYDOM", None),
+        ] {
+            let inbound = read_inbound(&fields(&[("from", from), ("text", "STOP")]), "RU");
+            assert_eq!(inbound.as_ref().map(|i| i.from.as_str()), want, "{from}");
+        }
+    }
+}

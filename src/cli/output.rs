@@ -1,0 +1,96 @@
+//! How commands print: aligned tables for people, JSON for pipelines.
+
+use crate::model::Money;
+use clap::ValueEnum;
+use serde::Serialize;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    #[default]
+    Table,
+    Json,
+}
+
+/// Prints one JSON document.
+pub fn json<T: Serialize>(value: &T) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => println!("{text}"),
+        Err(error) => eprintln!("cannot be printed as JSON: {error}"),
+    }
+}
+
+/// Columns aligned by the widest cell: the first to the left, the others to the right.
+#[must_use]
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |i: usize| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (i, cell) in row.iter().enumerate() {
+            let pad = " ".repeat(widths.get(i).copied().unwrap_or(0).saturating_sub(cell.chars().count()));
+            if i == 0 {
+                line.push_str(cell);
+                line.push_str(&pad);
+            } else {
+                line.push_str("   ");
+                line.push_str(&pad);
+                line.push_str(cell);
+            }
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Like [`table`], every column to the left: for words.
+#[must_use]
+pub fn words(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |i: usize| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    rows.iter()
+        .map(|row| {
+            let line: String = row
+                .iter()
+                .enumerate()
+                .map(|(i, cell)| format!("{cell}{}   ", " ".repeat(widths.get(i).copied().unwrap_or(0).saturating_sub(cell.chars().count()))))
+                .collect();
+            format!("{}\n", line.trim_end())
+        })
+        .collect()
+}
+
+/// Money in words that fit a table: `4.2M`, `950k`, `12`.
+#[must_use]
+pub fn money(amount: Money) -> String {
+    let units = amount.units();
+    match units.abs() {
+        n if n >= 1e9 => format!("{:.2}B", units / 1e9),
+        n if n >= 1e6 => format!("{:.1}M", units / 1e6),
+        n if n >= 1e4 => format!("{:.0}k", units / 1e3),
+        _ => format!("{units:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{money, table};
+    use crate::model::Money;
+
+    #[test]
+    fn tables_align_by_characters_not_bytes() {
+        let rows = vec![vec!["Завис".into(), "7".into()], vec!["x".into(), "1234".into()]];
+        assert_eq!(table(&rows), "Завис      7\nx       1234\n");
+    }
+
+    #[test]
+    fn money_is_short() {
+        let cases = [(1_250_000_000_00_i64, "1.25B"), (4_200_000_00, "4.2M"), (95_000_00, "95k"), (950_00, "950")];
+        for (cents, want) in cases {
+            assert_eq!(money(Money(cents)), want);
+        }
+    }
+}

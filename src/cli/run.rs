@@ -1,0 +1,212 @@
+//! `rekindle run -f DIR`: everything from a folder of manifests, without a cluster.
+
+use super::{
+    folder::{Reader, Reading},
+    serve::{self, Pages},
+};
+use crate::{
+    model::FunnelKey,
+    store::{Store, StoreError},
+    workers::{Clock, Engine, EngineMetrics, EngineSettings, Published},
+};
+use axum::{Router, http::StatusCode, routing::get};
+use clap::Args;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::watch};
+
+/// Runs the funnels of a folder of manifests: reads the CRM, sends, tracks, writes back. Edits in the folder are in force within a
+/// second; a broken edit keeps the last good one and says what is wrong.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Folder with the manifests (YAML or JSON, read recursively).
+    #[arg(short, long = "folder", value_name = "DIR")]
+    folder: PathBuf,
+    /// Where everything is kept: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    #[arg(long, env = "REKINDLE_STORE", default_value = "sqlite:rekindle.db", hide_env_values = true)]
+    store: String,
+    /// Address of the pages that clients reach: tracked links, unsubscribe, hooks, signals.
+    #[arg(long, env = "REKINDLE_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Address of /metrics, /healthz and /readyz: not for the public.
+    #[arg(long, env = "REKINDLE_ADMIN", default_value = "127.0.0.1:9090")]
+    admin: SocketAddr,
+    /// How clients reach --listen from outside, like https://go.example.com. Default: http:// and the listening address.
+    #[arg(long, env = "REKINDLE_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// Bearer tokens that may report signals to /v1/signals, separated by commas (several, so that they can be rotated).
+    #[arg(long = "signal-tokens", env = "REKINDLE_SIGNAL_TOKENS", value_delimiter = ',', hide_env_values = true, value_name = "TOKENS")]
+    tokens: Vec<String>,
+    /// Country of phone numbers that signals report without a country code.
+    #[arg(long, env = "REKINDLE_REGION", default_value = "RU")]
+    region: String,
+}
+
+/// How often the folder is looked at.
+const LOOK: Duration = Duration::from_millis(400);
+
+/// Runs until a signal tells it to stop.
+///
+/// # Errors
+/// A sentence, when it cannot even start.
+pub async fn run(args: RunArgs) -> Result<ExitCode, String> {
+    if !args.folder.is_dir() {
+        return Err(format!("{} is not a folder; write the folder that holds the manifests", args.folder.display()));
+    }
+    let (stop_sender, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        stopped_by_signal().await;
+        tracing::info!("stopping: what was handed over may land, nothing new starts");
+        let _ = stop_sender.send(true);
+    });
+    let public = bind(args.listen, "--listen").await?;
+    let admin = bind(args.admin, "--admin").await?;
+    let base = match &args.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{}", public.local_addr().map_err(|e| e.to_string())?),
+    };
+    let Some(store) = open(&args.store, &admin, stop.clone()).await? else { return Ok(ExitCode::SUCCESS) };
+    let mut registry = prometheus_client::registry::Registry::default();
+    let metrics = EngineMetrics::new(&mut registry);
+    let settings = EngineSettings { base_url: Some(base.clone()), ..EngineSettings::default() };
+    let engine = Engine::new(store.journal.clone(), Clock::Real, settings, metrics);
+    let pages = Pages { public, admin: Some(admin), signal_tokens: args.tokens, region: args.region };
+    let served = serve::start(&store, &engine, registry, pages)?;
+    eprintln!("rekindle run: pages on {base}, health and metrics on {}", served.admin);
+    let watching = tokio::spawn(watch_folder(args.folder, engine.clone(), stop.clone()));
+    engine.run(stop).await;
+    watching.abort();
+    served.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|e| format!("{flag} {address}: {e}; write another address, port 0 takes a free one"))
+}
+
+/// Waits for a store that cannot be reached, answering /healthz and /readyz meanwhile. `None`: told to stop.
+async fn open(url: &str, admin: &TcpListener, mut stop: watch::Receiver<bool>) -> Result<Option<Store>, String> {
+    let mut waiting: Option<tokio::task::JoinHandle<()>> = None;
+    loop {
+        match Store::open(url).await {
+            Ok(store) => {
+                if let Some(task) = waiting {
+                    task.abort();
+                    let _ = task.await;
+                    tracing::info!("the store answers");
+                }
+                return Ok(Some(store));
+            }
+            Err(error @ StoreError::Unavailable(_)) => {
+                if waiting.is_none() {
+                    tracing::warn!(%error, "waiting for the store");
+                    waiting = Some(tokio::spawn(answer_waiting(again(admin).await?)));
+                }
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            _ = stop.wait_for(|stop| *stop) => return Ok(None),
+        }
+    }
+}
+
+/// A second handle to the same listening socket.
+async fn again(listener: &TcpListener) -> Result<TcpListener, String> {
+    use std::os::fd::AsFd;
+    let copy = listener.as_fd().try_clone_to_owned().map_err(|e| e.to_string())?;
+    TcpListener::from_std(std::net::TcpListener::from(copy)).map_err(|e| e.to_string())
+}
+
+async fn answer_waiting(listener: TcpListener) {
+    let down = (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be reached yet\n");
+    let router = Router::new().route("/healthz", get(|| async { "alive\n" })).route("/readyz", get(move || async move { down }));
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::warn!(%error, "health answers ended");
+    }
+}
+
+async fn stopped_by_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Publishes the folder whenever its content changes. What cannot be published now is tried again at the next look.
+async fn watch_folder(folder: PathBuf, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+    let mut reader = Reader::new(&folder);
+    let (mut waiting, mut first, mut unreadable) = (None, true, false);
+    while !*stop.borrow() {
+        // Reading and checking is work for a thread: the engine's own must not wait for it.
+        let look = tokio::task::spawn_blocking(move || {
+            let reading = if first { reader.read().map(Some) } else { reader.changed() };
+            (reader, reading)
+        });
+        let Ok((back, reading)) = look.await else { return };
+        reader = back;
+        first = false;
+        match reading {
+            Ok(Some(reading)) => waiting = Some(reading),
+            Ok(None) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut unreadable, true) {
+                    eprintln!("{error}; what is in force stays in force");
+                }
+            }
+        }
+        if let Some(reading) = waiting.take() {
+            unreadable = false;
+            match engine.publish(reading.snapshot(), reading.declared().as_ref()).await {
+                Ok(published) => tell(&folder, &reading, published),
+                Err(error) => {
+                    tracing::warn!(label = error.label(), "the folder is not published yet");
+                    waiting = Some(reading);
+                }
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+/// What an edit came to, for whoever made it.
+fn tell(folder: &Path, reading: &Reading, mut published: Published) {
+    for problem in reading.problems(std::mem::take(&mut published.findings)) {
+        eprintln!("{problem}");
+    }
+    for (resource, why) in &published.adapters {
+        eprintln!("{resource}: {why}");
+    }
+    let name = |funnel: &FunnelKey| funnel.to_string();
+    for (funnel, revision, fresh) in &published.funnels {
+        if *fresh {
+            eprintln!("{}: revision {revision} is in force", name(funnel));
+        }
+    }
+    for (funnel, revision) in &published.kept {
+        match revision {
+            Some(revision) => eprintln!("{}: the edit is not valid; revision {revision} stays in force", name(funnel)),
+            None => eprintln!("{}: not valid, and there is no earlier revision to go on with", name(funnel)),
+        }
+    }
+    for funnel in &published.retired {
+        eprintln!("{}: removed; nothing more is sent, its history stays", name(funnel));
+    }
+    if published.funnels.is_empty() && published.kept.is_empty() {
+        eprintln!("{}: no ReactivationFunnel in it; nothing to do until there is one", folder.display());
+    }
+}

@@ -1,0 +1,125 @@
+//! The pages of one process: public ones for clients, others for the platform.
+
+use crate::{
+    store::Store,
+    web::{self, EngineState, Limits, Metrics, Parts, Providers, Settings, SignalToken, WebState},
+    workers::{Engine, Phase},
+};
+use arc_swap::ArcSwap;
+use prometheus_client::registry::Registry;
+use std::{
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+/// Pages that are up.
+pub struct Served {
+    /// `http://…` of the public pages.
+    pub public: String,
+    /// `http://…` of health and metrics.
+    pub admin: String,
+    state: Arc<WebState>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// What the pages are made of, beside store and engine.
+pub struct Pages {
+    pub public: TcpListener,
+    /// `None`: health and metrics stand beside the public pages, for a laptop.
+    pub admin: Option<TcpListener>,
+    pub signal_tokens: Vec<String>,
+    pub region: String,
+}
+
+/// Starts serving.
+///
+/// # Errors
+/// A sentence.
+pub fn start(store: &Store, engine: &Arc<Engine>, mut registry: Registry, pages: Pages) -> Result<Served, String> {
+    let metrics = Metrics::register(&mut registry);
+    let tokens: Option<Vec<SignalToken>> = pages.signal_tokens.iter().map(|token| SignalToken::new(token)).collect();
+    let Some(tokens) = tokens else { return Err("a signal token is shorter than 16 characters; write a longer one".into()) };
+    let clock = engine.clock().clone();
+    let settings = Settings { tokens, region: pages.region.clone(), ..Settings::default() };
+    let settings = Arc::new(ArcSwap::from_pointee(settings));
+    let state = WebState::start(Parts {
+        store: store.clone(),
+        clock: Arc::new(move || clock.now()),
+        settings: settings.clone(),
+        hooks: Arc::new(Providers::new(engine.clone(), pages.region)),
+        engine: engine_state(engine),
+        metrics: metrics.clone(),
+        registry: Arc::new(RwLock::new(registry)),
+    });
+    let address = |listener: &TcpListener| listener.local_addr().map(|a| format!("http://{a}")).map_err(|e| e.to_string());
+    let public_url = address(&pages.public)?;
+    let mut admin_url = public_url.clone();
+    let (stop, stopping) = watch::channel(false);
+    let mut tasks = vec![tokio::spawn(follow(engine.clone(), settings))];
+    let mut serve = |listener, router| {
+        let mut stopping = stopping.clone();
+        let stop = async move {
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        tasks.push(tokio::spawn(web::serve(listener, router, metrics.clone(), Limits::default(), stop)));
+    };
+    if let Some(admin) = pages.admin {
+        admin_url = address(&admin)?;
+        serve(admin, web::admin_router(state.clone()));
+        serve(pages.public, web::public_router(state.clone()));
+    } else {
+        serve(pages.public, web::router(state.clone()));
+    }
+    Ok(Served { public: public_url, admin: admin_url, state, stop, tasks })
+}
+
+impl Served {
+    /// Finishes open requests and stores what is still in memory.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let mut tasks = self.tasks.into_iter();
+        if let Some(follower) = tasks.next() {
+            follower.abort();
+        }
+        for task in tasks {
+            let _ = task.await;
+        }
+        if !self.state.flush(Duration::from_secs(5)).await {
+            tracing::warn!("some clicks could not be stored before the end");
+        }
+    }
+}
+
+/// Keeps what the pages know of connections and brands in step with what is in force.
+async fn follow(engine: Arc<Engine>, settings: Arc<ArcSwap<Settings>>) {
+    loop {
+        let mut next = Settings::clone(&settings.load());
+        next.connections = engine.adapters().connections.iter().map(|(key, c)| (key.clone(), c.wiring.region.clone())).collect();
+        next.brands =
+            engine.plans().0.values().map(|live| (live.plan.policy.brand.clone(), live.plan.policy.brand_title.clone())).collect();
+        settings.store(Arc::new(next));
+        engine.published().await;
+    }
+}
+
+fn engine_state(engine: &Arc<Engine>) -> watch::Receiver<EngineState> {
+    let mut phase = engine.phase();
+    let (sender, receiver) = watch::channel(EngineState::Starting);
+    tokio::spawn(async move {
+        loop {
+            let state = match &*phase.borrow_and_update() {
+                Phase::Starting => EngineState::Starting,
+                Phase::Standby => EngineState::Standby,
+                Phase::Working => EngineState::Leading,
+                Phase::StoreDown(why) => EngineState::Failed(why.clone()),
+                Phase::Stopped => EngineState::Stopping,
+            };
+            if sender.send(state).is_err() || phase.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,237 @@
+//! `rekindle status`: one screen that says how the funnels do.
+
+use super::{
+    output::{self, OutputFormat, money, table, words},
+    store_args::StoreArgs,
+};
+use crate::{
+    model::{FunnelKey, Money, Role},
+    store::{ChannelCounts, Cursor, DeadLetter, FunnelCounts, Hold, HoldScope},
+};
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// Shows how the funnels do: deals and money per stage, what was sent, what waits, what is wrong. Works beside a running process.
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Count messages, clicks and revivals of so many days.
+    #[arg(long, default_value_t = 30)]
+    days: u16,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: OutputFormat,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    funnels: Vec<FunnelStatus>,
+    channels: Vec<ChannelCounts>,
+    connections: Vec<Connection>,
+    holds: Vec<Hold>,
+    dead_letters: Vec<DeadLetter>,
+}
+
+#[derive(Serialize)]
+struct FunnelStatus {
+    funnel: String,
+    #[serde(flatten)]
+    counts: FunnelCounts,
+}
+
+#[derive(Serialize)]
+struct Connection {
+    connection: String,
+    #[serde(flatten)]
+    cursor: Cursor,
+}
+
+/// Prints the status.
+///
+/// # Errors
+/// A sentence, when the store cannot be read.
+pub async fn run(args: StatusArgs) -> Result<ExitCode, String> {
+    let store = args.store.open().await?;
+    let say = |e: crate::store::StoreError| e.to_string();
+    let now = Timestamp::now();
+    let since = now - SignedDuration::from_hours(24 * i64::from(args.days));
+    let mut funnels = Vec::new();
+    for funnel in store.views.funnels().await.map_err(say)? {
+        let counts = store.views.counts(&funnel, Some(since), now).await.map_err(say)?;
+        funnels.push(FunnelStatus { funnel: funnel.to_string(), counts });
+    }
+    let status = Status {
+        funnels,
+        channels: store.views.channels().await.map_err(say)?,
+        connections: store
+            .views
+            .cursors()
+            .await
+            .map_err(say)?
+            .into_iter()
+            .filter(|(name, _)| !name.starts_with('@'))
+            .map(|(connection, cursor)| Connection { connection, cursor })
+            .collect(),
+        holds: store.journal.holds().await.map_err(say)?,
+        dead_letters: store.views.dead_letters(10).await.map_err(say)?,
+    };
+    match args.output {
+        OutputFormat::Json => output::json(&status),
+        OutputFormat::Table => print!("{}", text(&status, args.days, now)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(status: &Status, days: u16, now: Timestamp) -> String {
+    let mut out = String::new();
+    if status.funnels.is_empty() {
+        out.push_str("No funnel was published to this store yet.\n");
+    }
+    for hold in &status.holds {
+        let what = match &hold.scope {
+            HoldScope::All => "EVERYTHING".to_owned(),
+            HoldScope::Channel(name) => format!("channel {name}"),
+            HoldScope::Funnel(funnel) => format!("funnel {funnel}"),
+        };
+        out.push_str(&format!("HELD: {what} since {} by {}: {}\n", ago(hold.since, now), hold.by, hold.reason));
+    }
+    if !status.funnels.is_empty() {
+        let head = ["FUNNEL", "IN WORK", "STALLED", "WARMING", "REVIVED", "UNSUB", "AT RISK", &format!("RATE {days}D"), "DUE", "OLDEST"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(status.funnels.iter().map(|f| funnel_row(f, now)));
+        out.push_str(&table(&rows));
+    }
+    for funnel in &status.funnels {
+        details(&mut out, funnel, days);
+    }
+    if !status.connections.is_empty() {
+        out.push('\n');
+        let mut rows = vec![["CONNECTION", "LAST READ", "DEALS SEEN", "STATE"].map(str::to_owned).to_vec()];
+        rows.extend(status.connections.iter().map(|c| {
+            let read = c.cursor.read_at.map_or_else(|| "never".into(), |at| ago(at, now));
+            let state = c.cursor.error.clone().unwrap_or_else(|| if c.cursor.complete { "ok".into() } else { "first reading".into() });
+            vec![c.connection.clone(), read, c.cursor.rows.to_string(), state]
+        }));
+        out.push_str(&words(&rows));
+        for connection in &status.connections {
+            for finding in &connection.cursor.findings {
+                out.push_str(&format!("  {} × {}\n", finding.count, finding.kind));
+                for example in finding.examples.iter().take(3) {
+                    out.push_str(&format!("      {example}\n"));
+                }
+            }
+        }
+    }
+    let ambiguous: Vec<_> = status.channels.iter().filter(|c| c.ambiguous > 0 || c.waiting > 0).collect();
+    if !ambiguous.is_empty() {
+        out.push('\n');
+        let mut rows = vec![["CHANNEL", "WAITING", "UNCLEAR"].map(str::to_owned).to_vec()];
+        rows.extend(ambiguous.iter().map(|c| vec![c.channel.clone(), c.waiting.to_string(), c.ambiguous.to_string()]));
+        out.push_str(&table(&rows));
+    }
+    if !status.dead_letters.is_empty() {
+        out.push_str("\nSET ASIDE (could not be processed)\n");
+        for letter in &status.dead_letters {
+            out.push_str(&format!("  {} {} #{}: {}\n", ago(letter.at, now), letter.source, letter.id, letter.error));
+        }
+    }
+    out
+}
+
+fn funnel_row(status: &FunnelStatus, now: Timestamp) -> Vec<String> {
+    let counts = &status.counts;
+    let of = |role: Role| counts.stages.iter().filter(|s| s.role == role).map(|s| s.deals).sum::<u64>().to_string();
+    let risk: i64 = counts.stages.iter().filter(|s| s.role.at_risk()).map(|s| s.amount.0).sum();
+    vec![
+        status.funnel.clone(),
+        of(Role::InWork),
+        of(Role::Stalled),
+        of(Role::Warming),
+        of(Role::Revived),
+        of(Role::Unsubscribed),
+        money(Money(risk)),
+        rate(counts),
+        counts.due.to_string(),
+        counts.oldest_due.map_or_else(|| "-".into(), |at| ago(at, now)),
+    ]
+}
+
+#[allow(clippy::cast_precision_loss)] // a percentage
+fn rate(counts: &FunnelCounts) -> String {
+    if counts.contacted == 0 { "-".into() } else { format!("{:.1}%", counts.revived as f64 / counts.contacted as f64 * 100.0) }
+}
+
+fn details(out: &mut String, status: &FunnelStatus, days: u16) {
+    let counts = &status.counts;
+    out.push_str(&format!("\n{} in {days} days\n", status.funnel));
+    let sum = |rows: &[(String, String, u64)]| {
+        let mut parts: Vec<String> = rows.iter().map(|(kind, state, n)| format!("{n} {kind} {state}")).collect();
+        if parts.is_empty() {
+            parts.push("none".into());
+        }
+        parts.join(", ")
+    };
+    let mut rows = vec![
+        vec!["  messages".to_owned(), sum(&counts.messages)],
+        vec!["  to managers".to_owned(), sum(&counts.writebacks)],
+        vec!["  clicks".to_owned(), format!("{} by people, {} by scanners", counts.clicks_human, counts.clicks_machine)],
+        vec![
+            "  came back".to_owned(),
+            format!("{} of {} contacted; {} uncontacted, {} reopened by hand", counts.revived, counts.contacted, counts.organic, counts.assisted),
+        ],
+    ];
+    if counts.holdout > 0 {
+        rows.push(vec!["  holdout".to_owned(), format!("{} of {} came back unsent", counts.holdout_revived, counts.holdout)]);
+    }
+    if !counts.skipped.is_empty() {
+        let skipped: Vec<String> = counts.skipped.iter().map(|(why, n)| format!("{n} {why}")).collect();
+        rows.push(vec!["  skipped".to_owned(), skipped.join(", ")]);
+    }
+    if counts.waiting_backfill > 0 {
+        rows.push(vec!["  waiting".to_owned(), format!("{} old lost deals wait for backfill", counts.waiting_backfill)]);
+    }
+    let not_warmed: u64 = counts.stages.iter().filter(|s| s.role == Role::NotWarmed).map(|s| s.deals).sum();
+    if not_warmed > 0 {
+        rows.push(vec!["  not warmed".to_owned(), format!("{not_warmed} lost deals have a reason that no Warming stage names")]);
+    }
+    out.push_str(&words(&rows));
+}
+
+/// `4m ago`, or `in 4m`.
+#[must_use]
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(at).as_secs();
+    let (n, tail) = (seconds.abs(), if seconds >= 0 { " ago" } else { "" });
+    let head = if seconds < 0 { "in " } else { "" };
+    let span = match n {
+        0..=119 => format!("{n}s"),
+        120..=7199 => format!("{}m", n / 60),
+        7200..=172_799 => format!("{}h", n / 3600),
+        _ => format!("{}d", n / 86_400),
+    };
+    format!("{head}{span}{tail}")
+}
+
+/// The one funnel of a store, or the one that is named (`name` or `namespace/name`).
+///
+/// # Errors
+/// A sentence that lists what there is.
+pub fn choose(funnels: &[FunnelKey], wanted: Option<&str>) -> Result<FunnelKey, String> {
+    let list = || funnels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match wanted {
+        None if funnels.len() == 1 => Ok(funnels[0].clone()),
+        None if funnels.is_empty() => Err("no funnel was published to this store yet".into()),
+        None => Err(format!("there are several funnels; write --funnel with one of {}", list())),
+        Some(name) => {
+            let matching: Vec<_> = funnels.iter().filter(|f| f.name == name || f.to_string() == name).collect();
+            match matching[..] {
+                [one] => Ok(one.clone()),
+                [] => Err(format!("there is no funnel {name}; there are {}", list())),
+                _ => Err(format!("{name} is in several namespaces; write one of {}", list())),
+            }
+        }
+    }
+}

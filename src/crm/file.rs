@@ -1,0 +1,288 @@
+//! The `file` connector: deals, contacts and managers in CSV or JSONL files that another program exports.
+//!
+//! The files are looked at again when their time, size or inode changes, and read when their content really differs. A look
+//! hands out managers, contacts and deals in pages; telling changed deals from unchanged ones is the caller's part. Bad rows are
+//! counted and never stop the rest.
+//!
+//! A file is not always what it seems. One without any row, after one with rows, is never believed. One that lost more than
+//! half of at least 20 deals is believed when it was seen unchanged three times. While rows cannot be told apart, or when
+//! the file was written during the look, no missing deal counts as deleted.
+
+mod findings;
+mod look;
+mod mapping;
+mod position;
+mod records;
+mod settings;
+mod source;
+mod table;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use super::connector::{Connector, CrmError, ReadPage, WriteBack};
+use super::write_back::WriteBacks;
+use crate::compile::{ConnectionKind, ConnectionWiring, FileWiring};
+use crate::model::Outcome;
+use crate::store::Cursor;
+use jiff::Timestamp;
+use look::{Inputs, Look};
+use position::{FileMark, Marks, Position, Progress};
+use settings::Settings;
+use source::{Input, Stamp, digest_of};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// Fewer deals than this may halve without arousing suspicion.
+const MANY: u64 = 20;
+/// How often a much smaller file must be seen, unchanged, before it is believed.
+const SIGHTINGS: u32 = 3;
+
+/// A connection to exported files.
+pub struct FileConnector {
+    settings: Arc<Settings>,
+    /// Digest of everything that decides what a row means.
+    meaning: String,
+    inputs: Inputs,
+    state: Mutex<State>,
+    out: WriteBacks,
+}
+
+#[derive(Default)]
+struct State {
+    looks: u64,
+    under_way: Option<(Progress, Look)>,
+    /// Digest of a file that shrank too much, and how often it was seen so.
+    suspicion: Option<(String, u32)>,
+}
+
+impl FileConnector {
+    /// # Errors
+    /// [`CrmError::Settings`] for an unknown encoding or time zone, or a webhook that cannot be called.
+    pub fn new(connection: &ConnectionWiring) -> Result<Self, CrmError> {
+        let ConnectionKind::File(wiring) = &connection.kind;
+        let input = |source| Arc::new(Input::new(source));
+        Ok(Self {
+            settings: Arc::new(Settings::new(connection, wiring)?),
+            meaning: meaning(connection, wiring),
+            inputs: Inputs {
+                deals: input(&wiring.deals),
+                contacts: wiring.contacts.as_ref().map(input),
+                managers: wiring.managers.as_ref().map(input),
+            },
+            state: Mutex::default(),
+            out: WriteBacks::new(wiring.journal.clone(), wiring.webhook.as_ref())?,
+        })
+    }
+
+    /// Begins a look, or says that nothing changed.
+    async fn begin(&self, position: &Position, state: &mut State, now: Timestamp) -> Result<Begun, CrmError> {
+        let (inputs, meaning, before) = (self.inputs.clone(), self.meaning.clone(), position.files.clone());
+        let settings = Arc::clone(&self.settings);
+        let begun = blocking(move || {
+            let mark = |input: &Arc<Input>, before: &Option<FileMark>| -> Result<FileMark, CrmError> {
+                let stamp = input.stamp()?;
+                let digest = match before {
+                    Some(before) if before.stamp == stamp && stamp.settled => before.digest.clone(),
+                    _ => input.digest()?,
+                };
+                Ok(FileMark { stamp, digest, rows: before.as_ref().map_or(0, |b| b.rows) })
+            };
+            let marks = Marks {
+                settings: meaning,
+                deals: Some(mark(&inputs.deals, &before.deals)?),
+                contacts: inputs.contacts.as_ref().map(|i| mark(i, &before.contacts)).transpose()?,
+                managers: inputs.managers.as_ref().map(|i| mark(i, &before.managers)).transpose()?,
+            };
+            if marks.content() == before.content() {
+                return Ok(Begun::Unchanged(Box::new(marks)));
+            }
+            // An emptied file has no header either; that is suspicious before it is a wrong setting.
+            let had = before.deals.as_ref().map_or(0, |d| d.rows);
+            if had > 0 && marks.deals.as_ref().is_some_and(|d| d.stamp.size == 0) {
+                return Err(emptied(&inputs.deals.name, had));
+            }
+            Ok(Begun::Look(Box::new(Look::begin(settings, inputs, marks, &before, now)?)))
+        })
+        .await?;
+        if let Begun::Look(look) = &begun {
+            self.believe(look, position, state)?;
+        }
+        Ok(begun)
+    }
+
+    /// Refuses a file that lost too much to be true.
+    fn believe(&self, look: &Look, position: &Position, state: &mut State) -> Result<(), CrmError> {
+        let had = position.files.deals.as_ref().map_or(0, |d| d.rows);
+        let Some(deals) = &look.marks.deals else { return Ok(()) };
+        let name = &self.inputs.deals.name;
+        if deals.rows == 0 && had > 0 {
+            return Err(emptied(name, had));
+        }
+        if had < MANY || deals.rows * 2 >= had {
+            state.suspicion = None;
+            return Ok(());
+        }
+        let times = match &state.suspicion {
+            Some((digest, times)) if *digest == deals.digest => times + 1,
+            _ => 1,
+        };
+        if times >= SIGHTINGS {
+            state.suspicion = None;
+            return Ok(());
+        }
+        state.suspicion = Some((deals.digest.clone(), times));
+        Err(CrmError::Suspicious {
+            what: format!("{name} has {} deals where it had {had}", deals.rows),
+            help: format!(
+                "what is known is kept; if this is right, leave the file as it is: it is believed after {} more looks",
+                SIGHTINGS - times
+            ),
+        })
+    }
+}
+
+enum Begun {
+    Unchanged(Box<Marks>),
+    Look(Box<Look>),
+}
+
+impl Marks {
+    /// What decides whether there is anything to read: the mapping and the digests.
+    fn content(&self) -> (&str, [Option<&str>; 3]) {
+        fn digest(mark: Option<&FileMark>) -> Option<&str> {
+            mark.map(|m| m.digest.as_str())
+        }
+        (&self.settings, [digest(self.deals.as_ref()), digest(self.contacts.as_ref()), digest(self.managers.as_ref())])
+    }
+}
+
+#[async_trait::async_trait]
+impl Connector for FileConnector {
+    async fn changed(&self, cursor: &Cursor) -> Result<bool, CrmError> {
+        let position = position_of(cursor);
+        let inputs = self.inputs.clone();
+        if position.look.is_some() || position.files.settings != self.meaning {
+            return Ok(true);
+        }
+        blocking(move || {
+            let differs = |input: &Arc<Input>, mark: &Option<FileMark>| -> Result<bool, CrmError> {
+                let stamp: Stamp = input.stamp()?;
+                Ok(mark.as_ref().is_none_or(|m| !m.stamp.settled || !m.stamp.same(&stamp)))
+            };
+            if differs(&inputs.deals, &position.files.deals)? {
+                return Ok(true);
+            }
+            for (input, mark) in [(&inputs.contacts, &position.files.contacts), (&inputs.managers, &position.files.managers)] {
+                match input {
+                    Some(input) if differs(input, mark)? => return Ok(true),
+                    None if mark.is_some() => return Ok(true),
+                    _ => {}
+                }
+            }
+            Ok(false)
+        })
+        .await
+    }
+
+    async fn read(&self, cursor: &Cursor, limit: usize, now: Timestamp) -> Result<ReadPage, CrmError> {
+        let mut state = self.state.lock().await;
+        let position = position_of(cursor);
+        let (progress, mut look) = match state.under_way.take() {
+            Some((progress, look)) if position.look == Some(progress) => (progress, look),
+            _ => match self.begin(&position, &mut state, now).await? {
+                Begun::Look(look) => {
+                    state.looks += 1;
+                    (Progress { look: state.looks, pages: 0 }, *look)
+                }
+                Begun::Unchanged(files) => {
+                    let position = Position { files: *files, look: None };
+                    let cursor = Cursor { position: json(&position), read_at: Some(now), error: None, ..cursor.clone() };
+                    return Ok(ReadPage { findings: cursor.findings.clone(), cursor, ..ReadPage::default() });
+                }
+            },
+        };
+        let (look, step) = blocking(move || {
+            let step = look.step(limit)?;
+            Ok((look, step))
+        })
+        .await?;
+        let mut page = step.page;
+        if step.done {
+            // A file that was written meanwhile is looked at again: nothing of it is marked as seen.
+            let files = look.seen().unwrap_or_else(|| position.files.clone());
+            page.cursor = Cursor {
+                rows: files.deals.as_ref().map_or(cursor.rows, |d| d.rows),
+                complete: cursor.complete || files != position.files,
+                position: json(&Position { files, look: None }),
+                read_at: Some(now),
+                findings: page.findings.clone(),
+                error: None,
+            };
+        } else {
+            let progress = Progress { pages: progress.pages + 1, ..progress };
+            page.cursor = Cursor { position: json(&Position { files: position.files, look: Some(progress) }), ..cursor.clone() };
+            page.more = true;
+            state.under_way = Some((progress, look));
+        }
+        Ok(page)
+    }
+
+    async fn write(&self, jobs: &[WriteBack]) -> Vec<Outcome> {
+        self.out.write(jobs).await
+    }
+}
+
+fn emptied(name: &str, had: u64) -> CrmError {
+    CrmError::Suspicious {
+        what: format!("{name} has no deals where it had {had}"),
+        help: "what is known is kept and nothing counts as deleted; export the file again".into(),
+    }
+}
+
+/// A position written by another version or another connector counts as none: the files are read anew.
+fn position_of(cursor: &Cursor) -> Position {
+    serde_json::from_value(cursor.position.clone()).unwrap_or_default()
+}
+
+fn json(position: &Position) -> serde_json::Value {
+    serde_json::to_value(position).unwrap_or_default()
+}
+
+/// Digest of everything but the files themselves and where write-backs go.
+fn meaning(connection: &ConnectionWiring, wiring: &FileWiring) -> String {
+    let FileWiring {
+        deals: _,
+        contacts: _,
+        managers: _,
+        deal_columns,
+        contact_columns,
+        manager_columns,
+        won_stages,
+        lost_stages,
+        open_stages,
+        encoding,
+        delimiter,
+        time_zone,
+        pipeline,
+        journal: _,
+        webhook: _,
+    } = wiring;
+    // `Debug` of plain text and numbers: no secret is among them, and only equality matters.
+    let parts = format!(
+        "1 {:?} {:?} {deal_columns:?} {contact_columns:?} {manager_columns:?} {won_stages:?} {lost_stages:?} {open_stages:?} \
+         {encoding:?} {delimiter:?} {time_zone:?} {pipeline:?}",
+        connection.region, connection.fields
+    );
+    digest_of(parts.as_bytes())
+}
+
+/// File work off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, CrmError> + Send + 'static) -> Result<T, CrmError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => {
+            Err(CrmError::Unavailable { what: "reading the files was interrupted".into(), source: Some(Box::new(error)) })
+        }
+    }
+}

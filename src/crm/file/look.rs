@@ -1,0 +1,265 @@
+//! One look through the files, page by page: managers, contacts, deals. Blocking; memory holds a page and the hashes of ids.
+
+use super::findings::{Findings, Kind};
+use super::mapping::{Known, Mapper};
+use super::position::{FileMark, Marks};
+use super::settings::{ContactColumn, Settings};
+use super::source::Input;
+use super::table::{Bad, Item, Row, Scan, Table, Want, id_hash};
+use crate::crm::{CrmError, ReadPage};
+use crate::model::Contact;
+use jiff::Timestamp;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+/// The declared files.
+#[derive(Clone, Debug)]
+pub(super) struct Inputs {
+    pub deals: Arc<Input>,
+    pub contacts: Option<Arc<Input>>,
+    pub managers: Option<Arc<Input>>,
+}
+
+enum Part {
+    Managers(Option<Table>),
+    Contacts(Option<Table>),
+    Deals(Table),
+}
+
+/// A look under way.
+pub(super) struct Look {
+    settings: Arc<Settings>,
+    inputs: Inputs,
+    now: Timestamp,
+    /// The files as they were when the look began.
+    pub marks: Marks,
+    part: Part,
+    known: Known,
+    scans: [Scan; 3],
+    findings: Findings,
+    inline: bool,
+    /// Contacts did not change since the last look: they are read for their findings only.
+    contacts_unchanged: bool,
+    /// A file was written while we read it.
+    torn: bool,
+    /// Rows of which nobody can say whose they are.
+    hidden: u64,
+}
+
+/// What a page says beside its rows.
+pub(super) struct Step {
+    pub page: ReadPage,
+    pub done: bool,
+}
+
+const MANAGERS: usize = 0;
+const CONTACTS: usize = 1;
+const DEALS: usize = 2;
+
+impl Look {
+    /// Scans the files for ids. `marks` comes from the stamps just taken; `before` are those of the last finished look.
+    pub fn begin(
+        settings: Arc<Settings>,
+        inputs: Inputs,
+        mut marks: Marks,
+        before: &Marks,
+        now: Timestamp,
+    ) -> Result<Self, CrmError> {
+        let scan = |input: &Option<Arc<Input>>, wants: &Arc<[Want]>, mark: &mut Option<FileMark>| -> Result<Scan, CrmError> {
+            let Some(input) = input else { return Ok(Scan::default()) };
+            let scan = Table::open(input, wants, settings.encoding, settings.delimiter)?.scan()?;
+            if let Some(mark) = mark {
+                mark.rows = scan.rows;
+            }
+            Ok(scan)
+        };
+        let mut managers = scan(&inputs.managers, &settings.managers, &mut marks.managers)?;
+        let mut contacts = scan(&inputs.contacts, &settings.contacts, &mut marks.contacts)?;
+        let mut deals = scan(&Some(Arc::clone(&inputs.deals)), &settings.deals, &mut marks.deals)?;
+        deals.ids.clear();
+        deals.ids.shrink_to_fit();
+        let known = Known {
+            managers: inputs.managers.is_some().then(|| std::mem::take(&mut managers.ids)),
+            contacts: inputs.contacts.is_some().then(|| std::mem::take(&mut contacts.ids)),
+        };
+        let contacts_unchanged = marks.settings == before.settings
+            && matches!((&marks.contacts, &before.contacts), (Some(now), Some(then)) if now.digest == then.digest);
+        let table = open(inputs.managers.as_ref(), &settings.managers, &settings)?;
+        Ok(Self {
+            settings,
+            inputs,
+            now,
+            marks,
+            part: Part::Managers(table),
+            known,
+            scans: [managers, contacts, deals],
+            findings: Findings::default(),
+            inline: false,
+            contacts_unchanged,
+            torn: false,
+            hidden: 0,
+        })
+    }
+
+    /// The files that a finished look has seen, unless one was written meanwhile.
+    pub fn seen(self) -> Option<Marks> {
+        (!self.torn).then_some(self.marks)
+    }
+
+    /// The next page of at most `limit` rows.
+    pub fn step(&mut self, limit: usize) -> Result<Step, CrmError> {
+        let mut page = ReadPage::default();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let limit = limit.max(1);
+        let mut taken = 0;
+        while taken < limit {
+            let (item, which) = match &mut self.part {
+                Part::Managers(table) => (next(table.as_mut())?, MANAGERS),
+                Part::Contacts(table) => (next(table.as_mut())?, CONTACTS),
+                Part::Deals(table) => (next(Some(table))?, DEALS),
+            };
+            let Some(item) = item else {
+                if self.advance()? {
+                    continue;
+                }
+                return Ok(self.finish(page));
+            };
+            taken += 1;
+            match item {
+                Item::Row(row) if self.superseded(&row, which) => {}
+                Item::Row(row) => self.take(&row, which, &mut page, &mut places),
+                Item::Bad(bad) => self.bad(bad, which, &mut page),
+            }
+        }
+        Ok(Step { page, done: false })
+    }
+
+    /// On to the next file; false behind the last one.
+    fn advance(&mut self) -> Result<bool, CrmError> {
+        self.part = match self.part {
+            Part::Managers(_) => Part::Contacts(open(self.inputs.contacts.as_ref(), &self.settings.contacts, &self.settings)?),
+            Part::Contacts(_) => {
+                let deals = Table::open(&self.inputs.deals, &self.settings.deals, self.settings.encoding, self.settings.delimiter)?;
+                let has = |column: ContactColumn| deals.has(self.settings.inline + column as usize);
+                self.inline = has(ContactColumn::Name) || has(ContactColumn::Phone) || has(ContactColumn::Email);
+                Part::Deals(deals)
+            }
+            Part::Deals(_) => return Ok(false),
+        };
+        let (table, which) = match &self.part {
+            Part::Contacts(Some(table)) => (table, CONTACTS),
+            Part::Deals(table) => (table, DEALS),
+            _ => return Ok(true),
+        };
+        for want in table.absent() {
+            let file = name(&self.inputs, which);
+            self.findings.note(Kind::MissingColumn, file, 1, || {
+                let column = want.names.first().map_or("", String::as_str);
+                format!("there is no column `{column}`, which {} is mapped to; add it, or take it out of `columns`", want.key)
+            });
+        }
+        Ok(true)
+    }
+
+    fn superseded(&mut self, row: &Row, which: usize) -> bool {
+        let last = self.scans.get(which).and_then(|scan| scan.last.get(&id_hash(row.cell(0)))).copied();
+        let Some(last) = last.filter(|last| *last != row.line) else { return false };
+        let file = name(&self.inputs, which);
+        self.findings.note(Kind::DuplicateId, file, row.line, || {
+            format!("the same id stands again in line {last}, which is the one used; keep one row")
+        });
+        true
+    }
+
+    fn take(&mut self, row: &Row, which: usize, page: &mut ReadPage, places: &mut HashMap<String, usize>) {
+        let wants = match which {
+            MANAGERS => &self.settings.managers,
+            CONTACTS => &self.settings.contacts,
+            _ => &self.settings.deals,
+        };
+        let mut mapper = Mapper {
+            settings: &self.settings,
+            file: name(&self.inputs, which),
+            wants,
+            now: self.now,
+            findings: &mut self.findings,
+        };
+        match which {
+            MANAGERS => {
+                let none = HashSet::new();
+                page.managers.push(mapper.manager(row, self.known.managers.as_ref().unwrap_or(&none)));
+            }
+            CONTACTS => {
+                let contact = mapper.contact(row);
+                if !self.contacts_unchanged {
+                    put(contact, page, places);
+                }
+            }
+            _ => {
+                let (deal, contact) = mapper.deal(row, &self.known, self.inline);
+                if let Some(contact) = contact {
+                    put(contact, page, places);
+                }
+                page.deals.push(deal);
+            }
+        }
+    }
+
+    fn bad(&mut self, bad: Bad, which: usize, page: &mut ReadPage) {
+        self.findings.note(bad.kind, name(&self.inputs, which), bad.line, || bad.what.to_owned());
+        if which == DEALS {
+            page.kept.extend(bad.id);
+            self.hidden += u64::from(bad.hidden);
+        }
+    }
+
+    fn finish(&mut self, mut page: ReadPage) -> Step {
+        // A file that was written while we read it may have shown us half of two states.
+        let same = [(&self.marks.managers, &self.inputs.managers), (&self.marks.contacts, &self.inputs.contacts)]
+            .into_iter()
+            .chain([(&self.marks.deals, &Some(Arc::clone(&self.inputs.deals)))])
+            .all(|(mark, input)| match (mark, input) {
+                (Some(mark), Some(input)) => input.stamp().is_ok_and(|stamp| stamp.same(&mark.stamp)),
+                _ => true,
+            });
+        self.torn = !same;
+        if self.hidden > 0 {
+            let hidden = self.hidden;
+            self.findings.note(Kind::DeletionsWithheld, name(&self.inputs, DEALS), 1, || {
+                format!("{hidden} rows cannot be told apart, so no missing deal is taken as deleted; repair them")
+            });
+        }
+        page.full_look = !self.torn && self.hidden == 0;
+        page.findings = self.findings.list();
+        Step { page, done: true }
+    }
+}
+
+/// A store takes each id once a page; the last row counts.
+fn put(contact: Contact, page: &mut ReadPage, places: &mut HashMap<String, usize>) {
+    if let Some(place) = places.get(&contact.id).and_then(|i| page.contacts.get_mut(*i)) {
+        *place = contact;
+    } else {
+        places.insert(contact.id.clone(), page.contacts.len());
+        page.contacts.push(contact);
+    }
+}
+
+fn open(input: Option<&Arc<Input>>, wants: &Arc<[Want]>, settings: &Settings) -> Result<Option<Table>, CrmError> {
+    input.map(|input| Table::open(input, wants, settings.encoding, settings.delimiter)).transpose()
+}
+
+fn next(table: Option<&mut Table>) -> Result<Option<Item>, CrmError> {
+    table.map_or(Ok(None), Table::next)
+}
+
+fn name(inputs: &Inputs, which: usize) -> &str {
+    let input = match which {
+        MANAGERS => inputs.managers.as_ref(),
+        CONTACTS => inputs.contacts.as_ref(),
+        _ => Some(&inputs.deals),
+    };
+    input.map_or("", |i| i.name.as_str())
+}

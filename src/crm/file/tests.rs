@@ -1,0 +1,555 @@
+//! What a user sees of good and bad files.
+
+use super::{FileConnector, FileWiring};
+use crate::compile::{ConnectionKind, ConnectionWiring, FieldKind, FieldOf, FieldWiring, FileSource};
+use crate::crm::{Connector, CrmError, ReadPage};
+use crate::model::{Contact, Deal, DealState, FieldValue, Manager, Phone};
+use crate::store::{Cursor, Finding};
+use jiff::Timestamp;
+use proptest::prelude::*;
+use std::{path::Path, sync::Arc, time::SystemTime};
+
+fn now() -> Timestamp {
+    "2026-03-10T12:00:00Z".parse().unwrap()
+}
+
+fn inline(name: &str, text: &[u8]) -> FileSource {
+    FileSource::Inline { name: name.into(), bytes: Arc::new(text.to_vec()) }
+}
+
+fn wiring(deals: FileSource) -> FileWiring {
+    FileWiring {
+        deals,
+        contacts: None,
+        managers: None,
+        deal_columns: [].into(),
+        contact_columns: [].into(),
+        manager_columns: [].into(),
+        won_stages: vec!["Won".into(), "Продано".into()],
+        lost_stages: vec!["Lost".into(), "Потеряно".into()],
+        open_stages: vec![],
+        encoding: "utf-8".into(),
+        delimiter: None,
+        time_zone: "Europe/Moscow".into(),
+        pipeline: Some("Продажи".into()),
+        journal: None,
+        webhook: None,
+    }
+}
+
+fn connection(file: FileWiring) -> ConnectionWiring {
+    let field = |name: &str, of, kind| FieldWiring { name: name.into(), from: format!("UF_{}", name.to_uppercase()), of, kind };
+    ConnectionWiring {
+        key: "marketing/sales-crm".into(),
+        every: std::time::Duration::from_mins(1),
+        region: "RU".into(),
+        fields: vec![
+            field("layout", FieldOf::Deal, FieldKind::String),
+            field("area", FieldOf::Deal, FieldKind::Number),
+            field("city", FieldOf::Client, FieldKind::String),
+        ],
+        kind: ConnectionKind::File(file),
+    }
+}
+
+fn connector(file: FileWiring) -> FileConnector {
+    FileConnector::new(&connection(file)).unwrap()
+}
+
+#[derive(Default)]
+struct Seen {
+    deals: Vec<Deal>,
+    contacts: Vec<Contact>,
+    managers: Vec<Manager>,
+    kept: Vec<String>,
+    findings: Vec<Finding>,
+    full_look: bool,
+    cursor: Cursor,
+    pages: usize,
+}
+
+impl Seen {
+    fn count(&self, kind: &str) -> u64 {
+        self.findings.iter().find(|f| f.kind == kind).map_or(0, |f| f.count)
+    }
+
+    fn example(&self, kind: &str) -> &str {
+        self.findings.iter().find(|f| f.kind == kind).map_or("", |f| &f.examples[0])
+    }
+
+    fn ids(&self) -> Vec<&str> {
+        self.deals.iter().map(|d| d.id.as_str()).collect()
+    }
+}
+
+async fn read_from(connector: &FileConnector, cursor: Cursor, limit: usize) -> Result<Seen, CrmError> {
+    let mut seen = Seen { cursor, ..Seen::default() };
+    loop {
+        let page: ReadPage = connector.read(&seen.cursor, limit, now()).await?;
+        assert!(page.deals.len() + page.contacts.len().min(page.managers.len()) <= limit);
+        seen.pages += 1;
+        seen.deals.extend(page.deals);
+        seen.contacts.extend(page.contacts);
+        seen.managers.extend(page.managers);
+        seen.kept.extend(page.kept);
+        seen.cursor = page.cursor;
+        if !page.more {
+            seen.full_look = page.full_look;
+            seen.findings = page.findings;
+            assert_eq!(seen.findings, seen.cursor.findings);
+            return Ok(seen);
+        }
+    }
+}
+
+async fn read(file: FileWiring) -> Seen {
+    read_from(&connector(file), Cursor::default(), 100).await.unwrap()
+}
+
+async fn read_text(text: &str) -> Seen {
+    read(wiring(inline("deals.csv", text.as_bytes()))).await
+}
+
+fn text(value: &str) -> FieldValue {
+    FieldValue::Text(value.into())
+}
+
+#[tokio::test]
+async fn a_deal_with_its_contact_inline() {
+    let seen = read_text(
+        "id,title,stage,lost reason,manager,amount,currency,created_at,closedAt,nextTaskAt,name,firstName,phone,email,consent,UF_LAYOUT,UF_AREA,UF_CITY\n\
+         D1,2-room flat,Lost,Layout,ivanov,\"5 400 000,50\",rub,01.02.2026,2026-03-01 10:00,2026-03-12,Anna Petrova,Anna,8 (999) 000-00-01|+79990000002,anna@example.com,\"sms,email\",2,\"54,5\",Москва\n",
+    )
+    .await;
+    assert_eq!(seen.findings, []);
+    let deal = &seen.deals[0];
+    assert_eq!((deal.id.as_str(), deal.state, deal.lost_reason.as_deref()), ("D1", DealState::Lost, Some("Layout")));
+    assert_eq!((deal.amount.0, deal.currency.as_deref(), deal.pipeline.as_str()), (540_000_050, Some("RUB"), "Продажи"));
+    assert_eq!(deal.created_at.unwrap().to_string(), "2026-01-31T21:00:00Z");
+    assert_eq!(deal.stage_changed_at.unwrap().to_string(), "2026-03-01T07:00:00Z", "lost when it was closed");
+    assert_eq!(deal.next_task_at.unwrap().to_string(), "2026-03-12T20:59:59Z", "a day as a due time is its end");
+    assert_eq!(deal.contacts, ["D1"]);
+    assert_eq!((&deal.fields["layout"], &deal.fields["area"]), (&text("2"), &FieldValue::Number(54.5)));
+    let contact = &seen.contacts[0];
+    assert_eq!(contact.id, "D1");
+    assert_eq!(contact.phones.iter().map(Phone::as_str).collect::<Vec<_>>(), ["+79990000001", "+79990000002"]);
+    assert_eq!((contact.consent.sms, contact.consent.email), (Some(true), Some(true)));
+    assert_eq!(contact.fields["city"], text("Москва"));
+    assert!(seen.full_look && seen.cursor.complete);
+    assert_eq!((seen.cursor.rows, seen.cursor.read_at), (1, Some(now())));
+}
+
+#[tokio::test]
+async fn three_files_with_mapped_columns() {
+    let mut file =
+        wiring(inline("deals.csv", b"opportunity_id,sales_agent,deal_stage,contact_id\n1,Moses,Won,K1\n2,Nobody,Engaging,K9\n"));
+    file.contacts = Some(inline("contacts.csv", b"contact_id,name,email,agreed\nK1,Sara Moreau,sara@example.com,yes\n"));
+    file.managers = Some(inline("teams.csv", b"sales_agent,manager\nMoses,Dustin\nDustin,\n"));
+    file.deal_columns = [
+        ("id", "opportunity_id"),
+        ("manager", "sales_agent"),
+        ("stage", "deal_stage"),
+        ("contactId", "contact_id"),
+        ("consent", "agreed"),
+    ]
+    .map(|(k, v)| (k.into(), v.into()))
+    .into();
+    file.manager_columns = [("id", "sales_agent"), ("supervisor", "manager")].map(|(k, v)| (k.into(), v.into())).into();
+    let seen = read(file).await;
+    assert_eq!(seen.ids(), ["1", "2"]);
+    assert_eq!(seen.deals[0].contacts, ["K1"]);
+    assert_eq!(seen.contacts[0].consent.email, Some(true), "`columns` may name a contact's column");
+    assert_eq!(seen.managers[0].supervisor.as_ref().unwrap().0, "Dustin");
+    assert_eq!(seen.managers[0].name.0, "Moses");
+    assert_eq!((seen.count("UnknownManager"), seen.count("UnknownContact")), (1, 1));
+    assert_eq!(
+        seen.example("UnknownContact"),
+        "deals.csv:3: contactId names a contact that the contacts file does not have; add a row there"
+    );
+}
+
+#[tokio::test]
+async fn json_lines() {
+    let lines = concat!(
+        "{\"id\": 7, \"stage\": \"Lost\", \"phone\": [\"+79990000001\", \"+79990000002\"], \"consent\": true}\n",
+        "not json\n",
+        "{\"stage\": \"New\", \"ID\": \"8\", \"amount\": 12.5, \"manager\": null, \"email\": \"a@example.com\"}\n",
+    );
+    let seen = read(wiring(inline("deals.jsonl", lines.as_bytes()))).await;
+    assert_eq!(seen.ids(), ["7", "8"]);
+    assert_eq!((seen.contacts[0].phones.len(), seen.contacts[0].consent.sms), (2, Some(true)));
+    assert_eq!((seen.deals[1].amount.0, seen.contacts[1].emails.len()), (1250, 1));
+    assert_eq!(seen.example("BrokenRow"), "deals.jsonl:2: the line is not a JSON object; write one object in braces a line");
+    assert!(!seen.full_look, "nobody knows whose line was lost");
+}
+
+/// What it is, kind, bytes, place of the first example, deals read, deals kept, whether missing deals count as deleted.
+type BadInput<'a> = (&'a str, &'a str, &'a [u8], &'a str, &'a [&'a str], &'a [&'a str], bool);
+
+/// One row of bad input each: what is counted, and what is nevertheless read.
+#[tokio::test]
+async fn bad_rows_are_counted_and_the_rest_goes_on() {
+    let huge = format!("id,stage,title\n1,New,{}\n2,New,b\n", "x".repeat(10_000_000));
+    let table: &[BadInput] = &[
+        ("a short row", "BrokenRow", b"id,stage,title\n1,New\n2,New,b\n", "deals.csv:2", &["2"], &["1"], true),
+        ("a long row", "BrokenRow", b"id,stage,title\n1,New,a,b\n2,New,b\n", "deals.csv:2", &["2"], &["1"], true),
+        ("an open quote", "BrokenRow", b"id,stage,title\n1,New,\"a\n2,New,b\n", "deals.csv:2", &["2"], &["1"], true),
+        ("an open quote first", "BrokenRow", b"id,stage,title\n\"1,New,a\n2,New,b\n", "deals.csv:2", &["2"], &[], false),
+        ("a duplicate id", "DuplicateId", b"id,stage,title\n1,New,a\n2,New,b\n1,Won,c\n", "deals.csv:2", &["2", "1"], &[], true),
+        ("no id", "MissingId", b"id,stage,title\n,New,a\n2,New,b\n", "deals.csv:2", &["2"], &[], true),
+        ("no stage", "MissingStage", b"id,stage,title\n1,,a\n2,New,b\n", "deals.csv:2", &["1", "2"], &[], true),
+        (
+            "a lost stage nobody named",
+            "UnknownStage",
+            b"id,stage,title\n1,Closed lost,a\n2,New,b\n",
+            "deals.csv:2",
+            &["1", "2"],
+            &[],
+            true,
+        ),
+        ("no date", "InvalidDate", b"id,stage,createdAt\n1,New,03/01/2026\n2,New,\n", "deals.csv:2", &["1", "2"], &[], true),
+        (
+            "a date to come",
+            "FutureDate",
+            b"id,stage,lastActivityAt\n1,New,2062-03-01\n2,New,\n",
+            "deals.csv:2",
+            &["1", "2"],
+            &[],
+            true,
+        ),
+        ("no amount", "InvalidAmount", b"id,stage,amount\n1,New,a lot\n2,New,5\n", "deals.csv:2", &["1", "2"], &[], true),
+        (
+            "no phone number",
+            "InvalidPhone",
+            b"id,stage,phone,email\n1,New,12,a@example.com\n2,New,,b@example.com\n",
+            "deals.csv:2",
+            &["1", "2"],
+            &[],
+            true,
+        ),
+        (
+            "no email",
+            "InvalidEmail",
+            b"id,stage,phone,email\n1,New,+79990000001,a@b\n2,New,,b@example.com\n",
+            "deals.csv:2",
+            &["1", "2"],
+            &[],
+            true,
+        ),
+        (
+            "no address",
+            "NoAddress",
+            b"id,stage,phone,email\n1,New,,\n2,New,,b@example.com\n",
+            "deals.csv:2",
+            &["1", "2"],
+            &[],
+            true,
+        ),
+        (
+            "no consent word",
+            "InvalidConsent",
+            b"id,stage,email,consent\n1,New,a@example.com,maybe\n2,New,b@example.com,yes\n",
+            "deals.csv:2",
+            &["1", "2"],
+            &[],
+            true,
+        ),
+        (
+            "no zone",
+            "InvalidTimeZone",
+            b"id,stage,email,timeZone\n1,New,a@example.com,Moscow\n2,New,b@example.com,\n",
+            "deals.csv:2",
+            &["1", "2"],
+            &[],
+            true,
+        ),
+        (
+            "no number",
+            "InvalidField",
+            "id,stage,UF_AREA\n1,New,большая\n2,New,54\n".as_bytes(),
+            "deals.csv:2",
+            &["1", "2"],
+            &[],
+            true,
+        ),
+        ("a NUL byte", "NulByte", b"id,stage,title\n1,New,a\0b\n2,New,b\n", "deals.csv:2", &["1", "2"], &[], true),
+        (
+            "another encoding",
+            "WrongEncoding",
+            b"id,stage,title\n1,New,\xcf\xf0\xe8\xe2\xe5\xf2\n2,New,b\n",
+            "deals.csv:2",
+            &["2"],
+            &["1"],
+            true,
+        ),
+        ("a huge cell", "TooLong", huge.as_bytes(), "deals.csv:2", &["1", "2"], &[], true),
+    ];
+    for (what, kind, bytes, place, deals, kept, full_look) in table {
+        let seen = read(wiring(inline("deals.csv", bytes))).await;
+        assert_eq!(seen.count(kind), 1, "{what}: {:?}", seen.findings);
+        assert!(seen.example(kind).starts_with(&format!("{place}: ")), "{what}: {}", seen.example(kind));
+        assert!(seen.example(kind).contains(';'), "{what}: says what to write: {}", seen.example(kind));
+        assert_eq!(
+            (seen.ids(), seen.kept.iter().map(String::as_str).collect::<Vec<_>>()),
+            (deals.to_vec(), kept.to_vec()),
+            "{what}"
+        );
+        assert_eq!(seen.full_look, *full_look, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_of_equal_ids_counts() {
+    let seen = read_text("id,stage\n1,New\n1,Talks\n1,Won\n").await;
+    assert_eq!(seen.deals.iter().map(|d| d.stage.as_str()).collect::<Vec<_>>(), ["Won"]);
+    assert_eq!((seen.count("DuplicateId"), seen.cursor.rows), (2, 1));
+    assert!(seen.example("DuplicateId").contains("line 4"));
+}
+
+#[tokio::test]
+async fn findings_count_all_show_five_and_hold_no_values() {
+    let rows = (0..50).fold(String::new(), |text, i| text + &format!("{i},New,secret-{i},secret{i}@nowhere\n"));
+    let seen = read_text(&format!("id,stage,phone,email\n{rows}")).await;
+    assert_eq!((seen.count("InvalidPhone"), seen.count("InvalidEmail"), seen.count("NoAddress")), (50, 50, 50));
+    let examples: Vec<&String> = seen.findings.iter().flat_map(|f| &f.examples).collect();
+    assert_eq!(examples.len(), 15);
+    assert!(examples.iter().all(|e| !e.contains("secret")));
+}
+
+#[tokio::test]
+async fn spellings_of_a_file() {
+    let utf16: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain("id;stage;title\r\n1;Lost;Привет\r\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let (win1251, _, _) = encoding_rs::WINDOWS_1251.encode("id;stage;title\r\n1;Потеряно;Привет\r\n");
+    for (what, bytes, encoding) in [
+        ("a BOM", "\u{feff}id,stage,title\n1,Lost,Привет\n".as_bytes(), "utf-8"),
+        ("semicolons", "id;stage;title\n1;Lost;Привет\n".as_bytes(), "utf-8"),
+        ("tabs", "id\tstage\ttitle\n1\tLost\tПривет\n".as_bytes(), "utf-8"),
+        ("Excel's sep line", "sep=;\nid;stage;title\n1;Lost;Привет\n".as_bytes(), "utf-8"),
+        ("quotes", "\"ID\",\"Stage\",\"Title\"\n\"1\",\" Lost \",\"Привет\"".as_bytes(), "utf-8"),
+        ("blank lines", "\n\nid,stage,title\n\n1,Lost,Привет\n\n\n".as_bytes(), "utf-8"),
+        ("trailing delimiters", "id,stage,title\n1,Lost,Привет,,,\n".as_bytes(), "utf-8"),
+        ("windows-1251", &win1251, "windows-1251"),
+        ("UTF-16 by its mark", &utf16, "utf-8"),
+        ("a mark wins over the label", "\u{feff}id,stage,title\n1,Lost,Привет\n".as_bytes(), "windows-1251"),
+    ] {
+        let seen = read(FileWiring { encoding: encoding.into(), ..wiring(inline("deals.csv", bytes)) }).await;
+        assert_eq!(seen.findings, [], "{what}");
+        let deal = &seen.deals[0];
+        assert_eq!((deal.id.as_str(), deal.state, deal.title.as_str()), ("1", DealState::Lost, "Привет"), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_say_what_to_write() {
+    for (file, want) in [
+        (
+            wiring(inline("deals.csv", b"number,stage\n1,New\n")),
+            "deals.csv has no column for `id`; its columns are `number`, `stage`; map one of them in `columns`, like `id: NAME`",
+        ),
+        (wiring(inline("deals.csv", b"")), "deals.csv is empty; its first line must name the columns, at least id, stage"),
+    ] {
+        let error = connector(file).read(&Cursor::default(), 10, now()).await.unwrap_err();
+        assert_eq!((error.label(), error.to_string().as_str()), ("settings", want));
+    }
+    let headless = wiring(inline("deals.csv", "1,Анна Петрова,anna@example.com\n".as_bytes()));
+    let error = connector(headless).read(&Cursor::default(), 10, now()).await.unwrap_err().to_string();
+    assert!(!error.contains("Анна") && !error.contains("anna@"), "a first line that is no header is a person: {error}");
+    for file in [
+        FileWiring { encoding: "latin-42".into(), ..wiring(inline("d.csv", b"")) },
+        FileWiring { time_zone: "Mars/Olympus".into(), ..wiring(inline("d.csv", b"")) },
+    ] {
+        assert_eq!(FileConnector::new(&connection(file)).err().unwrap().label(), "settings");
+    }
+    let gone = wiring(FileSource::Path("/nonexistent/deals.csv".into()));
+    assert_eq!(connector(gone).read(&Cursor::default(), 10, now()).await.unwrap_err().label(), "unavailable");
+}
+
+#[tokio::test]
+async fn a_declared_column_that_is_not_there_is_told_once() {
+    let mut file = wiring(inline("deals.csv", b"id,stage\n1,New\n2,New\n"));
+    file.deal_columns = [("lastActivityAt".to_owned(), "last_touch".to_owned())].into();
+    let seen = read(file).await;
+    assert_eq!((seen.deals.len(), seen.count("MissingColumn")), (2, 1));
+    assert!(seen.example("MissingColumn").contains("`last_touch`"));
+}
+
+fn rows(n: usize) -> String {
+    (0..n).fold("id,stage\n".to_owned(), |text, i| text + &format!("{i},New\n"))
+}
+
+/// A file whose time lies so far back that its stamp is settled.
+fn write_old(path: &Path, text: &str, age: u64) {
+    std::fs::write(path, text).unwrap();
+    let file = std::fs::File::options().append(true).open(path).unwrap();
+    file.set_modified(SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
+}
+
+#[tokio::test]
+async fn pages_are_bounded_and_a_lost_one_starts_the_look_again() {
+    let connector = connector(wiring(inline("deals.csv", rows(95).as_bytes())));
+    let seen = read_from(&connector, Cursor::default(), 10).await.unwrap();
+    assert_eq!((seen.deals.len(), seen.cursor.rows), (95, 95));
+    assert!(seen.pages >= 10);
+
+    let first = connector.read(&Cursor::default(), 10, now()).await.unwrap();
+    connector.read(&first.cursor, 10, now()).await.unwrap();
+    let again = read_from(&connector, first.cursor.clone(), 10).await.unwrap();
+    assert_eq!(again.deals.len(), 95, "the second page was not stored: everything comes again");
+    let elsewhere = FileConnector::new(&connection(wiring(inline("deals.csv", rows(95).as_bytes())))).unwrap();
+    assert_eq!(read_from(&elsewhere, first.cursor, 10).await.unwrap().deals.len(), 95, "after a restart too");
+}
+
+#[tokio::test]
+async fn only_a_changed_file_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deals.csv");
+    write_old(&path, &rows(3), 100);
+    let connector = connector(wiring(FileSource::Path(path.clone())));
+    assert!(connector.changed(&Cursor::default()).await.unwrap());
+    let seen = read_from(&connector, Cursor::default(), 10).await.unwrap();
+    assert!(!connector.changed(&seen.cursor).await.unwrap());
+
+    write_old(&path, &rows(3), 50);
+    assert!(connector.changed(&seen.cursor).await.unwrap(), "its time is another");
+    let touched = read_from(&connector, seen.cursor, 10).await.unwrap();
+    assert_eq!((touched.deals.len(), touched.full_look), (0, false), "its content is not");
+    assert!(!connector.changed(&touched.cursor).await.unwrap());
+
+    write_old(&path, &rows(4), 50);
+    let more = read_from(&connector, touched.cursor, 10).await.unwrap();
+    assert_eq!((more.deals.len(), more.full_look), (4, true));
+
+    let mut other = wiring(FileSource::Path(path.clone()));
+    other.won_stages.push("New".into());
+    let other = self::connector(other);
+    assert!(other.changed(&more.cursor).await.unwrap(), "another mapping reads the same file anew");
+    assert_eq!(read_from(&other, more.cursor, 10).await.unwrap().deals[0].state, DealState::Won);
+}
+
+#[tokio::test]
+async fn a_file_written_a_moment_ago_is_looked_at_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deals.csv");
+    std::fs::write(&path, rows(3)).unwrap();
+    let connector = connector(wiring(FileSource::Path(path)));
+    let seen = read_from(&connector, Cursor::default(), 10).await.unwrap();
+    assert!(connector.changed(&seen.cursor).await.unwrap(), "a second write may have left the same time and size");
+    assert_eq!(read_from(&connector, seen.cursor, 10).await.unwrap().deals.len(), 0);
+}
+
+#[tokio::test]
+async fn an_emptied_file_deletes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deals.csv");
+    write_old(&path, &rows(3), 100);
+    let connector = connector(wiring(FileSource::Path(path.clone())));
+    let seen = read_from(&connector, Cursor::default(), 10).await.unwrap();
+    for emptied in ["", "id,stage\n", "id,stage\n,New\n,New\n", "\n\n"] {
+        write_old(&path, emptied, 90);
+        for _ in 0..5 {
+            let error = connector.read(&seen.cursor, 10, now()).await.unwrap_err();
+            assert_eq!(error.label(), if emptied == "\n\n" { "settings" } else { "suspicious" }, "{emptied:?}");
+        }
+    }
+    write_old(&path, &rows(2), 80);
+    let back = read_from(&connector, seen.cursor, 10).await.unwrap();
+    assert_eq!((back.deals.len(), back.full_look), (2, true));
+}
+
+#[tokio::test]
+async fn a_file_that_halved_is_believed_when_it_stays_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deals.csv");
+    write_old(&path, &rows(100), 100);
+    let connector = connector(wiring(FileSource::Path(path.clone())));
+    let seen = read_from(&connector, Cursor::default(), 1000).await.unwrap();
+    let suspicious = async || connector.read(&seen.cursor, 1000, now()).await.err().map(|e| e.label());
+    write_old(&path, &rows(40), 90);
+    assert_eq!(suspicious().await, Some("suspicious"));
+    assert_eq!(suspicious().await, Some("suspicious"));
+    write_old(&path, &rows(30), 80);
+    assert_eq!(suspicious().await, Some("suspicious"), "it still changes: counting begins again");
+    assert_eq!(suspicious().await, Some("suspicious"));
+    let believed = read_from(&connector, seen.cursor.clone(), 1000).await.unwrap();
+    assert_eq!((believed.deals.len(), believed.full_look), (30, true));
+}
+
+#[tokio::test]
+async fn unchanged_contacts_are_not_handed_out_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deals.csv");
+    write_old(&path, "id,stage,contactId\n1,New,K1\n", 100);
+    let mut file = wiring(FileSource::Path(path.clone()));
+    file.contacts = Some(inline("contacts.csv", b"id,email\nK1,a@example.com\nK2,\n"));
+    let connector = connector(file);
+    let seen = read_from(&connector, Cursor::default(), 10).await.unwrap();
+    assert_eq!((seen.contacts.len(), seen.count("NoAddress")), (2, 1));
+    write_old(&path, "id,stage,contactId\n1,Won,K1\n", 90);
+    let again = read_from(&connector, seen.cursor, 10).await.unwrap();
+    assert_eq!((again.contacts.len(), again.deals.len(), again.count("NoAddress")), (0, 1, 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// No bytes stop the connector, and it never hands out a deal without an id or one id twice.
+    #[test]
+    fn no_bytes_panic(
+        header in prop::sample::select(vec!["id,stage,phone,createdAt\n", "id;stage\n", "{\"id\":1,\"stage\":2}\n", "", "\u{feff}id\tstage\n"]),
+        name in prop::sample::select(vec!["d.csv", "d.jsonl", "d"]),
+        encoding in prop::sample::select(vec!["utf-8", "windows-1251", "utf-16le", "shift_jis"]),
+        body in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"\",;\n\r\0{}:1 \xff".to_vec())], 0..400),
+    ) {
+        let bytes = [header.as_bytes(), &body].concat();
+        let connector = connector(FileWiring { encoding: encoding.into(), ..wiring(inline(name, &bytes)) });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        if let Ok(seen) = runtime.block_on(read_from(&connector, Cursor::default(), 7)) {
+            let mut ids = seen.ids();
+            prop_assert!(ids.iter().all(|id| !id.is_empty()));
+            ids.sort_unstable();
+            let all = ids.len();
+            ids.dedup();
+            prop_assert_eq!(ids.len(), all);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_written_during_the_look_deletes_nothing_and_is_looked_at_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deals.csv");
+    write_old(&path, &rows(30), 100);
+    let connector = connector(wiring(FileSource::Path(path.clone())));
+    let first = connector.read(&Cursor::default(), 10, now()).await.unwrap();
+    write_old(&path, &rows(25), 90);
+    let seen = read_from(&connector, first.cursor, 10).await.unwrap();
+    assert!(!seen.full_look && !seen.cursor.complete);
+    assert!(connector.changed(&seen.cursor).await.unwrap());
+    let again = read_from(&connector, seen.cursor, 10).await.unwrap();
+    assert_eq!((again.deals.len(), again.full_look, again.cursor.complete), (25, true, true));
+}
+
+#[tokio::test]
+async fn stages_that_the_connection_names() {
+    let text = b"id,stage\n1,New\n2,talks\n3,Parked\n4, LOST \n5,won\n";
+    let open = FileWiring { open_stages: vec!["new".into(), "Talks".into()], ..wiring(inline("deals.csv", text)) };
+    for (file, unknown) in [(open, 1), (wiring(inline("deals.csv", text)), 0)] {
+        let seen = read(file).await;
+        assert_eq!(seen.count("UnknownStage"), unknown);
+        assert_eq!(
+            seen.deals.iter().map(|d| d.state).collect::<Vec<_>>(),
+            [DealState::Open, DealState::Open, DealState::Open, DealState::Lost, DealState::Won]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_header_in_another_encoding_says_so() {
+    let (header, _, _) = encoding_rs::WINDOWS_1251.encode("ID;Стадия\n1;Новая\n");
+    let mut file = wiring(inline("deals.csv", &header));
+    file.deal_columns = [("stage".to_owned(), "Стадия".to_owned())].into();
+    let error = connector(file.clone()).read(&Cursor::default(), 10, now()).await.unwrap_err().to_string();
+    assert!(error.contains("set `encoding`"), "{error}");
+    assert_eq!(read(FileWiring { encoding: "windows-1251".into(), ..file }).await.deals[0].stage, "Новая");
+}

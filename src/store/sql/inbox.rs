@@ -1,0 +1,158 @@
+//! What arrives from outside: stored once, at once, with what must hold from that moment.
+
+use super::Result;
+use super::dialect::sql;
+use super::lease::fence;
+use super::ledger::ClickedRow;
+use super::open::Database;
+use super::session::{args, json_rows, to_json};
+use super::suppress::{self, ref_rows};
+use super::up_to_ms;
+use crate::model::{ClickVerdict, CopyId, EffectRef, EffectStatus};
+use crate::store::{InboxRow, Incoming, Lease, Source};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::HashSet;
+
+#[derive(Serialize)]
+struct Seen<'a> {
+    source: &'a str,
+    id: &'a str,
+    at: i64,
+}
+
+#[derive(Serialize)]
+struct Row {
+    received_at: i64,
+    ready_at: i64,
+    event: String,
+}
+
+#[derive(Serialize)]
+struct Click<'a> {
+    copy_id: i64,
+    seq: i32,
+    link: i16,
+    at: i64,
+    verdict: Option<&'static str>,
+    why: &'a str,
+}
+
+#[derive(Serialize)]
+struct Id {
+    id: i64,
+}
+
+pub(super) fn id_rows(ids: &[i64]) -> Result<String> {
+    json_rows(&ids.iter().map(|id| Id { id: *id }).collect::<Vec<_>>())
+}
+
+pub(super) async fn receive(database: &Database, incoming: Vec<Incoming>) -> Result<Vec<bool>> {
+    if incoming.is_empty() {
+        return Ok(Vec::new());
+    }
+    // The database replaces NUL; the answer must be told by what it stored.
+    let clean = |text: &str| text.replace('\0', "\u{fffd}");
+    let mut tx = database.write().await?;
+    let seen: Vec<Seen> =
+        incoming.iter().map(|i| Seen { source: &i.source, id: &i.id, at: i.received_at.as_millisecond() }).collect();
+    let mut fresh = HashSet::new();
+    for mut c in tx.rows(sql!("inbox/seen"), args![json_rows(&seen)?]).await? {
+        fresh.insert((c.text()?, c.text()?));
+    }
+    // The first of several with one id is the new one.
+    let answers: Vec<bool> = incoming.iter().map(|i| fresh.remove(&(clean(&i.source), clean(&i.id)))).collect();
+    let new = || incoming.iter().zip(&answers).filter(|(_, new)| **new).map(|(i, _)| i);
+
+    let rows: Vec<Row> = new()
+        .map(|i| {
+            let received_at = i.received_at.as_millisecond();
+            Ok(Row { received_at, ready_at: i.not_before.map_or(received_at, up_to_ms), event: to_json(&i.event)? })
+        })
+        .collect::<Result<_>>()?;
+    if !rows.is_empty() {
+        tx.run(sql!("inbox/insert"), args![json_rows(&rows)?]).await?;
+    }
+    let clicks: Vec<_> = new().filter_map(|i| i.click.as_ref()).collect();
+    if !clicks.is_empty() {
+        let rows: Vec<Click> = clicks
+            .iter()
+            .map(|c| Click {
+                copy_id: c.effect.copy.0,
+                seq: c.effect.seq,
+                link: c.link,
+                at: c.at.as_millisecond(),
+                verdict: c.verdict.map(ClickVerdict::as_str),
+                why: &c.why,
+            })
+            .collect();
+        tx.run(sql!("inbox/clicks"), args![json_rows(&rows)?]).await?;
+        let mut settled: Vec<ClickedRow> = clicks
+            .iter()
+            .map(|c| ClickedRow {
+                copy_id: c.effect.copy.0,
+                seq: c.effect.seq,
+                at: c.at.as_millisecond(),
+                human: u8::from(c.verdict == Some(ClickVerdict::Human)),
+            })
+            .collect();
+        // One row for each effect: the first human hit, else any.
+        settled.sort_by_key(|c| (c.copy_id, c.seq, 1 - c.human, c.at));
+        settled.dedup_by_key(|c| (c.copy_id, c.seq));
+        tx.run(sql!("effect/clicked"), args![json_rows(&settled)?]).await?;
+    }
+    let suppressions: Vec<_> = new().flat_map(|i| i.suppress.iter().cloned()).collect();
+    suppress::put(&mut tx, &suppressions).await?;
+    tx.commit().await?;
+    Ok(answers)
+}
+
+pub(super) async fn ready(database: &Database, now: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
+    let rows = database.read().await?.rows(sql!("inbox/ready"), args![now, limit]).await?;
+    let mut out = Vec::with_capacity(rows.len());
+    for mut c in rows {
+        let (id, text) = (c.int()?, c.text()?);
+        let event = serde_json::from_str(&text).map_err(|_| text);
+        out.push(InboxRow { id, event, received_at: c.time()?, attempts: c.small()? });
+    }
+    if !out.is_empty() {
+        let ids: Vec<i64> = out.iter().map(|r| r.id).collect();
+        let mut tx = database.write().await?;
+        tx.run(sql!("inbox/attempt"), args![id_rows(&ids)?]).await?;
+        tx.commit().await?;
+    }
+    Ok(out)
+}
+
+pub(super) async fn bury(database: &Database, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
+    let mut tx = database.write().await?;
+    fence(&mut tx, lease).await?;
+    let (word, body) = match source {
+        Source::Inbox => {
+            let row = tx.rows(sql!("inbox/take_out"), args![id]).await?.into_iter().next();
+            ("inbox", row.map(|mut c| c.text()).transpose()?)
+        }
+        Source::Outbox => {
+            // `id` is the copy: its first open row is the one that cannot be performed.
+            let mut body = None;
+            if let Some(mut c) = tx.rows(sql!("outbox/first_of_copy"), args![id]).await?.into_iter().next() {
+                let effect = EffectRef { copy: CopyId(c.int()?), seq: c.small()? };
+                body = Some(c.opt_text()?.unwrap_or_default());
+                tx.run(sql!("outbox/done"), args![ref_rows(&[effect])?]).await?;
+                let failed = serde_json::json!({
+                    "copy_id": effect.copy.0, "seq": effect.seq, "status": EffectStatus::Failed.code(), "reason": "SetAside",
+                });
+                tx.run(sql!("lease/orphan_effects"), args![json_rows(&[failed])?]).await?;
+            }
+            ("outbox", body)
+        }
+        Source::Copy => {
+            let gone = tx.run(sql!("copy/disarm"), args![id]).await?;
+            ("copy", (gone > 0).then(String::new))
+        }
+    };
+    if let Some(body) = body {
+        tx.run(sql!("inbox/bury"), args![word, id, now, error, body]).await?;
+    }
+    tx.commit().await
+}

@@ -1,0 +1,69 @@
+//! The lease, and what its change leaves behind.
+
+use super::Result;
+use super::dialect::sql;
+use super::open::Database;
+use super::session::{Session, args, json_rows};
+use crate::model::EffectStatus;
+use crate::store::{Lease, StoreError};
+use serde::Serialize;
+use std::time::Duration;
+
+fn millis(ttl: Duration) -> i64 {
+    i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+#[derive(Serialize)]
+struct Orphan {
+    copy_id: i64,
+    seq: i64,
+    status: i16,
+    reason: Option<&'static str>,
+}
+
+pub(super) async fn take(database: &Database, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
+    let mut tx = database.write().await?;
+    let Some(mut row) = tx.rows(sql!("lease/take"), args![owner, millis(ttl)]).await?.into_iter().next() else {
+        return Ok(None);
+    };
+    let epoch = row.int()?;
+    let mut orphans = Vec::new();
+    let mut unknown = 0;
+    for mut row in tx.rows(sql!("lease/orphans"), args![epoch]).await? {
+        let (copy_id, seq, kind) = (row.int()?, row.int()?, row.text()?);
+        let message = kind == "message";
+        unknown += u64::from(message);
+        orphans.push(Orphan {
+            copy_id,
+            seq,
+            status: if message { EffectStatus::Unknown } else { EffectStatus::Planned }.code(),
+            reason: message.then_some("Interrupted"),
+        });
+    }
+    if !orphans.is_empty() {
+        tx.run(sql!("lease/orphan_effects"), args![json_rows(&orphans)?]).await?;
+        tx.run(sql!("lease/orphan_waiting"), args![epoch]).await?;
+        tx.run(sql!("lease/orphan_gone"), args![epoch]).await?;
+    }
+    tx.commit().await?;
+    Ok(Some(Lease { epoch, owner: owner.to_owned(), orphans: unknown }))
+}
+
+pub(super) async fn renew(database: &Database, lease: &Lease, ttl: Duration) -> Result<bool> {
+    let mut session = database.lease().await?;
+    Ok(session.run(sql!("lease/renew"), args![&lease.owner, lease.epoch, millis(ttl)]).await? > 0)
+}
+
+pub(super) async fn release(database: &Database, lease: &Lease) -> Result<()> {
+    let mut session = database.lease().await?;
+    session.run(sql!("lease/release"), args![&lease.owner, lease.epoch]).await?;
+    Ok(())
+}
+
+/// The first statement of every transaction of the engine.
+pub(super) async fn fence(tx: &mut Session, lease: &Lease) -> Result<()> {
+    if tx.rows(sql!("lease/fence"), args![&lease.owner, lease.epoch]).await?.is_empty() {
+        return Err(StoreError::LeaseLost);
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! The store on SQLite and PostgreSQL: one SQL text for both ([`dialect`]), one way to run it ([`session`]), one file for each
+//! group of verbs.
+
+mod commit;
+mod crm;
+mod dialect;
+mod funnel;
+mod identity;
+mod inbox;
+mod lease;
+mod ledger;
+mod open;
+mod outbox;
+mod page;
+mod receipt;
+mod recipient;
+mod session;
+mod subject;
+mod suppress;
+mod views;
+
+pub(super) use open::Access;
+
+use super::{
+    Batch, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Revision,
+    Source, StoreError, Stored,
+};
+use crate::model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use jiff::Timestamp;
+use open::Database;
+use ring::hmac;
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// A database with the installation's secret.
+pub(super) struct SqlStore {
+    database: Database,
+    secret: [u8; 32],
+    addresses: AddressHasher,
+}
+
+impl SqlStore {
+    pub(super) async fn open(url: &str, access: Access) -> Result<Self> {
+        let database = Database::open(url, access).await?;
+        match access {
+            Access::Engine => open::migrate(&database).await?,
+            Access::Beside => open::check(&database).await?,
+        }
+        let secret = open::secret(&database, access).await?;
+        Ok(Self { database, secret, addresses: AddressHasher::new(&secret) })
+    }
+}
+
+/// Keyed hashes of addresses, under a key of their own.
+#[derive(Clone)]
+pub(super) struct AddressHasher(hmac::Key);
+
+impl AddressHasher {
+    pub(super) fn new(secret: &[u8; 32]) -> Self {
+        let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"rekindle address hash");
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()))
+    }
+
+    pub(super) fn hash(&self, address: &Address) -> AddressHash {
+        let tag = hmac::sign(&self.0, address.identity().as_bytes());
+        AddressHash(BASE64.encode(tag.as_ref().get(..16).unwrap_or_default()))
+    }
+}
+
+/// For moments that must not come too early when they are read back: up to the next whole millisecond.
+fn up_to_ms(at: Timestamp) -> i64 {
+    let ms = at.as_millisecond();
+    if at.as_nanosecond() > i128::from(ms) * 1_000_000 { ms + 1 } else { ms }
+}
+
+#[async_trait::async_trait]
+impl Journal for SqlStore {
+    fn address_hash(&self, address: &Address) -> AddressHash {
+        self.addresses.hash(address)
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        self.secret
+    }
+
+    async fn take(&self, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
+        lease::take(&self.database, owner, ttl).await
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool> {
+        lease::renew(&self.database, lease, ttl).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<()> {
+        lease::release(&self.database, lease).await
+    }
+
+    async fn due(&self, now: Timestamp, low: Option<Timestamp>, limit: u32) -> Result<Vec<Due>> {
+        subject::due(&self.database, now, low, limit).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>> {
+        subject::next_due(&self.database).await
+    }
+
+    async fn load(&self, what: &Load, now: Timestamp) -> Result<Vec<crate::engine::Subject>> {
+        subject::load(&self.database, &self.addresses, what, now).await
+    }
+
+    async fn stored(&self, connection: &str, ids: &[String]) -> Result<Vec<Stored>> {
+        crm::stored(&self.database, connection, ids).await
+    }
+
+    async fn deal_ids(&self, connection: &str) -> Result<Vec<String>> {
+        crm::deal_ids(&self.database, connection).await
+    }
+
+    async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
+        crm::contacts(&self.database, connection, ids).await
+    }
+
+    async fn managers(&self, connection: &str) -> Result<Vec<Manager>> {
+        crm::managers(&self.database, connection).await
+    }
+
+    async fn cursor(&self, connection: &str) -> Result<Cursor> {
+        crm::cursor(&self.database, connection).await
+    }
+
+    async fn set_cursor(&self, lease: &Lease, connection: &str, cursor: &Cursor) -> Result<()> {
+        crm::set_cursor(&self.database, lease, connection, cursor).await
+    }
+
+    async fn commit(&self, lease: &Lease, batch: Batch) -> Result<Commit> {
+        commit::commit(&self.database, &self.addresses, lease, batch).await
+    }
+
+    async fn receive(&self, incoming: Vec<Incoming>) -> Result<Vec<bool>> {
+        inbox::receive(&self.database, incoming).await
+    }
+
+    async fn inbox(&self, now: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
+        inbox::ready(&self.database, now, limit).await
+    }
+
+    async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
+        inbox::bury(&self.database, lease, source, id, error, now).await
+    }
+
+    async fn outbox(&self, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+        outbox::due(&self.database, now, limit).await
+    }
+
+    async fn start(&self, lease: &Lease, effects: &[EffectRef], _now: Timestamp) -> Result<Vec<EffectRef>> {
+        outbox::start(&self.database, lease, effects).await
+    }
+
+    async fn mark(&self, marks: Vec<Mark>) -> Result<()> {
+        outbox::mark(&self.database, marks).await
+    }
+
+    async fn receipt(&self, provider: &str, id: &str, outcome: Outcome, at: Timestamp) -> Result<Option<EffectRef>> {
+        receipt::receipt(&self.database, provider, id, outcome, at).await
+    }
+
+    async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {
+        suppress::suppressed(&self.database, effects).await
+    }
+
+    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
+        ledger::effect(&self.database, effect).await
+    }
+
+    async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
+        ledger::code(&self.database, hash).await
+    }
+
+    async fn by_provider_id(&self, provider: &str, id: &str) -> Result<Option<EffectRef>> {
+        ledger::by_provider_id(&self.database, provider, id).await
+    }
+
+    async fn judge(&self, effect: EffectRef, link: i16, at: Timestamp, verdict: ClickVerdict, why: &str) -> Result<()> {
+        ledger::judge(&self.database, effect, link, at, verdict, why).await
+    }
+
+    async fn holds(&self) -> Result<Vec<Hold>> {
+        funnel::holds(&mut self.database.read().await?).await
+    }
+
+    async fn hold(&self, hold: Hold) -> Result<()> {
+        funnel::hold(&self.database, &hold).await
+    }
+
+    async fn release_hold(&self, scope: &HoldScope) -> Result<bool> {
+        funnel::release_hold(&self.database, scope).await
+    }
+
+    async fn publish(&self, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
+        funnel::publish(&self.database, funnel, snapshot, now).await
+    }
+
+    async fn retire(&self, funnel: &FunnelKey, now: Timestamp) -> Result<()> {
+        funnel::retire(&self.database, funnel, now).await
+    }
+
+    async fn revisions(&self) -> Result<Vec<Revision>> {
+        funnel::revisions(&self.database).await
+    }
+
+    async fn first_published(&self, funnel: &FunnelKey) -> Result<Option<Timestamp>> {
+        funnel::first_published(&self.database, funnel).await
+    }
+
+    async fn copies_of(&self, funnel: &FunnelKey, after: CopyId, limit: u32) -> Result<Vec<CopyId>> {
+        funnel::copies_of(&self.database, funnel, after, limit).await
+    }
+
+    async fn backfill(&self, funnel: &FunnelKey, limit: u32) -> Result<Vec<CopyId>> {
+        funnel::backfill(&self.database, funnel, limit).await
+    }
+}

@@ -1,0 +1,230 @@
+//! Opening a database: connections, the lock file beside SQLite, migrations, the installation's secret.
+
+use super::dialect::{Dialect, expand, sql};
+use super::session::{Session, args, fault};
+use crate::store::StoreError;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use ring::rand::SecureRandom as _;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use std::{fs::File, fs::TryLockError, path::Path, path::PathBuf, time::Duration};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Append-only. (name, text, the oldest version whose binary can still work with a database at this version.)
+const MIGRATIONS: &[(&str, &str, i64)] = &[("first", include_str!("../migrations/0001_first.sql"), 1)];
+
+/// How a database is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Access {
+    /// The process that works: alone on SQLite, migrates.
+    Engine,
+    /// Beside it: reads everything, writes holds, never migrates.
+    Beside,
+}
+
+/// Connections to one database. SQLite has one writer, because it can only have one; PostgreSQL one connection apart for the
+/// lease, so that renewals never wait behind batches.
+pub(super) enum Database {
+    Sqlite { write: SqlitePool, read: SqlitePool, _lock: Option<File> },
+    Postgres { pool: PgPool, lease: PgPool },
+}
+
+fn unavailable(error: std::io::Error) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}
+
+impl Database {
+    pub(super) async fn open(url: &str, access: Access) -> Result<Self> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return postgres(url);
+        }
+        if url == "memory:" {
+            return memory().await;
+        }
+        match url.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => {
+                let path = path.strip_prefix("//").filter(|p| p.starts_with('/')).unwrap_or(path);
+                sqlite(Path::new(path), access).await
+            }
+            _ => Err(StoreError::Url(scheme_only(url))),
+        }
+    }
+
+    /// One statement, or several that need not agree.
+    pub(super) async fn read(&self) -> Result<Session> {
+        match self {
+            Self::Sqlite { read, .. } => read.acquire().await.map(Session::Sqlite),
+            Self::Postgres { pool, .. } => pool.acquire().await.map(Session::Postgres),
+        }
+        .map_err(|e| fault(e, "connect"))
+    }
+
+    /// Several reads of one moment (SQLite) or in one go (PostgreSQL, where each statement sees what was committed before it).
+    pub(super) async fn snapshot(&self) -> Result<Session> {
+        match self {
+            Self::Sqlite { read, .. } => read.begin().await.map(Session::SqliteTx),
+            Self::Postgres { pool, .. } => pool.acquire().await.map(Session::Postgres),
+        }
+        .map_err(|e| fault(e, "begin"))
+    }
+
+    pub(super) async fn write(&self) -> Result<Session> {
+        match self {
+            Self::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Session::SqliteTx),
+            Self::Postgres { pool, .. } => pool.begin().await.map(Session::PostgresTx),
+        }
+        .map_err(|e| fault(e, "begin"))
+    }
+
+    pub(super) async fn lease(&self) -> Result<Session> {
+        match self {
+            Self::Sqlite { write, .. } => write.acquire().await.map(Session::Sqlite),
+            Self::Postgres { lease, .. } => lease.acquire().await.map(Session::Postgres),
+        }
+        .map_err(|e| fault(e, "connect"))
+    }
+}
+
+/// An address may hold a password; what comes before the colon does not.
+fn scheme_only(url: &str) -> String {
+    url.split_once(':').map_or_else(|| url.to_owned(), |(scheme, _)| format!("{scheme}:…"))
+}
+
+async fn sqlite(path: &Path, access: Access) -> Result<Database> {
+    let mut lock = None;
+    if access == Access::Engine {
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(unavailable)?;
+        }
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let file = File::options().create(true).truncate(false).write(true).open(PathBuf::from(name)).map_err(unavailable)?;
+        match file.try_lock() {
+            Ok(()) => lock = Some(file),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(path.display().to_string())),
+            Err(TryLockError::Error(e)) => return Err(unavailable(e)),
+        }
+    } else if !path.exists() {
+        return Err(StoreError::Url(format!("sqlite:{} (there is no such file)", path.display())));
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(access == Access::Engine)
+        .journal_mode(SqliteJournalMode::Wal)
+        // A commit that was reported must survive a power cut: with NORMAL it may not.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(false)
+        .busy_timeout(Duration::from_secs(10))
+        .statement_cache_capacity(256)
+        .pragma("wal_autocheckpoint", "4000")
+        .pragma("temp_store", "memory")
+        .optimize_on_close(access == Access::Engine, Some(400));
+    let pool = || {
+        SqlitePoolOptions::new()
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .acquire_timeout(Duration::from_secs(60))
+    };
+    let write = pool()
+        .max_connections(1)
+        .connect_with(options.clone().pragma("cache_size", "-32000"))
+        .await
+        .map_err(|e| fault(e, "open"))?;
+    let read =
+        pool().max_connections(4).connect_lazy_with(options.create_if_missing(false).read_only(true).pragma("cache_size", "-8000"));
+    Ok(Database::Sqlite { write, read, _lock: lock })
+}
+
+/// A database of one connection, which is its life.
+async fn memory() -> Result<Database> {
+    let options = SqliteConnectOptions::new().in_memory(true).statement_cache_capacity(256).pragma("temp_store", "memory");
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .acquire_timeout(Duration::from_secs(60))
+        .connect_with(options)
+        .await
+        .map_err(|e| fault(e, "open"))?;
+    Ok(Database::Sqlite { write: pool.clone(), read: pool, _lock: None })
+}
+
+fn postgres(url: &str) -> Result<Database> {
+    let options: PgConnectOptions = url.parse().map_err(|_| StoreError::Url(scheme_only(url)))?;
+    let options = options
+        .application_name("rekindle")
+        .statement_cache_capacity(256)
+        // Plans for a fresh ledger, made from its first parameters, were up to 20 times slower.
+        .options([("plan_cache_mode", "force_generic_plan"), ("idle_in_transaction_session_timeout", "10s"), ("jit", "off")]);
+    let pool = |size| {
+        PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(10)).connect_lazy_with(options.clone())
+    };
+    Ok(Database::Postgres { pool: pool(8), lease: pool(1) })
+}
+
+/// Brings the schema to this version, each step in a transaction of its own.
+pub(super) async fn migrate(database: &Database) -> Result<()> {
+    migrate_to(database, MIGRATIONS.len()).await
+}
+
+async fn migrate_to(database: &Database, newest: usize) -> Result<()> {
+    for (version, (name, text, reads_from)) in (1_i64..).zip(MIGRATIONS).take(newest) {
+        let mut tx = database.write().await?;
+        tx.run(sql!("schema/lock"), args![]).await?;
+        tx.run(sql!("schema/create"), args![]).await?;
+        if installed(&mut tx).await?.is_none_or(|(there, _)| there < version) {
+            let dialect = tx.dialect();
+            tx.script(expand(text, dialect), name).await?;
+            tx.run(sql!("schema/applied"), args![version, *name, *reads_from]).await?;
+        }
+        tx.commit().await?;
+    }
+    check(database).await
+}
+
+/// Whether this binary understands the database: the same version, or one that a newer binary wrote and older ones can use.
+pub(super) async fn check(database: &Database) -> Result<()> {
+    let ours = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let mut session = database.read().await?;
+    let there = session.rows(sql!("schema/exists"), args![]).await?;
+    let found = if there.is_empty() { None } else { installed(&mut session).await? };
+    match found {
+        None => Err(StoreError::Incompatible("this database was not made by rekindle; start `rekindle run` on it first".into())),
+        Some((version, _)) if version < ours => Err(StoreError::Incompatible(format!(
+            "the database is at schema {version} and this rekindle needs {ours}; start `rekindle run` with this version first"
+        ))),
+        Some((version, reads_from)) if reads_from > ours => Err(StoreError::Incompatible(format!(
+            "the database is at schema {version}, which rekindle can use from schema {reads_from} on, and this one knows {ours}; \
+             install the newer rekindle"
+        ))),
+        Some(_) => Ok(()),
+    }
+}
+
+async fn installed(session: &mut Session) -> Result<Option<(i64, i64)>> {
+    let rows = session.rows(sql!("schema/newest"), args![]).await?;
+    rows.into_iter().next().map(|mut c| Ok((c.int()?, c.int()?))).transpose()
+}
+
+/// The secret of the installation, made once.
+pub(super) async fn secret(database: &Database, access: Access) -> Result<[u8; 32]> {
+    let corrupt = |what: &str| StoreError::Corrupt { what: what.into(), source: None };
+    if access == Access::Engine {
+        let mut fresh = [0_u8; 32];
+        ring::rand::SystemRandom::new().fill(&mut fresh).map_err(|_| corrupt("the system gives no random numbers"))?;
+        let mut tx = database.write().await?;
+        tx.run(sql!("installation/create"), args![BASE64.encode(fresh)]).await?;
+        tx.commit().await?;
+    }
+    let rows = database.read().await?.rows(sql!("installation/secret"), args![]).await?;
+    let text = rows.into_iter().next().ok_or_else(|| corrupt("the installation has no secret"))?.text()?;
+    BASE64.decode(text).ok().and_then(|s| s.try_into().ok()).ok_or_else(|| corrupt("the installation's secret is damaged"))
+}
+
+impl Dialect {
+    #[cfg(test)]
+    pub(super) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
+}

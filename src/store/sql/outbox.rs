@@ -1,0 +1,353 @@
+//! What is to be done, and what became of it.
+
+use super::Result;
+use super::dialect::sql;
+use super::lease::fence;
+use super::open::Database;
+use super::recipient::{self, Refund};
+use super::session::{Session, args, json_rows};
+use super::suppress::{self, ref_rows};
+use super::up_to_ms;
+use crate::model::{
+    AddressHash, CopyId, EffectKey, EffectRef, EffectStatus, FunnelKey, Outcome, Suppression, SuppressionReason, SuppressionScope,
+};
+use crate::store::{Lease, Mark, Outbox};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) async fn due(database: &Database, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+    let rows = database.read().await?.rows(sql!("outbox/due"), args![now, limit]).await?;
+    rows.into_iter()
+        .map(|mut c| {
+            Ok(Outbox {
+                effect: EffectRef { copy: CopyId(c.int()?), seq: c.small()? },
+                key: EffectKey { cycle: c.small()?, list: c.text()?, item: c.text()?, recipient: AddressHash(c.text()?) },
+                funnel: FunnelKey { namespace: c.text()?, name: c.text()? },
+                kind: c.text()?,
+                target: c.text()?,
+                payload: c.text()?,
+                attempt: c.small()?,
+                expires_at: c.opt_time()?,
+                connection: c.text()?,
+                deal: c.text()?,
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn start(database: &Database, lease: &Lease, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {
+    let mut tx = database.write().await?;
+    fence(&mut tx, lease).await?;
+    let rows = tx.rows(sql!("outbox/start"), args![ref_rows(effects)?, lease.epoch]).await?;
+    let started: BTreeSet<EffectRef> =
+        rows.into_iter().map(|mut c| Ok(EffectRef { copy: CopyId(c.int()?), seq: c.small()? })).collect::<Result<_>>()?;
+    // In the order asked: within a deal it is the order in which things must happen.
+    let started: Vec<EffectRef> = effects.iter().copied().filter(|e| started.contains(e)).collect();
+    if !started.is_empty() {
+        tx.run(sql!("outbox/started"), args![ref_rows(&started)?]).await?;
+    }
+    tx.commit().await?;
+    Ok(started)
+}
+
+/// What a receipt said, whatever the send itself reported: the two may come in either order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receipt {
+    None = 0,
+    Delivered = 1,
+    Bounced = 2,
+}
+
+enum Work {
+    Unchanged,
+    Done,
+    Again { at: i64, payload: Option<String> },
+}
+
+/// An effect while facts are merged into it.
+struct State {
+    status: EffectStatus,
+    attempt: i32,
+    receipt: Receipt,
+    at: Timestamp,
+    kind: String,
+    recipient: AddressHash,
+    item: String,
+    target: String,
+    expires_at: Option<i64>,
+    has_payload: bool,
+    work: Work,
+    reason: Option<String>,
+    provider: Option<String>,
+    provider_id: Option<String>,
+    refund: bool,
+    bad_address: Option<Timestamp>,
+}
+
+impl State {
+    fn merge(&mut self, mark: Mark) {
+        // The first hand-over is attempt 1, whether its reporter counts from 0 or from 1. A receipt is about any.
+        let receipt = mark.attempt < 0;
+        let mine = receipt || mark.attempt.max(1) == self.attempt.max(1);
+        let settled =
+            self.status.sent() || matches!(self.status, EffectStatus::Skipped | EffectStatus::Failed | EffectStatus::Expired);
+        let done_elsewhere = settled || !mine;
+        match mark.outcome {
+            Outcome::Delivered => {
+                self.receipt = Receipt::Delivered;
+                if !self.status.sent() {
+                    self.at = mark.at;
+                }
+                self.status = EffectStatus::Delivered;
+                self.work = Work::Done;
+            }
+            Outcome::Accepted { provider, provider_id } => {
+                if !self.status.sent() && self.receipt != Receipt::Bounced {
+                    self.status = EffectStatus::Accepted;
+                    self.at = mark.at;
+                }
+                self.provider = Some(provider);
+                self.provider_id = provider_id;
+                self.work = Work::Done;
+            }
+            Outcome::Rejected { reason, suppress } => {
+                // A bounce comes after the acceptance; a refusal of an attempt never undoes one.
+                let applies = if receipt { self.status != EffectStatus::Delivered } else { !done_elsewhere };
+                if receipt && applies {
+                    self.receipt = Receipt::Bounced;
+                }
+                if applies {
+                    self.refund = !self.status.sent();
+                    self.fail(EffectStatus::Failed, reason, mark.at);
+                }
+                if suppress && (applies || mine) {
+                    self.bad_address = Some(mark.at);
+                }
+            }
+            Outcome::Expired if !done_elsewhere => {
+                self.refund = true;
+                self.fail(EffectStatus::Expired, "Expired".into(), mark.at);
+            }
+            Outcome::Unknown { reason } if !done_elsewhere => match mark.next {
+                Some(next) => self.again(next.at, next.payload, reason),
+                None => {
+                    self.status = EffectStatus::Unknown;
+                    self.reason = Some(reason);
+                    self.work = Work::Done;
+                }
+            },
+            Outcome::Retry { reason, .. } | Outcome::ChannelDown { reason } if !done_elsewhere => match mark.next {
+                Some(next) => self.again(next.at, next.payload, reason),
+                None => {
+                    self.refund = true;
+                    self.fail(EffectStatus::Failed, reason, mark.at);
+                }
+            },
+            Outcome::NotStarted if !done_elsewhere => match mark.next {
+                Some(next) => self.again(next.at, next.payload, "NotStarted".into()),
+                None if self.has_payload => self.again(mark.at, String::new(), "NotStarted".into()),
+                None => {
+                    self.refund = true;
+                    self.fail(EffectStatus::Failed, "NotStarted".into(), mark.at);
+                }
+            },
+            Outcome::Expired
+            | Outcome::Unknown { .. }
+            | Outcome::Retry { .. }
+            | Outcome::ChannelDown { .. }
+            | Outcome::NotStarted => {}
+        }
+    }
+
+    fn fail(&mut self, status: EffectStatus, reason: String, at: Timestamp) {
+        self.status = status;
+        self.reason = Some(reason);
+        self.at = at;
+        self.work = Work::Done;
+    }
+
+    fn again(&mut self, at: Timestamp, payload: String, reason: String) {
+        self.status = EffectStatus::Planned;
+        self.reason = Some(reason);
+        self.work = Work::Again { at: up_to_ms(at), payload: Some(payload).filter(|p| !p.is_empty()) };
+    }
+}
+
+#[derive(Serialize)]
+struct StateRow {
+    copy_id: i64,
+    seq: i32,
+    status: i16,
+    receipt: u8,
+    at: i64,
+    reason: Option<String>,
+    provider: Option<String>,
+    provider_id: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct OutboxRow {
+    pub copy_id: i64,
+    pub seq: i32,
+    pub due_at: i64,
+    pub epoch: Option<i64>,
+    pub expires_at: Option<i64>,
+    pub kind: String,
+    pub target: String,
+    pub payload: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ProviderRef<'a> {
+    provider: &'a str,
+    id: &'a str,
+    copy_id: i64,
+    seq: i32,
+}
+
+pub(super) async fn mark(database: &Database, marks: Vec<Mark>) -> Result<()> {
+    if marks.is_empty() {
+        return Ok(());
+    }
+    let mut tx = database.write().await?;
+    mark_in(&mut tx, marks).await?;
+    tx.commit().await
+}
+
+/// Merges facts into the ledger, whoever owns the lease by now.
+pub(super) async fn mark_in(tx: &mut Session, mut marks: Vec<Mark>) -> Result<()> {
+    let early = put_provider_refs(tx, &marks).await?;
+    marks.extend(early);
+    let effects: BTreeSet<EffectRef> = marks.iter().map(|m| m.effect).collect();
+    let effects: Vec<EffectRef> = effects.into_iter().collect();
+    let mut states = load_states(tx, &effects).await?;
+    for mark in marks {
+        if let Some(state) = states.get_mut(&mark.effect) {
+            state.merge(mark);
+        }
+    }
+    store_states(tx, states).await
+}
+
+/// Remembers the providers' own ids. Returns the receipts that came before them.
+async fn put_provider_refs(tx: &mut Session, marks: &[Mark]) -> Result<Vec<Mark>> {
+    let mut rows: BTreeMap<(&str, &str), EffectRef> = BTreeMap::new();
+    for mark in marks {
+        if let Outcome::Accepted { provider, provider_id: Some(id) } = &mark.outcome {
+            rows.insert((provider, id), mark.effect);
+        }
+    }
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<ProviderRef> =
+        rows.into_iter().map(|((provider, id), e)| ProviderRef { provider, id, copy_id: e.copy.0, seq: e.seq }).collect();
+    let mut early = Vec::new();
+    for mut c in tx.rows(sql!("effect/provider_refs"), args![json_rows(&rows)?]).await? {
+        let effect = EffectRef { copy: CopyId(c.int()?), seq: c.small()? };
+        if let (Some(outcome), Some(at)) = (c.opt_json()?, c.opt_time()?) {
+            early.push(Mark { effect, attempt: -1, outcome, at, next: None });
+        }
+    }
+    Ok(early)
+}
+
+async fn load_states(tx: &mut Session, effects: &[EffectRef]) -> Result<BTreeMap<EffectRef, State>> {
+    let refs = ref_rows(effects)?;
+    tx.rows(sql!("outbox/lock"), args![&refs]).await?;
+    let mut states = BTreeMap::new();
+    for mut c in tx.rows(sql!("effect/state"), args![&refs]).await? {
+        let effect = EffectRef { copy: CopyId(c.int()?), seq: c.small()? };
+        let status = EffectStatus::from_code(c.small()?).unwrap_or(EffectStatus::Unknown);
+        let attempt = c.small()?;
+        let receipt = match c.int()? {
+            1 => Receipt::Delivered,
+            2 => Receipt::Bounced,
+            _ => Receipt::None,
+        };
+        let (at, kind, recipient) = (c.time()?, c.text()?, AddressHash(c.text()?));
+        let (list, item, namespace) = (c.text()?, c.text()?, c.text()?);
+        let state = State {
+            status,
+            attempt,
+            receipt,
+            at,
+            kind,
+            recipient,
+            item: recipient::item_name(&namespace, &list, &item),
+            target: c.text()?,
+            expires_at: c.opt_int()?,
+            has_payload: c.opt_text()?.is_some(),
+            work: Work::Unchanged,
+            reason: None,
+            provider: None,
+            provider_id: None,
+            refund: false,
+            bad_address: None,
+        };
+        states.insert(effect, state);
+    }
+    Ok(states)
+}
+
+async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> Result<()> {
+    let (mut rows, mut done, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut refunds, mut suppressions) = (Vec::new(), Vec::new());
+    for (effect, state) in states {
+        if state.kind == "message" {
+            if state.refund {
+                refunds.push(Refund { hash: state.recipient.clone(), copy: effect.copy, item: state.item });
+            }
+            if let Some(at) = state.bad_address {
+                suppressions.push(Suppression {
+                    scope: SuppressionScope::Address(state.recipient),
+                    brand: None,
+                    medium: None,
+                    purpose: None,
+                    reason: SuppressionReason::HardBounce,
+                    at,
+                });
+            }
+        }
+        match state.work {
+            Work::Unchanged => {}
+            Work::Done => done.push(effect),
+            Work::Again { at, payload } => again.push(OutboxRow {
+                copy_id: effect.copy.0,
+                seq: effect.seq,
+                due_at: at,
+                epoch: None,
+                expires_at: state.expires_at,
+                kind: state.kind,
+                target: state.target,
+                payload,
+            }),
+        }
+        rows.push(StateRow {
+            copy_id: effect.copy.0,
+            seq: effect.seq,
+            status: state.status.code(),
+            receipt: state.receipt as u8,
+            at: state.at.as_millisecond(),
+            reason: state.reason,
+            provider: state.provider,
+            provider_id: state.provider_id,
+        });
+    }
+    if !rows.is_empty() {
+        tx.run(sql!("effect/mark"), args![json_rows(&rows)?]).await?;
+    }
+    if !done.is_empty() {
+        tx.run(sql!("outbox/done"), args![ref_rows(&done)?]).await?;
+    }
+    if !again.is_empty() {
+        tx.run(sql!("outbox/insert"), args![json_rows(&again)?]).await?;
+        if again.iter().any(|r| r.kind != "message") {
+            again.retain(|r| r.kind != "message");
+            tx.run(sql!("outbox/postpone"), args![json_rows(&again)?]).await?;
+        }
+    }
+    recipient::refund(tx, refunds).await?;
+    suppress::put(tx, &suppressions).await
+}

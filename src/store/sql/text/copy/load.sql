@@ -1,0 +1,8 @@
+SELECT c.copy_id, f.namespace, f.name, c.client_id, c.shard, c.ver, c.role, c.stage, c.cycle, c.amount, c.due_at, c.next_seq,
+c.state, c.connection, d.body, k.root, n.cursor
+FROM rows($1, id bigint) r
+JOIN copy c ON c.copy_id = r.id
+JOIN funnel f ON f.funnel_id = c.funnel_id
+JOIN deal d ON d.connection = c.connection AND d.id = c.deal
+JOIN client k ON k.client_id = c.client_id
+LEFT JOIN connection n ON n.name = c.connection

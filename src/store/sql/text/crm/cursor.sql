@@ -1,0 +1,1 @@
+SELECT cursor FROM connection WHERE name = $1

@@ -1,0 +1,1 @@
+SELECT name, cursor FROM connection ORDER BY name

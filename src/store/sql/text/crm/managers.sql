@@ -1,0 +1,1 @@
+SELECT body FROM manager WHERE connection = $1 ORDER BY id

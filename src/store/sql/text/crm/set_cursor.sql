@@ -1,0 +1,1 @@
+INSERT INTO connection (name, cursor) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor

@@ -1,0 +1,2 @@
+UPDATE cycle SET ended_at = r.at, how = 'Replaced' FROM rows($1, copy_id bigint, cycle integer, at bigint) r
+WHERE cycle.copy_id = r.copy_id AND cycle.cycle < r.cycle AND cycle.ended_at IS NULL

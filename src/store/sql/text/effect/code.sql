@@ -1,0 +1,1 @@
+SELECT copy_id, seq, link FROM code WHERE hash = $1

@@ -1,0 +1,1 @@
+SELECT namespace, name FROM funnel ORDER BY namespace, name

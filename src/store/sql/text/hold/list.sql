@@ -1,0 +1,1 @@
+SELECT scope, namespace, name, since, held_by, reason FROM hold ORDER BY since, scope, namespace, name

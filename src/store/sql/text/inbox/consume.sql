@@ -1,0 +1,1 @@
+DELETE FROM inbox WHERE id IN (SELECT r.id FROM rows($1, id bigint) r)

@@ -1,0 +1,1 @@
+SELECT secret FROM installation WHERE one = 1

@@ -1,0 +1,6 @@
+CREATE TABLE IF NOT EXISTS schema_version (
+version BIGINT NOT NULL PRIMARY KEY,
+name TEXT NOT NULL,
+applied_at BIGINT NOT NULL,
+reads_from BIGINT NOT NULL
+)

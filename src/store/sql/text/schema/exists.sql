@@ -1,0 +1,2 @@
+--pg SELECT 1 FROM pg_catalog.pg_tables WHERE tablename = 'schema_version' AND schemaname = current_schema()
+--sqlite SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'

@@ -1,0 +1,3 @@
+-- Two replicas may start at once on an empty PostgreSQL; SQLite's write transaction is lock enough.
+--pg SELECT pg_advisory_xact_lock(5276461)
+--sqlite SELECT 1

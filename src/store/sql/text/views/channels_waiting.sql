@@ -1,0 +1,1 @@
+SELECT target, count(*) FROM outbox WHERE kind = 'message' GROUP BY target ORDER BY target

@@ -1,0 +1,1 @@
+SELECT at, list, item, medium FROM observed WHERE copy_id = $1 ORDER BY at, list, item

@@ -1,0 +1,157 @@
+//! Read-only answers for people.
+
+use super::dialect::sql;
+use super::funnel;
+use super::session::{Cells, args};
+use super::{Result, SqlStore};
+use crate::engine::History;
+use crate::model::{CopyId, EffectRef, EffectStatus, FunnelKey, Money, Role};
+use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
+use crate::store::{ChannelCounts, Cursor, DeadLetter, FunnelCounts, StageCount, StoreError, TimelineEntry, Views};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+fn stage_count(mut c: Cells) -> Result<StageCount> {
+    Ok(StageCount { role: c.word(Role::parse)?, stage: c.text()?, deals: c.count()?, amount: Money(c.int()?) })
+}
+
+#[async_trait::async_trait]
+impl Views for SqlStore {
+    async fn funnels(&self) -> Result<Vec<FunnelKey>> {
+        let rows = self.database.read().await?.rows(sql!("funnel/list"), args![]).await?;
+        rows.into_iter().map(|mut c| Ok(FunnelKey { namespace: c.text()?, name: c.text()? })).collect()
+    }
+
+    async fn counts(&self, funnel: &FunnelKey, since: Option<Timestamp>, now: Timestamp) -> Result<FunnelCounts> {
+        let mut session = self.database.snapshot().await?;
+        let mut counts = FunnelCounts::default();
+        let Some(id) = funnel::find(&mut session, funnel).await? else { return Ok(counts) };
+        let since = since.map_or(i64::MIN / 2, Timestamp::as_millisecond);
+        let rows = session.rows(sql!("views/stages"), args![id]).await?;
+        counts.stages = rows.into_iter().map(stage_count).collect::<Result<_>>()?;
+        for mut c in session.rows(sql!("views/cycles"), args![id, since]).await? {
+            (counts.contacted, counts.revived, counts.organic, counts.assisted) = (c.count()?, c.count()?, c.count()?, c.count()?);
+            (counts.holdout, counts.holdout_revived, counts.unsubscribed) = (c.count()?, c.count()?, c.count()?);
+        }
+        for mut c in session.rows(sql!("views/due"), args![id, now]).await? {
+            (counts.due, counts.oldest_due) = (c.count()?, c.opt_time()?);
+        }
+        for mut c in session.rows(sql!("views/waiting"), args![id]).await? {
+            counts.waiting_backfill = c.count()?;
+        }
+        let mut messages: BTreeMap<(String, String), u64> = BTreeMap::new();
+        let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
+        let mut writebacks: BTreeMap<(String, String), u64> = BTreeMap::new();
+        for mut c in session.rows(sql!("views/effects"), args![id, since]).await? {
+            let (kind, medium) = (c.text()?, c.opt_text()?.unwrap_or_default());
+            let status = EffectStatus::from_code(c.small()?).unwrap_or(EffectStatus::Unknown).as_str().to_owned();
+            let (reason, n) = (c.opt_text()?.unwrap_or_default(), c.count()?);
+            match kind.as_str() {
+                "message" => *messages.entry((medium, status)).or_default() += n,
+                "skip" => *skipped.entry(reason).or_default() += n,
+                _ => *writebacks.entry((kind, status)).or_default() += n,
+            }
+        }
+        counts.messages = messages.into_iter().map(|((medium, status), n)| (medium, status, n)).collect();
+        counts.skipped = skipped.into_iter().collect();
+        counts.writebacks = writebacks.into_iter().map(|((kind, status), n)| (kind, status, n)).collect();
+        for mut c in session.rows(sql!("views/clicks"), args![id, since]).await? {
+            (counts.clicks_human, counts.clicks_machine) = (c.count()?, c.count()?);
+        }
+        session.commit().await?;
+        Ok(counts)
+    }
+
+    async fn channels(&self) -> Result<Vec<ChannelCounts>> {
+        let mut session = self.database.snapshot().await?;
+        let mut channels: BTreeMap<String, ChannelCounts> = BTreeMap::new();
+        let empty = |channel: &str| ChannelCounts { channel: channel.to_owned(), waiting: 0, ambiguous: 0 };
+        for mut c in session.rows(sql!("views/channels_waiting"), args![]).await? {
+            let name = c.text()?;
+            channels.entry(name.clone()).or_insert_with(|| empty(&name)).waiting = c.count()?;
+        }
+        for mut c in session.rows(sql!("views/channels_unknown"), args![]).await? {
+            let name = c.text()?;
+            channels.entry(name.clone()).or_insert_with(|| empty(&name)).ambiguous = c.count()?;
+        }
+        session.commit().await?;
+        Ok(channels.into_values().collect())
+    }
+
+    async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {
+        let rows = self.database.read().await?.rows(sql!("crm/cursors"), args![]).await?;
+        rows.into_iter().map(|mut c| Ok((c.text()?, c.json()?))).collect()
+    }
+
+    async fn timeline(&self, funnel: &FunnelKey, deal: &str) -> Result<Vec<TimelineEntry>> {
+        let mut session = self.database.snapshot().await?;
+        let mut entries = Vec::new();
+        for mut c in session.rows(sql!("views/copy_of_deal"), args![&funnel.namespace, &funnel.name, deal]).await? {
+            let copy = c.int()?;
+            for mut c in session.rows(sql!("views/history"), args![copy]).await? {
+                let (at, kind, body) = (c.time()?, c.text()?, c.text()?);
+                if let Ok(line) = serde_json::from_str::<History>(&body) {
+                    entries.push(TimelineEntry { at, kind, text: history_text(&line), effect: None });
+                }
+            }
+            for mut c in session.rows(sql!("views/ledger"), args![copy]).await? {
+                let effect = EffectRef { copy: CopyId(copy), seq: c.small()? };
+                let (at, kind) = (c.time()?, c.text()?);
+                let sent = Sent {
+                    kind,
+                    status: EffectStatus::from_code(c.small()?).unwrap_or(EffectStatus::Unknown),
+                    list: c.text()?,
+                    item: c.text()?,
+                    medium: c.opt_text()?,
+                    target: c.text()?,
+                    variant: c.opt_text()?,
+                    reason: c.opt_text()?,
+                };
+                let (kind, text) = sent_text(&sent);
+                entries.push(TimelineEntry { at, kind: kind.into(), text, effect: Some(effect) });
+            }
+            for mut c in session.rows(sql!("views/observed"), args![copy]).await? {
+                let (at, list, item, medium) = (c.time()?, c.text()?, c.text()?, c.text()?);
+                let text = format!("observed: {list}/{item} by {medium} would have been sent");
+                entries.push(TimelineEntry { at, kind: "message".into(), text, effect: None });
+            }
+            for mut c in session.rows(sql!("views/hits"), args![copy]).await? {
+                let effect = EffectRef { copy: CopyId(copy), seq: c.small()? };
+                let hit = Hit { link: c.small()?, at: c.time()?, verdict: c.opt_text()?, why: c.text()? };
+                entries.push(TimelineEntry { at: hit.at, kind: "click".into(), text: hit_text(&hit), effect: Some(effect) });
+            }
+        }
+        session.commit().await?;
+        entries.sort_by_key(|e| e.at);
+        Ok(entries)
+    }
+
+    async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>> {
+        let rows = self.database.read().await?.rows(sql!("views/dead_letters"), args![limit]).await?;
+        rows.into_iter().map(|mut c| Ok(DeadLetter { id: c.int()?, source: c.text()?, error: c.text()?, at: c.time()? })).collect()
+    }
+
+    async fn ambiguous(&self, limit: u32) -> Result<Vec<EffectRef>> {
+        let rows = self.database.read().await?.rows(sql!("views/ambiguous"), args![limit]).await?;
+        rows.into_iter().map(|mut c| Ok(EffectRef { copy: CopyId(c.int()?), seq: c.small()? })).collect()
+    }
+
+    async fn stages_at(&self, funnel: &FunnelKey, moments: &[Timestamp]) -> Result<Vec<Vec<StageCount>>> {
+        let mut session = self.database.read().await?;
+        let Some(id) = funnel::find(&mut session, funnel).await? else { return Ok(vec![Vec::new(); moments.len()]) };
+        let mut out = Vec::with_capacity(moments.len());
+        for moment in moments {
+            let rows = session.rows(sql!("views/stages_at"), args![id, *moment]).await?;
+            out.push(rows.into_iter().map(stage_count).collect::<Result<_>>()?);
+        }
+        Ok(out)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let answer = async { self.database.read().await?.rows(sql!("installation/ping"), args![]).await.map(|_| ()) };
+        match tokio::time::timeout(std::time::Duration::from_secs(2), answer).await {
+            Ok(answer) => answer,
+            Err(slow) => Err(StoreError::Unavailable(Box::new(slow))),
+        }
+    }
+}

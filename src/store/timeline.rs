@@ -1,0 +1,58 @@
+//! A deal's story in words. Carries no addresses.
+
+use crate::engine::History;
+use crate::model::EffectStatus;
+use jiff::Timestamp;
+
+/// One row of the ledger, as the story tells it.
+pub(super) struct Sent {
+    pub kind: String,
+    pub status: EffectStatus,
+    pub list: String,
+    pub item: String,
+    pub medium: Option<String>,
+    pub target: String,
+    pub variant: Option<String>,
+    pub reason: Option<String>,
+}
+
+/// One hit on a link.
+pub(super) struct Hit {
+    pub link: i16,
+    pub at: Timestamp,
+    pub verdict: Option<String>,
+    pub why: String,
+}
+
+pub(super) fn history_text(line: &History) -> String {
+    match line {
+        History::Stage { from, to, stage, why } => {
+            let name = if stage.is_empty() { String::new() } else { format!(" ({stage})") };
+            format!("{} → {}{name}: {why}", from.as_str(), to.as_str())
+        }
+        History::List { list, why } => format!("warmed by {list}: {why}"),
+        History::Postponed { item, until, why } => format!("{item} waits until {until}: {}", why.as_str()),
+        History::Signal { kind } => kind.as_str().to_owned(),
+        History::Note { text } => text.clone(),
+    }
+}
+
+/// The kind of the line, and its text.
+pub(super) fn sent_text(sent: &Sent) -> (&'static str, String) {
+    let because = sent.reason.as_ref().map_or_else(String::new, |r| format!(" ({r})"));
+    let status = sent.status.as_str();
+    match sent.kind.as_str() {
+        "skip" => ("skip", format!("{}/{} not sent{because}", sent.list, sent.item)),
+        "message" => {
+            let medium = sent.medium.as_deref().unwrap_or("message");
+            let variant = sent.variant.as_ref().map_or_else(String::new, |v| format!(", variant {v}"));
+            ("message", format!("{}/{} by {medium} through {}{variant}: {status}{because}", sent.list, sent.item, sent.target))
+        }
+        kind => ("writeback", format!("{kind}: {status}{because}")),
+    }
+}
+
+pub(super) fn hit_text(hit: &Hit) -> String {
+    let who = hit.verdict.as_deref().unwrap_or("not judged yet");
+    if hit.why.is_empty() { format!("link {}: {who}", hit.link) } else { format!("link {}: {who} ({})", hit.link, hit.why) }
+}

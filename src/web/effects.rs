@@ -1,0 +1,146 @@
+//! What a link leads to: effects and short codes, looked up in the store once and then remembered for a while.
+
+use super::cache::Cache;
+use crate::{
+    links::Sent,
+    model::{EffectRef, Medium},
+    store::{EffectInfo, Journal, StoreError},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Semaphore;
+
+/// Effects and codes kept in memory.
+const CAPACITY: usize = 16_384;
+
+/// Look-ups under way at once: a store in trouble must not gather waiting requests.
+const LOOKUPS: usize = 64;
+
+/// How long one look-up may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Hits remembered for one message: more than any scanner needs to give itself away.
+const HITS: usize = 32;
+
+/// What the web remembers of a message. Its links never change.
+pub(super) struct Known {
+    pub effect: EffectRef,
+    pub client: crate::model::ClientId,
+    pub brand: String,
+    pub medium: Option<Medium>,
+    pub sent: Sent,
+    pub links: Vec<String>,
+    hits: Mutex<Vec<(i16, Timestamp)>>,
+    fresh_until: Timestamp,
+}
+
+impl Known {
+    /// `before`: what was remembered of it until now.
+    fn new(info: EffectInfo, before: Option<&Self>, now: Timestamp) -> Self {
+        // An effect whose acceptance is still under way will change its time at any moment.
+        let fresh = if info.status.terminal() { SignedDuration::from_mins(10) } else { SignedDuration::from_secs(1) };
+        let mut hits = info.hits;
+        if let Some(before) = before {
+            // Some of them may still be on their way into the store.
+            let seen = before.hits.lock().unwrap_or_else(PoisonError::into_inner);
+            hits.extend(seen.iter().filter(|hit| !hits.contains(hit)).copied().collect::<Vec<_>>());
+            hits.sort_unstable_by_key(|(_, at)| *at);
+        }
+        hits.drain(..hits.len().saturating_sub(HITS));
+        Self {
+            effect: info.effect,
+            client: info.client,
+            brand: info.brand,
+            medium: info.medium,
+            sent: Sent { accepted_at: info.at },
+            links: info.links,
+            hits: Mutex::new(hits),
+            fresh_until: now.checked_add(fresh).unwrap_or(now),
+        }
+    }
+
+    /// Gives the hits so far to `judge`, then adds this one.
+    pub fn hit<T>(&self, link: i16, at: Timestamp, judge: impl FnOnce(&[(i16, Timestamp)]) -> T) -> T {
+        let mut hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = judge(&hits);
+        if hits.len() >= HITS {
+            hits.remove(0);
+        }
+        hits.push((link, at));
+        result
+    }
+}
+
+/// Why something could not be looked up now.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LookupError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the store did not answer in time")]
+    Slow,
+}
+
+impl LookupError {
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Store(e) => e.label(),
+            Self::Slow => "slow",
+        }
+    }
+}
+
+pub(super) struct Effects {
+    known: Cache<EffectRef, Arc<Known>>,
+    codes: Cache<String, (EffectRef, i16)>,
+    lookups: Semaphore,
+}
+
+impl Default for Effects {
+    fn default() -> Self {
+        Self { known: Cache::new(CAPACITY), codes: Cache::new(CAPACITY), lookups: Semaphore::new(LOOKUPS) }
+    }
+}
+
+impl Effects {
+    /// The message, from memory or from the store. While the store is away, what is remembered goes on working.
+    pub async fn get(&self, journal: &dyn Journal, effect: EffectRef, now: Timestamp) -> Result<Option<Arc<Known>>, LookupError> {
+        let remembered = self.known.get(&effect);
+        if let Some(known) = remembered.as_ref().filter(|k| now < k.fresh_until) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        match (self.ask(journal.effect(effect)).await, remembered) {
+            (Ok(Some(info)), before) => {
+                let known = Arc::new(Known::new(info, before.as_deref(), now));
+                self.known.insert(effect, Arc::clone(&known));
+                Ok(Some(known))
+            }
+            (Err(_), Some(known)) => Ok(Some(known)),
+            (Ok(None), _) => Ok(None),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// The code's link if it is remembered: costs no look-up.
+    pub fn remembered_code(&self, hash: &String) -> Option<(EffectRef, i16)> {
+        self.codes.get(hash)
+    }
+
+    pub async fn code(&self, journal: &dyn Journal, hash: &str) -> Result<Option<(EffectRef, i16)>, LookupError> {
+        let found = self.ask(journal.code(hash)).await?;
+        if let Some(link) = found {
+            self.codes.insert(hash.to_owned(), link);
+        }
+        Ok(found)
+    }
+
+    async fn ask<T>(&self, look_up: impl Future<Output = Result<T, StoreError>>) -> Result<T, LookupError> {
+        let patient = async {
+            let _turn = self.lookups.acquire().await;
+            Ok(look_up.await?)
+        };
+        tokio::time::timeout(PATIENCE, patient).await.unwrap_or(Err(LookupError::Slow))
+    }
+}

@@ -1,0 +1,217 @@
+//! A journal in memory with only what the web asks for, and a switch that takes it away.
+
+use crate::{
+    links::Keys,
+    model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, InboxEvent, Manager},
+    store::{
+        Batch, ChannelCounts, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope, InboxRow, Incoming,
+        Journal, Lease, Load, Mark, Outbox, Revision, Source, StageCount, StoreError, Stored, TimelineEntry, Views,
+    },
+};
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+pub const SECRET: [u8; 32] = [7; 32];
+
+#[derive(Default)]
+pub struct Fake {
+    pub effects: Mutex<BTreeMap<EffectRef, EffectInfo>>,
+    pub codes: Mutex<BTreeMap<String, (EffectRef, i16)>>,
+    pub provider_ids: Mutex<BTreeMap<String, EffectRef>>,
+    pub received: Mutex<Vec<Incoming>>,
+    seen: Mutex<BTreeSet<(String, String)>>,
+    pub down: AtomicBool,
+    /// Refuses clicks on this link for good, and whatever comes with them.
+    pub poison: Mutex<Option<i16>>,
+    pub batches: AtomicUsize,
+    pub lookups: AtomicUsize,
+}
+
+impl Fake {
+    fn up(&self) -> Result<()> {
+        if self.down.load(Ordering::SeqCst) { Err(StoreError::Unavailable("gone".into())) } else { Ok(()) }
+    }
+
+    pub fn take(&self) -> Vec<Incoming> {
+        std::mem::take(&mut self.received.lock().unwrap())
+    }
+}
+
+fn unused<T>() -> Result<T> {
+    Err(StoreError::Incompatible("the web does not ask for this".into()))
+}
+
+#[async_trait::async_trait]
+impl Journal for Fake {
+    fn address_hash(&self, address: &Address) -> AddressHash {
+        Keys::derive(&SECRET).address_hash(address)
+    }
+    fn secret(&self) -> [u8; 32] {
+        SECRET
+    }
+    async fn take(&self, _: &str, _: Duration) -> Result<Option<Lease>> {
+        unused()
+    }
+    async fn renew(&self, _: &Lease, _: Duration) -> Result<bool> {
+        unused()
+    }
+    async fn release(&self, _: &Lease) -> Result<()> {
+        unused()
+    }
+    async fn due(&self, _: Timestamp, _: Option<Timestamp>, _: u32) -> Result<Vec<Due>> {
+        unused()
+    }
+    async fn next_due(&self) -> Result<Option<Timestamp>> {
+        unused()
+    }
+    async fn load(&self, _: &Load, _: Timestamp) -> Result<Vec<crate::engine::Subject>> {
+        unused()
+    }
+    async fn stored(&self, _: &str, _: &[String]) -> Result<Vec<Stored>> {
+        unused()
+    }
+    async fn deal_ids(&self, _: &str) -> Result<Vec<String>> {
+        unused()
+    }
+    async fn contacts(&self, _: &str, _: &[String]) -> Result<Vec<Contact>> {
+        unused()
+    }
+    async fn managers(&self, _: &str) -> Result<Vec<Manager>> {
+        unused()
+    }
+    async fn cursor(&self, _: &str) -> Result<Cursor> {
+        unused()
+    }
+    async fn set_cursor(&self, _: &Lease, _: &str, _: &Cursor) -> Result<()> {
+        unused()
+    }
+    async fn commit(&self, _: &Lease, _: Batch) -> Result<Commit> {
+        unused()
+    }
+
+    async fn receive(&self, incoming: Vec<Incoming>) -> Result<Vec<bool>> {
+        self.up()?;
+        let poison = *self.poison.lock().unwrap();
+        if incoming.iter().any(|i| matches!(i.event, InboxEvent::Click { link, .. } if Some(link) == poison)) {
+            return Err(StoreError::Corrupt { what: "poison".into(), source: None });
+        }
+        self.batches.fetch_add(1, Ordering::SeqCst);
+        let mut seen = self.seen.lock().unwrap();
+        let mut received = self.received.lock().unwrap();
+        Ok(incoming
+            .into_iter()
+            .map(|i| {
+                let new = seen.insert((i.source.clone(), i.id.clone()));
+                if new {
+                    received.push(i);
+                }
+                new
+            })
+            .collect())
+    }
+
+    async fn inbox(&self, _: Timestamp, _: u32) -> Result<Vec<InboxRow>> {
+        unused()
+    }
+    async fn bury(&self, _: &Lease, _: Source, _: i64, _: &str, _: Timestamp) -> Result<()> {
+        unused()
+    }
+    async fn outbox(&self, _: Timestamp, _: u32) -> Result<Vec<Outbox>> {
+        unused()
+    }
+    async fn start(&self, _: &Lease, _: &[EffectRef], _: Timestamp) -> Result<Vec<EffectRef>> {
+        unused()
+    }
+    async fn mark(&self, _: Vec<Mark>) -> Result<()> {
+        unused()
+    }
+    async fn suppressed(&self, _: &[EffectRef]) -> Result<Vec<EffectRef>> {
+        unused()
+    }
+
+    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
+        self.up()?;
+        self.lookups.fetch_add(1, Ordering::SeqCst);
+        Ok(self.effects.lock().unwrap().get(&effect).cloned())
+    }
+    async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
+        self.up()?;
+        self.lookups.fetch_add(1, Ordering::SeqCst);
+        Ok(self.codes.lock().unwrap().get(hash).copied())
+    }
+    async fn by_provider_id(&self, _: &str, id: &str) -> Result<Option<EffectRef>> {
+        self.up()?;
+        Ok(self.provider_ids.lock().unwrap().get(id).copied())
+    }
+
+    async fn judge(&self, _: EffectRef, _: i16, _: Timestamp, _: ClickVerdict, _: &str) -> Result<()> {
+        unused()
+    }
+    async fn holds(&self) -> Result<Vec<Hold>> {
+        unused()
+    }
+    async fn hold(&self, _: Hold) -> Result<()> {
+        unused()
+    }
+    async fn release_hold(&self, _: &HoldScope) -> Result<bool> {
+        unused()
+    }
+    async fn publish(&self, _: &FunnelKey, _: &serde_json::Value, _: Timestamp) -> Result<i64> {
+        unused()
+    }
+    async fn retire(&self, _: &FunnelKey, _: Timestamp) -> Result<()> {
+        unused()
+    }
+    async fn revisions(&self) -> Result<Vec<Revision>> {
+        unused()
+    }
+    async fn first_published(&self, _: &FunnelKey) -> Result<Option<Timestamp>> {
+        unused()
+    }
+    async fn copies_of(&self, _: &FunnelKey, _: CopyId, _: u32) -> Result<Vec<CopyId>> {
+        unused()
+    }
+    async fn backfill(&self, _: &FunnelKey, _: u32) -> Result<Vec<CopyId>> {
+        unused()
+    }
+}
+
+#[async_trait::async_trait]
+impl Views for Fake {
+    async fn funnels(&self) -> Result<Vec<FunnelKey>> {
+        unused()
+    }
+    async fn counts(&self, _: &FunnelKey, _: Option<Timestamp>, _: Timestamp) -> Result<FunnelCounts> {
+        unused()
+    }
+    async fn channels(&self) -> Result<Vec<ChannelCounts>> {
+        unused()
+    }
+    async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {
+        unused()
+    }
+    async fn timeline(&self, _: &FunnelKey, _: &str) -> Result<Vec<TimelineEntry>> {
+        unused()
+    }
+    async fn dead_letters(&self, _: u32) -> Result<Vec<DeadLetter>> {
+        unused()
+    }
+    async fn ambiguous(&self, _: u32) -> Result<Vec<EffectRef>> {
+        unused()
+    }
+    async fn stages_at(&self, _: &FunnelKey, _: &[Timestamp]) -> Result<Vec<Vec<StageCount>>> {
+        unused()
+    }
+    async fn ping(&self) -> Result<()> {
+        self.up()
+    }
+}

@@ -1,0 +1,70 @@
+//! Old lost deals are admitted slowly, so many a day, each with its own clock.
+
+use super::{
+    engine::{Engine, WorkerError, lock},
+    sending::Prepared,
+};
+use crate::{
+    engine::admit_backfill,
+    store::{Batch, Cursor, Load},
+};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+/// How many were admitted on which day (the policy's zone). Kept as a cursor in the store.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Admitted {
+    day: String,
+    count: u32,
+}
+
+impl Engine {
+    /// Every ten minutes: admits each funnel's share of its daily number.
+    pub(super) async fn backfill_pass(&self) -> Result<usize, WorkerError> {
+        let held = self.held()?;
+        let now = self.clock.now();
+        {
+            let mut next = lock(&self.next_backfill);
+            if next.is_some_and(|at| at > now) {
+                return Ok(0);
+            }
+            *next = Some(now + SignedDuration::from_mins(10));
+        }
+        let plans = self.plans.load_full();
+        let mut done = 0;
+        for (funnel, live) in &plans.0 {
+            let Some(backfill) = &live.plan.backfill else { continue };
+            let key = format!("@backfill/{funnel}");
+            let cursor = self.journal.cursor(&key).await?;
+            let mut admitted: Admitted = serde_json::from_value(cursor.position.clone()).unwrap_or_default();
+            let local = now.to_zoned(live.plan.policy.time_zone.clone());
+            let today = local.date().to_string();
+            if admitted.day != today {
+                admitted = Admitted { day: today, count: 0 };
+            }
+            // Evenly over the day: by noon, half of them.
+            let minutes = u64::from(local.hour().unsigned_abs()) * 60 + u64::from(local.minute().unsigned_abs()) + 10;
+            let share = u32::try_from(u64::from(backfill.per_day) * minutes / 1440).unwrap_or(backfill.per_day).min(backfill.per_day);
+            let room = share.saturating_sub(admitted.count);
+            if room == 0 {
+                continue;
+            }
+            let ids = self.journal.backfill(funnel, room).await?;
+            if ids.is_empty() {
+                continue;
+            }
+            let mut prepared = Prepared::default();
+            for subject in self.journal.load(&Load::Copies(ids), now).await? {
+                let decision = admit_backfill(&live.plan, &subject, now);
+                admitted.count += 1;
+                done += 1;
+                self.prepare(&mut prepared, live, subject, decision, now);
+            }
+            self.commit_and_send(&held, prepared, Batch { now: Some(now), ..Batch::default() }).await?;
+            let position = serde_json::to_value(&admitted).unwrap_or_default();
+            self.journal.set_cursor(&held.lease, &key, &Cursor { position, ..cursor }).await?;
+        }
+        Ok(done)
+    }
+}

@@ -1,0 +1,341 @@
+//! The engine of one process: what its passes share, the lease they run under, and the loop that repeats them.
+
+use super::{Adapters, Clock, EngineMetrics, Plans, sending::Flights};
+use crate::{
+    links::Keys,
+    model::FunnelKey,
+    store::{Journal, Lease, StoreError},
+};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use jiff::Timestamp;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+/// Why a pass stopped. The next one tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// This process does not hold the engine lease.
+    #[error("another engine works; this one stands by")]
+    Standby,
+}
+
+impl WorkerError {
+    /// Stable name for metrics and events.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.label(),
+            Self::Standby => "standby",
+        }
+    }
+}
+
+/// What a process decides about its engine at start.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// Address under which clients reach us (`https://go.example.com`); without one, links are not tracked and emails carry no
+    /// unsubscribe link, so advertising emails are refused by validation.
+    pub base_url: Option<String>,
+    /// Unique for each process start.
+    pub owner: String,
+    /// How long the engine lease lasts without renewal.
+    pub lease: Duration,
+    /// Copies looked at in one go.
+    pub batch: u32,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self { base_url: None, owner: uuid::Uuid::now_v7().to_string(), lease: Duration::from_secs(8), batch: 256 }
+    }
+}
+
+/// What the engine is doing, for /readyz and `status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Starting,
+    /// Another process holds the lease.
+    Standby,
+    Working,
+    /// The store cannot be used; said in words.
+    StoreDown(String),
+    Stopped,
+}
+
+/// Proof of the lease with the moment until which it may be used. The moment is counted from before the renewal was sent.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub lease: Lease,
+    pub deadline: Instant,
+}
+
+/// One engine. Cheap to share.
+pub struct Engine {
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) clock: Clock,
+    pub(super) plans: ArcSwap<Plans>,
+    pub(super) adapters: ArcSwap<Adapters>,
+    pub(super) keys: Keys,
+    pub(super) settings: EngineSettings,
+    pub(super) metrics: EngineMetrics,
+    pub(super) flights: Flights,
+    /// Namespace of message keys: one for each installation.
+    pub(super) namespace: uuid::Uuid,
+    held: ArcSwapOption<Held>,
+    phase: watch::Sender<Phase>,
+    /// Something arrived: look now instead of at the next beat.
+    wake: Notify,
+    publications: watch::Sender<u64>,
+    /// No copy was due below it at the last look; `None` makes the next look a full sweep.
+    pub(super) low: Mutex<Low>,
+    pub(super) next_sync: Mutex<BTreeMap<String, Timestamp>>,
+    pub(super) next_backfill: Mutex<Option<Timestamp>>,
+    /// The revision that has reached all copies of a funnel.
+    replanned: Mutex<BTreeMap<FunnelKey, i64>>,
+}
+
+/// The low watermark of the due index, kept in memory: in a database row its own versions would pile up (storage.md §2.5).
+#[derive(Debug, Default)]
+pub(super) struct Low {
+    pub at: Option<Timestamp>,
+    pub swept_at: Option<Timestamp>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    /// Must be called inside a tokio runtime: it starts the task that writes outcomes down.
+    #[must_use]
+    pub fn new(journal: Arc<dyn Journal>, clock: Clock, settings: EngineSettings, metrics: EngineMetrics) -> Arc<Self> {
+        let secret = journal.secret();
+        let keys = Keys::derive(&secret);
+        let namespace = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, &[b"rekindle/", &secret[..]].concat());
+        let (flights, reports) = Flights::new();
+        let engine = Arc::new(Self {
+            journal,
+            clock,
+            plans: ArcSwap::default(),
+            adapters: ArcSwap::default(),
+            keys,
+            settings,
+            metrics,
+            flights,
+            namespace,
+            held: ArcSwapOption::empty(),
+            phase: watch::Sender::new(Phase::Starting),
+            wake: Notify::new(),
+            publications: watch::Sender::new(0),
+            low: Mutex::default(),
+            next_sync: Mutex::default(),
+            next_backfill: Mutex::default(),
+            replanned: Mutex::default(),
+        });
+        tokio::spawn(engine.clone().write_outcomes(reports));
+        engine
+    }
+
+    #[must_use]
+    pub fn plans(&self) -> Arc<Plans> {
+        self.plans.load_full()
+    }
+
+    #[must_use]
+    pub fn adapters(&self) -> Arc<Adapters> {
+        self.adapters.load_full()
+    }
+
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    #[must_use]
+    pub fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    pub(super) fn replanned(&self, funnel: &FunnelKey, revision: i64) -> bool {
+        lock(&self.replanned).get(funnel) == Some(&revision)
+    }
+
+    pub(super) fn set_replanned(&self, funnel: &FunnelKey, revision: i64) {
+        lock(&self.replanned).insert(funnel.clone(), revision);
+    }
+
+    /// Something arrived that should not wait for the next beat.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Waits for the next publication.
+    pub async fn published(&self) {
+        let _ = self.publications.subscribe().changed().await;
+    }
+
+    pub(super) fn set_published(&self) {
+        self.publications.send_modify(|n| *n += 1);
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let changed = *now != phase;
+            if changed {
+                tracing::info!(?phase, "engine");
+                *now = phase;
+            }
+            changed
+        });
+    }
+
+    /// The lease, while it may be used.
+    pub(super) fn held(&self) -> Result<Arc<Held>, WorkerError> {
+        self.held.load_full().filter(|held| Instant::now() < held.deadline).ok_or(WorkerError::Standby)
+    }
+
+    /// Takes the lease or renews it. False: another engine has it.
+    ///
+    /// # Errors
+    /// When the store cannot be asked; the deadline of a lease that is held then simply runs out.
+    pub async fn hold_lease(&self) -> Result<bool, WorkerError> {
+        let before = Instant::now();
+        // A tenth is kept back, so that our clock gives up before the database's does.
+        let deadline = before + self.settings.lease.mul_f64(0.9);
+        if let Some(held) = self.held.load_full() {
+            if self.journal.renew(&held.lease, self.settings.lease).await? {
+                self.held.store(Some(Arc::new(Held { lease: held.lease.clone(), deadline })));
+                return Ok(true);
+            }
+            self.held.store(None);
+        }
+        match self.journal.take(&self.settings.owner, self.settings.lease).await? {
+            Some(lease) => {
+                if lease.orphans > 0 {
+                    tracing::warn!(epoch = lease.epoch, orphans = lease.orphans, "messages of a former engine are ambiguous");
+                }
+                self.held.store(Some(Arc::new(Held { lease, deadline })));
+                *lock(&self.low) = Low::default();
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// After a COMMIT whose reply was lost nobody knows what is stored: a fresh epoch makes whatever it was either visible or void.
+    pub(super) async fn retake(&self) {
+        if let Some(held) = self.held.swap(None)
+            && let Err(error) = self.journal.release(&held.lease).await
+        {
+            tracing::warn!(label = error.label(), "could not release the lease after an ambiguous commit");
+        }
+    }
+
+    /// Repeats all passes until `stop` turns true, then lets what is under way finish and gives the lease up.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let renewer = tokio::spawn(self.clone().keep_lease(stop.clone()));
+        let beat = Duration::from_millis(500);
+        while !*stop.borrow() {
+            let pause = match self.step().await {
+                Ok(0) => beat,
+                Ok(_) => Duration::ZERO,
+                Err(WorkerError::Standby) => Duration::from_millis(200),
+                Err(error) => {
+                    tracing::warn!(label = error.label(), %error, "pass failed");
+                    self.metrics.pass_failed(error.label());
+                    if let WorkerError::Store(StoreError::AmbiguousCommit) = error {
+                        self.retake().await;
+                    }
+                    Duration::from_secs(1)
+                }
+            };
+            if pause > Duration::ZERO {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.wake.notified() => {}
+                    _ = stop.wait_for(|stop| *stop) => {}
+                }
+            }
+        }
+        // Started messages wait for their replies, but not longer than a supervisor's patience.
+        let _ = tokio::time::timeout(Duration::from_secs(20), self.flights.landed()).await;
+        renewer.abort();
+        if let Some(held) = self.held.swap(None)
+            && let Err(error) = self.journal.release(&held.lease).await
+        {
+            tracing::warn!(label = error.label(), "could not release the lease; it runs out by itself");
+        }
+        self.set_phase(Phase::Stopped);
+    }
+
+    async fn keep_lease(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        let period = self.settings.lease / 4;
+        loop {
+            // While stopping only a lease that is held is kept, until what is under way has landed.
+            if *stop.borrow() && self.held.load().is_none() {
+                return;
+            }
+            match self.hold_lease().await {
+                Ok(true) => self.set_phase(Phase::Working),
+                Ok(false) => self.set_phase(Phase::Standby),
+                Err(error) => {
+                    self.metrics.pass_failed(error.label());
+                    self.set_phase(Phase::StoreDown(error.to_string()));
+                }
+            }
+            tokio::time::sleep(period).await;
+        }
+    }
+
+    /// One round of all passes at the clock's present moment. Returns how many things were done.
+    ///
+    /// # Errors
+    /// The first failure; what was done before it is stored.
+    pub async fn step(&self) -> Result<usize, WorkerError> {
+        self.held()?;
+        let started = Instant::now();
+        let mut done = self.sync_pass().await?;
+        done += self.inbox_pass().await?;
+        done += self.replan_pass().await?;
+        done += self.backfill_pass().await?;
+        done += self.tick_pass().await?;
+        done += self.outbox_pass().await?;
+        self.metrics.step(started.elapsed(), done);
+        Ok(done)
+    }
+
+    /// Repeats [`Engine::step`] until nothing is due at the present moment and everything handed over has landed. For virtual
+    /// clocks.
+    ///
+    /// # Errors
+    /// As `step`.
+    pub async fn settle(&self) -> Result<usize, WorkerError> {
+        let mut all = 0;
+        loop {
+            self.hold_lease_if_short().await?;
+            let done = self.step().await?;
+            self.flights.landed().await;
+            if done == 0 {
+                return Ok(all);
+            }
+            all += done;
+        }
+    }
+
+    async fn hold_lease_if_short(&self) -> Result<(), WorkerError> {
+        let soon = Instant::now() + self.settings.lease / 2;
+        if self.held.load().as_ref().is_some_and(|held| held.deadline > soon) {
+            return Ok(());
+        }
+        if self.hold_lease().await? { Ok(()) } else { Err(WorkerError::Standby) }
+    }
+}

@@ -1,0 +1,147 @@
+//! What arrived from outside: signals, clicks, receipts, refusals.
+
+use super::{
+    engine::{Engine, WorkerError},
+    sending::Prepared,
+};
+use crate::{
+    engine::{Event, Subject},
+    links::{Sent, settle},
+    model::{ClickVerdict, CopyId, EffectRef, InboxEvent, SignalSubject},
+    store::{Batch, InboxRow, Load, Mark, Source},
+};
+use jiff::Timestamp;
+use std::collections::{HashMap, HashSet};
+
+impl Engine {
+    /// Consumes one batch of inbox rows together with what they lead to.
+    pub(super) async fn inbox_pass(&self) -> Result<usize, WorkerError> {
+        let held = self.held()?;
+        let now = self.clock.now();
+        let rows = self.journal.inbox(now, self.settings.batch).await?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let count = rows.len();
+        let mut round = Round::default();
+        let mut clicks = Vec::new();
+        for InboxRow { id, event, .. } in rows {
+            match event {
+                Err(error) => {
+                    tracing::error!(row = id, "an inbox row cannot be read; set aside");
+                    self.journal.bury(&held.lease, Source::Inbox, id, &error, now).await?;
+                }
+                Ok(InboxEvent::Receipt { effect, outcome, at }) => {
+                    round.marks.push(Mark { effect, attempt: -1, outcome, at, next: None });
+                    round.consumed.push(id);
+                }
+                Ok(InboxEvent::Click { verdict: Some(ClickVerdict::Machine), .. }) => round.consumed.push(id),
+                Ok(InboxEvent::Click { effect, link, at, .. }) => clicks.push((id, effect, link, at)),
+                Ok(InboxEvent::Signal { kind, subject, at, reaction, .. }) => {
+                    let named = subject.deal.clone();
+                    let effect = subject.effect;
+                    let subjects = self.journal.load(&Load::Signal(subject), now).await?;
+                    let events = subjects.into_iter().map(|s| {
+                        let direct = named.as_ref().is_some_and(|(_, deal)| *deal == s.deal.id)
+                            || effect.is_some_and(|effect| effect.copy == s.copy.id);
+                        (s, Event::Signal { kind, at, direct, reaction })
+                    });
+                    round.take(id, events.collect());
+                }
+                Ok(InboxEvent::Unsubscribe { subject, at }) => {
+                    let subjects = self.load_brand(subject, now).await?;
+                    round.take(id, subjects.into_iter().map(|s| (s, Event::Unsubscribed { at })).collect());
+                }
+            }
+        }
+        self.judge_clicks(&mut round, clicks, now).await?;
+        if !round.marks.is_empty() {
+            self.journal.mark(std::mem::take(&mut round.marks)).await?;
+        }
+        let mut prepared = Prepared::default();
+        // The copy that the signal names speaks first, then the one that leads.
+        round.events.sort_by_key(|(subject, event)| (!matches!(event, Event::Signal { direct: true, .. }), subject.copy.id));
+        self.decide_all(&mut prepared, std::mem::take(&mut round.events), now);
+        self.bury(&held.lease, &mut prepared, now).await?;
+        let batch = Batch { now: Some(now), consumed: round.consumed, ..Batch::default() };
+        let commit = self.commit_and_send(&held, prepared, batch).await?;
+        if !commit.stale.is_empty() {
+            // One engine at a time: only a replan between load and commit gets here. The copies' own timers look again.
+            tracing::warn!(copies = commit.stale.len(), "events met copies that had just changed");
+        }
+        Ok(count)
+    }
+
+    /// The client's copies in funnels that write under the same brand as the message that was refused; all of them when the
+    /// refusal names no message.
+    async fn load_brand(&self, subject: SignalSubject, now: Timestamp) -> Result<Vec<Subject>, WorkerError> {
+        let brand = match subject.effect {
+            Some(effect) => self.journal.effect(effect).await?.map(|info| info.brand),
+            None => None,
+        };
+        let plans = self.plans.load();
+        let subjects = self.journal.load(&Load::Signal(subject), now).await?;
+        Ok(subjects
+            .into_iter()
+            .filter(|s| {
+                brand.as_ref().is_none_or(|brand| plans.get(&s.copy.funnel).is_some_and(|live| live.plan.policy.brand == *brand))
+            })
+            .collect())
+    }
+
+    /// Final verdicts, then the human ones become events.
+    async fn judge_clicks(
+        &self,
+        round: &mut Round,
+        clicks: Vec<(i64, EffectRef, i16, Timestamp)>,
+        now: Timestamp,
+    ) -> Result<(), WorkerError> {
+        let mut human = Vec::new();
+        for (row, effect, link, at) in clicks {
+            let Some(info) = self.journal.effect(effect).await? else {
+                round.consumed.push(row);
+                continue;
+            };
+            let (verdict, why) = settle(link, at, Sent { accepted_at: info.at }, &info.hits);
+            self.journal.judge(effect, link, at, verdict, why).await?;
+            self.metrics.click(verdict);
+            if verdict == ClickVerdict::Human { human.push((row, effect, link, at)) } else { round.consumed.push(row) }
+        }
+        if human.is_empty() {
+            return Ok(());
+        }
+        let ids: HashSet<CopyId> = human.iter().map(|(_, effect, ..)| effect.copy).collect();
+        let loaded = self.journal.load(&Load::Copies(ids.into_iter().collect()), now).await?;
+        let mut subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
+        for (row, effect, link, at) in human {
+            match subjects.remove(&effect.copy) {
+                Some(subject) => round.take(row, vec![(subject, Event::Click { seq: effect.seq, link, at })]),
+                // A second click on the same copy in this round waits for the next one; an unknown copy is done with.
+                None if round.copies.contains(&effect.copy) => {}
+                None => round.consumed.push(row),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One batch of events: each copy at most once, so that every decision sees the state that the former one left.
+#[derive(Default)]
+struct Round {
+    copies: HashSet<CopyId>,
+    events: Vec<(Subject, Event)>,
+    consumed: Vec<i64>,
+    marks: Vec<Mark>,
+}
+
+impl Round {
+    /// Takes a row's events, unless one of its copies already has an event in this round: then the row stays for the next.
+    fn take(&mut self, row: i64, events: Vec<(Subject, Event)>) {
+        if events.iter().any(|(s, _)| self.copies.contains(&s.copy.id)) {
+            return;
+        }
+        self.copies.extend(events.iter().map(|(s, _)| s.copy.id));
+        self.events.extend(events);
+        self.consumed.push(row);
+    }
+}

@@ -1,0 +1,162 @@
+//! Effects that wait in the store: write-backs to the CRM, and messages that certainly were not accepted before.
+
+use super::{
+    adapters::ConnectionState,
+    engine::{Engine, WorkerError},
+    sending::StoredMessage,
+};
+use crate::{
+    channels::Job,
+    crm::WriteBack,
+    engine::{Subject, next_open, zone_of},
+    model::{CopyId, EffectRef, Outcome},
+    store::{Load, Mark, NextAttempt, Outbox},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, atomic::Ordering},
+};
+
+impl Engine {
+    /// Starts what is due in the outbox. Returns how many rows were started or put off.
+    pub(super) async fn outbox_pass(&self) -> Result<usize, WorkerError> {
+        let held = self.held()?;
+        let now = self.clock.now();
+        let mut rows = self.journal.outbox(now, self.settings.batch).await?;
+        rows.retain(|row| !self.flights.contains(row.effect));
+        let (messages, writes): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.kind == "message");
+        Ok(self.resend(&held, messages, now).await? + self.write_backs(&held, writes, now).await?)
+    }
+
+    async fn resend(&self, held: &super::engine::Held, rows: Vec<Outbox>, now: Timestamp) -> Result<usize, WorkerError> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let ids: HashSet<CopyId> = rows.iter().map(|row| row.effect.copy).collect();
+        let loaded = self.journal.load(&Load::Copies(ids.into_iter().collect()), now).await?;
+        let subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
+        let plans = self.plans.load();
+        let adapters = self.adapters.load();
+        let (mut starting, mut marks) = (Vec::new(), Vec::new());
+        for row in rows {
+            let attempt = row.attempt + 1;
+            let mark = |outcome, next| Mark { effect: row.effect, attempt, outcome, at: now, next };
+            let Ok(stored) = serde_json::from_str::<StoredMessage>(&row.payload) else {
+                marks.push(mark(Outcome::Rejected { reason: "the stored message cannot be read".into(), suppress: false }, None));
+                continue;
+            };
+            if row.expires_at.is_some_and(|at| at <= now) {
+                marks.push(mark(Outcome::Expired, None));
+                continue;
+            }
+            let later = |at| Some(NextAttempt { at, payload: row.payload.clone() });
+            let Some(channel) = adapters.channels.get(&stored.channel) else {
+                marks.push(mark(Outcome::NotStarted, later(now + SignedDuration::from_secs(60))));
+                continue;
+            };
+            // Hours may have passed since it was admitted: the client's window is asked again, in the client's zone.
+            let opens = match (subjects.get(&row.effect.copy), plans.get(&row.funnel)) {
+                (Some(subject), Some(live)) => {
+                    let (zone, policy) = (zone_of(&live.plan, subject), &live.plan.policy);
+                    next_open(&policy.windows, &policy.holidays, &zone, now)
+                        .map_or(now + SignedDuration::from_hours(24), |open| open.from.max(now))
+                }
+                _ => now,
+            };
+            let free = channel.paused(now).map_or(opens, |(until, _)| until.max(opens));
+            let free = if free > now { free } else { channel.limiter.reserve(row.effect.copy, now) };
+            if free > now {
+                marks.push(mark(Outcome::NotStarted, later(free)));
+                continue;
+            }
+            let job = Job {
+                effect: row.effect,
+                attempt,
+                key: stored.key,
+                to: stored.to,
+                message: stored.message,
+                receipt_url: self.receipt_url(row.effect, &channel.wiring.key),
+            };
+            starting.push((channel.clone(), job, row.expires_at.unwrap_or(now + SignedDuration::from_hours(24))));
+        }
+        let count = starting.len() + marks.len();
+        if !marks.is_empty() {
+            self.journal.mark(marks).await?;
+        }
+        let ids: Vec<EffectRef> = starting.iter().map(|(_, job, _)| job.effect).collect();
+        if !ids.is_empty() {
+            let started: HashSet<EffectRef> = self.journal.start(&held.lease, &ids, now).await?.into_iter().collect();
+            starting.retain(|(_, job, _)| started.contains(&job.effect));
+            self.hand_over(held, starting).await?;
+        }
+        Ok(count)
+    }
+
+    async fn write_backs(&self, held: &super::engine::Held, rows: Vec<Outbox>, now: Timestamp) -> Result<usize, WorkerError> {
+        let mut by_connection: HashMap<String, Vec<Outbox>> = HashMap::new();
+        for row in rows {
+            by_connection.entry(row.target.clone()).or_default().push(row);
+        }
+        let adapters = self.adapters.load();
+        let mut count = 0;
+        for (key, rows) in by_connection {
+            let Some(connection) = adapters.connections.get(&key) else { continue };
+            // One batch at a time: the order within a deal holds only then.
+            if connection.writing.swap(true, Ordering::SeqCst) {
+                continue;
+            }
+            let ids: Vec<EffectRef> = rows.iter().map(|row| row.effect).collect();
+            let started = match self.journal.start(&held.lease, &ids, now).await {
+                Ok(started) => started.into_iter().collect::<HashSet<_>>(),
+                Err(error) => {
+                    connection.writing.store(false, Ordering::SeqCst);
+                    return Err(error.into());
+                }
+            };
+            let rows: Vec<Outbox> = rows.into_iter().filter(|row| started.contains(&row.effect)).collect();
+            count += rows.len();
+            let writing = write(connection.clone(), self.journal.clone(), rows, now);
+            if self.clock.is_virtual() {
+                writing.await;
+            } else {
+                tokio::spawn(writing);
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Performs write-backs in order and writes down what became of them.
+async fn write(connection: Arc<ConnectionState>, journal: Arc<dyn crate::store::Journal>, rows: Vec<Outbox>, now: Timestamp) {
+    let (jobs, rows): (Vec<WriteBack>, Vec<Outbox>) =
+        rows.into_iter().filter_map(|row| serde_json::from_str(&row.payload).ok().map(|job: WriteBack| (job, row))).unzip();
+    let outcomes = connection.connector.write(&jobs).await;
+    let marks: Vec<Mark> = rows
+        .into_iter()
+        .zip(outcomes)
+        .map(|(row, outcome)| {
+            let attempt = row.attempt + 1;
+            // A write-back carries its own dedupe key: what is ambiguous is simply written again.
+            let next = match &outcome {
+                Outcome::Retry { .. } | Outcome::Unknown { .. } | Outcome::ChannelDown { .. } | Outcome::NotStarted => {
+                    let seconds = 5_i64.saturating_mul(1 << attempt.clamp(1, 8)).min(900);
+                    Some(NextAttempt { at: now + SignedDuration::from_secs(seconds), payload: row.payload })
+                }
+                _ => None,
+            };
+            let outcome = match outcome {
+                Outcome::Unknown { reason } => Outcome::Retry { reason, after: None },
+                other => other,
+            };
+            Mark { effect: row.effect, attempt, outcome, at: now, next }
+        })
+        .collect();
+    let mut wait = std::time::Duration::from_millis(100);
+    while let Err(error) = journal.mark(marks.clone()).await {
+        tracing::warn!(label = error.label(), "write-back outcomes wait for the store");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(std::time::Duration::from_secs(5));
+    }
+    connection.writing.store(false, Ordering::SeqCst);
+}

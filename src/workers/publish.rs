@@ -1,0 +1,98 @@
+//! From a snapshot of resources to what is in force: revisions in the store, plans in memory, adapters outside.
+
+use super::{
+    Adapters, Live, Plans,
+    engine::{Engine, WorkerError},
+};
+use crate::{
+    compile::{self, Finding, FunnelSnapshot, Snapshot},
+    model::FunnelKey,
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// What publishing a snapshot came to.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// Funnels in force, with their revision and whether it is new.
+    pub funnels: Vec<(FunnelKey, i64, bool)>,
+    /// Funnels whose edit is broken: their last good revision stays in force (`None`: they never had one).
+    pub kept: Vec<(FunnelKey, Option<i64>)>,
+    pub retired: Vec<FunnelKey>,
+    pub findings: Vec<Finding>,
+    /// Adapters that could not be built: resource and reason.
+    pub adapters: Vec<(String, String)>,
+}
+
+impl Engine {
+    /// Publishes a snapshot. `declared`: the funnels that exist, broken ones too; `None` when that is not known for sure, and then
+    /// nothing counts as deleted.
+    ///
+    /// # Errors
+    /// When the store cannot be used: what was in force stays in force.
+    pub async fn publish(&self, snapshot: &Snapshot, declared: Option<&BTreeSet<FunnelKey>>) -> Result<Published, WorkerError> {
+        let now = self.clock.now();
+        let output = compile::compile(snapshot);
+        let mut published = Published { findings: output.findings, ..Published::default() };
+        let mut plans = Plans::default();
+        let before = self.plans.load_full();
+        for (funnel, good) in &output.funnels {
+            let json = serde_json::to_value(good).unwrap_or_default();
+            let number = self.journal.publish(funnel, &json, now).await?;
+            let since = self.journal.first_published(funnel).await?.unwrap_or(now);
+            match compile::compile_funnel(good, number, since) {
+                Ok(compiled) => {
+                    let fresh = before.get(funnel).is_none_or(|live| live.plan.revision != number);
+                    plans.0.insert(funnel.clone(), compiled.into());
+                    published.funnels.push((funnel.clone(), number, fresh));
+                }
+                Err(findings) => published.findings.extend(findings),
+            }
+        }
+        for revision in self.journal.revisions().await? {
+            let funnel = &revision.funnel;
+            if plans.0.contains_key(funnel) || revision.deleted {
+                continue;
+            }
+            if declared.is_some_and(|declared| !declared.contains(funnel)) {
+                self.journal.retire(funnel, now).await?;
+                published.retired.push(funnel.clone());
+                continue;
+            }
+            // Broken by this edit, or unreadable: the last good revision goes on.
+            let since = self.journal.first_published(funnel).await?.unwrap_or(now);
+            let compiled = serde_json::from_value::<FunnelSnapshot>(revision.snapshot)
+                .ok()
+                .and_then(|snapshot| compile::compile_funnel(&snapshot, revision.number, since).ok());
+            published.kept.push((funnel.clone(), compiled.as_ref().map(|_| revision.number)));
+            if let Some(compiled) = compiled {
+                plans.0.insert(funnel.clone(), Live::from(compiled));
+            }
+        }
+        for funnel in declared.into_iter().flatten() {
+            if !plans.0.contains_key(funnel) && !published.kept.iter().any(|(kept, _)| kept == funnel) {
+                published.kept.push((funnel.clone(), None));
+            }
+        }
+        let (adapters, errors) = self.adapters.load().update(self.wiring_with_kept(output.wiring, &published));
+        published.adapters = errors;
+        self.adapters.store(Arc::new(adapters));
+        self.plans.store(Arc::new(plans));
+        self.set_published();
+        self.wake();
+        Ok(published)
+    }
+
+    /// A funnel kept at its last good revision still needs the connections and channels that a broken edit may have taken away.
+    fn wiring_with_kept(&self, mut wiring: crate::compile::Wiring, published: &Published) -> crate::compile::Wiring {
+        if published.kept.iter().any(|(_, revision)| revision.is_some()) {
+            let before: Arc<Adapters> = self.adapters.load_full();
+            for (key, state) in &before.connections {
+                wiring.connections.entry(key.clone()).or_insert_with(|| state.wiring.clone());
+            }
+            for (key, state) in &before.channels {
+                wiring.channels.entry(key.clone()).or_insert_with(|| state.wiring.clone());
+            }
+        }
+        wiring
+    }
+}

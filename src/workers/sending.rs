@@ -1,0 +1,509 @@
+//! From decisions to bytes: rendering, the batch that writes everything down, handing over, and the outcomes' way back.
+
+use super::{
+    adapters::ChannelState,
+    engine::{Engine, Held, WorkerError, lock},
+    plans::{Live, channel_key, connection_key},
+};
+use crate::{
+    channels::{Job, Report},
+    compile::OnAmbiguous,
+    content::{self, Context, RenderError, Rendered, ItemText, Sender, TaskFacts, Tracking},
+    links::{HookPath, hook_url, system_random},
+    crm::{Operation, WriteBack},
+    engine::{Decision, Effect, EffectKind, Event, Subject, TaskText, decide, zone_of},
+    model::{
+        Address, CopyId, EffectRef, EffectStatus, InboxEvent, Mode, Outcome, PostponeReason, SendAs, SkipReason, Suppression,
+        SuppressionReason, SuppressionScope, stable_hash,
+    },
+    store::{Batch, Change, Commit, Incoming, Lease, Mark, NewEffect, NextAttempt, Source, StoreError},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+
+/// Decisions of one batch, ready to be written down, and the messages that leave once they are.
+#[derive(Default)]
+pub(super) struct Prepared {
+    pub changes: Vec<Change>,
+    pub jobs: Vec<(Arc<ChannelState>, Job, Timestamp)>,
+    /// Copies whose decision failed: set aside, visibly.
+    pub poison: Vec<(CopyId, String)>,
+}
+
+/// A rendered message as the outbox keeps it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredMessage {
+    pub to: Address,
+    pub message: Rendered,
+    pub key: uuid::Uuid,
+    /// `namespace/name`
+    pub channel: String,
+}
+
+struct Flight {
+    channel: Arc<ChannelState>,
+    job: Job,
+    expires_at: Timestamp,
+}
+
+/// What was handed over and has not been written down as landed.
+pub(super) struct Flights {
+    table: Mutex<HashMap<EffectRef, Flight>>,
+    /// Write-backs under way, which have no row in the table.
+    others: std::sync::atomic::AtomicUsize,
+    reports: mpsc::UnboundedSender<Report>,
+    changed: Notify,
+}
+
+impl Flights {
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Report>) {
+        let (reports, receiver) = mpsc::unbounded_channel();
+        (Self { table: Mutex::default(), others: 0.into(), reports, changed: Notify::new() }, receiver)
+    }
+
+    /// Waits until everything handed over is written down.
+    pub async fn landed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if lock(&self.table).is_empty() && self.others.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    pub fn begin_other(&self) {
+        self.others.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn end_other(&self) {
+        self.others.fetch_sub(1, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    pub fn contains(&self, effect: EffectRef) -> bool {
+        lock(&self.table).contains_key(&effect)
+    }
+}
+
+impl Engine {
+    /// Decides one event about one subject and prepares what follows. A decision that panics is set aside, not the batch.
+    pub(super) fn decide_into(&self, prepared: &mut Prepared, subject: Subject, event: &Event, now: Timestamp) {
+        let plans = self.plans.load();
+        let Some(live) = plans.get(&subject.copy.funnel) else {
+            // The funnel is gone: nothing is sent, history stays; a re-created funnel's replan wakes its copies again.
+            let mut copy = subject.copy;
+            copy.next_at = None;
+            prepared.changes.push(change(copy, String::new(), subject.deal.id));
+            return;
+        };
+        match std::panic::catch_unwind(AssertUnwindSafe(|| decide(&live.plan, &subject, event, now))) {
+            Ok(decision) => self.prepare(prepared, live, subject, decision, now),
+            Err(_) => prepared.poison.push((subject.copy.id, "the engine failed on this copy".to_owned())),
+        }
+    }
+
+    pub(super) fn prepare(&self, prepared: &mut Prepared, live: &Live, subject: Subject, decision: Decision, now: Timestamp) {
+        let connection = connection_key(&live.plan);
+        if let Some((until, why)) = self.must_wait(live, &subject, &decision, now) {
+            let mut copy = subject.copy;
+            copy.next_at = Some(until);
+            copy.state.waiting = Some(why);
+            prepared.changes.push(change(copy, connection, subject.deal.id));
+            return;
+        }
+        let mut change = change(decision.copy.clone(), connection.clone(), subject.deal.id.clone());
+        change.history = decision.history;
+        change.cycle = decision.cycle;
+        for effect in decision.effects {
+            let id = EffectRef { copy: subject.copy.id, seq: effect.seq };
+            let mut new = NewEffect {
+                effect,
+                status: EffectStatus::Planned,
+                brand: live.plan.policy.brand.clone(),
+                revision: live.plan.revision,
+                body_hash: None,
+                links: Vec::new(),
+                codes: Vec::new(),
+                payload: None,
+                target: connection.clone(),
+                not_before: None,
+                expires_at: None,
+            };
+            match new.effect.kind.clone() {
+                EffectKind::Message { channel, address, variant, send_as, expires_at, .. } => {
+                    let key = channel_key(&live.plan, &channel);
+                    new.target.clone_from(&key);
+                    new.expires_at = Some(expires_at);
+                    let message = OutgoingMessage { id, address, variant, send_as };
+                    match self.render(live, &subject, &new.effect, message, &key, now) {
+                        Ok(rendered) => {
+                            new.status = EffectStatus::Intended;
+                            new.body_hash = Some(rendered.body_hash);
+                            new.links = rendered.links;
+                            new.codes = rendered.codes;
+                            if let Some(state) = self.adapters.load().channels.get(&key) {
+                                prepared.jobs.push((state.clone(), rendered.job, expires_at));
+                            }
+                        }
+                        Err(error) => {
+                            new.effect.kind = EffectKind::Skip { reason: skip_reason(&error) };
+                            new.status = EffectStatus::Skipped;
+                        }
+                    }
+                }
+                EffectKind::Skip { .. } => new.status = EffectStatus::Skipped,
+                EffectKind::Observed { .. } => {}
+                // Observe mode writes nothing to the CRM either.
+                _ if live.plan.mode == Mode::Observe => continue,
+                EffectKind::Move { stage } => {
+                    let expect = Some(subject.deal.stage.clone()).filter(|s| !s.is_empty());
+                    self.write_back(&mut new, live, &subject, id, Operation::Move { stage, expect }, now);
+                }
+                EffectKind::Comment { text } => {
+                    let (title, body) = self.words(live, &subject, &text, now);
+                    let text = if body.is_empty() { title } else { format!("{title}\n\n{body}") };
+                    self.write_back(&mut new, live, &subject, id, Operation::Comment { text }, now);
+                }
+                EffectKind::Task { who, due_at, text } => {
+                    let (title, text) = self.words(live, &subject, &text, now);
+                    self.write_back(&mut new, live, &subject, id, Operation::Task { manager: who, title, text, due_at }, now);
+                }
+                EffectKind::Notify { who, text } => {
+                    let (text, _) = self.words(live, &subject, &text, now);
+                    self.write_back(&mut new, live, &subject, id, Operation::Notify { manager: who, text }, now);
+                }
+            }
+            change.effects.push(new);
+        }
+        prepared.changes.push(change);
+    }
+
+    /// Whether a message of this decision cannot leave now for reasons that the engine does not know: rate, room, a paused channel.
+    fn must_wait(&self, live: &Live, subject: &Subject, decision: &Decision, now: Timestamp) -> Option<(Timestamp, PostponeReason)> {
+        let resource = decision.effects.iter().find_map(|effect| match &effect.kind {
+            EffectKind::Message { channel, .. } => Some(channel),
+            _ => None,
+        })?;
+        let adapters = self.adapters.load();
+        let Some(state) = adapters.channels.get(&channel_key(&live.plan, resource)) else {
+            return Some((now + SignedDuration::from_secs(60), PostponeReason::ChannelDown));
+        };
+        if let Some((until, _)) = state.paused(now) {
+            return Some((until, PostponeReason::ChannelDown));
+        }
+        if !state.has_room() && !self.clock.is_virtual() {
+            // Spread by the copy, so that what waits does not come back as one burst.
+            let spread = i64::try_from(stable_hash(&[&subject.copy.id.0.to_be_bytes()]) % 2000).unwrap_or(0);
+            return Some((now + SignedDuration::from_millis(1000 + spread), PostponeReason::RateLimited));
+        }
+        let slot = state.limiter.reserve(subject.copy.id, now);
+        (slot > now).then_some((slot, PostponeReason::RateLimited))
+    }
+
+    fn words(&self, live: &Live, subject: &Subject, text: &TaskText, now: Timestamp) -> (String, String) {
+        let context = context_of(live, subject);
+        let facts = TaskFacts {
+            context: &context,
+            deal: &subject.deal,
+            ledger: &subject.ledger,
+            said: None,
+            time_zone: &live.plan.policy.working_hours.time_zone,
+            now,
+        };
+        let task = content::render_task(&live.texts, text, &facts);
+        (task.title, task.body)
+    }
+
+    fn write_back(&self, new: &mut NewEffect, live: &Live, subject: &Subject, id: EffectRef, operation: Operation, now: Timestamp) {
+        let job = WriteBack {
+            effect: id,
+            key: self.key_of(id),
+            deal: subject.deal.id.clone(),
+            funnel: live.plan.funnel.to_string(),
+            operation,
+            at: now,
+        };
+        new.payload = serde_json::to_string(&job).ok();
+    }
+
+    /// Where a provider may report on a message. `{provider}` is filled in by the channel.
+    pub(super) fn receipt_url(&self, id: EffectRef, channel: &str) -> Option<String> {
+        let base = self.settings.base_url.as_deref()?;
+        let url = hook_url(base, &self.journal.secret(), channel, "{provider}", HookPath::Receipt);
+        Some(format!("{url}&id={id}"))
+    }
+
+    /// Stable over attempts and restarts: derived from the installation and the effect.
+    fn key_of(&self, id: EffectRef) -> uuid::Uuid {
+        uuid::Uuid::new_v5(&self.namespace, id.to_string().as_bytes())
+    }
+
+    fn render(
+        &self,
+        live: &Live,
+        subject: &Subject,
+        effect: &Effect,
+        message: OutgoingMessage,
+        channel: &str,
+        now: Timestamp,
+    ) -> Result<Ready, RenderError> {
+        let item = (effect.key.list.clone(), effect.key.item.clone());
+        let text = live.texts.items.get(&item).ok_or(RenderError::Empty)?;
+        let context = context_of(live, subject);
+        let key = self.key_of(message.id);
+        let as_manager = match message.send_as {
+            SendAs::Brand => false,
+            SendAs::Manager => true,
+            SendAs::ManagerIfSpoke => subject.deal.last_activity_at.is_some(),
+        } && subject.manager.is_some();
+        let tracking = Tracking {
+            base_url: self.settings.base_url.as_deref(),
+            keys: &self.keys,
+            effect: message.id,
+            random: &system_random,
+            to: &message.address,
+            as_manager,
+            message_id_domain: message_id_domain(text, self.settings.base_url.as_deref()),
+            key,
+            now,
+        };
+        let language = subject.contact.as_ref().and_then(|c| c.language.as_deref());
+        let rendered = content::render_item(text, message.variant.as_deref(), language, &context, &tracking)?;
+        Ok(Ready {
+            job: Job {
+                effect: message.id,
+                attempt: 1,
+                key,
+                to: message.address,
+                message: rendered.message,
+                receipt_url: self.receipt_url(message.id, channel),
+            },
+            body_hash: rendered.body_hash,
+            links: rendered.links,
+            codes: rendered.codes,
+        })
+    }
+
+    /// Shows what could not be decided and lets the copies rest, so that they do not come back on every tick.
+    pub(super) async fn bury(&self, lease: &Lease, prepared: &mut Prepared, now: Timestamp) -> Result<(), WorkerError> {
+        for (copy, error) in prepared.poison.drain(..) {
+            tracing::error!(%copy, error, "set aside");
+            self.journal.bury(lease, Source::Copy, copy.0, &error, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a batch down; only then hands its messages over.
+    pub(super) async fn commit_and_send(&self, held: &Held, prepared: Prepared, batch: Batch) -> Result<Commit, WorkerError> {
+        let Prepared { changes, jobs, .. } = prepared;
+        let commit = self.journal.commit(&held.lease, Batch { changes, ..batch }).await;
+        let commit = match commit {
+            Err(StoreError::AmbiguousCommit) => {
+                self.retake().await;
+                return Err(StoreError::AmbiguousCommit.into());
+            }
+            other => other?,
+        };
+        let stale: HashSet<CopyId> = commit.stale.iter().copied().collect();
+        let barred: HashSet<EffectRef> = commit.conflicts.iter().chain(&commit.held).copied().collect();
+        let leaving: Vec<_> =
+            jobs.into_iter().filter(|(_, job, _)| !stale.contains(&job.effect.copy) && !barred.contains(&job.effect)).collect();
+        self.hand_over(held, leaving).await?;
+        Ok(commit)
+    }
+
+    /// One more look at suppressions, then the bytes leave.
+    pub(super) async fn hand_over(&self, held: &Held, jobs: Vec<(Arc<ChannelState>, Job, Timestamp)>) -> Result<(), WorkerError> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<EffectRef> = jobs.iter().map(|(_, job, _)| job.effect).collect();
+        // When the question fails, nothing leaves: the intents become visible as unknown, but no promise is broken.
+        let suppressed: HashSet<EffectRef> = self.journal.suppressed(&ids).await?.into_iter().collect();
+        let mut by_channel: HashMap<String, (Arc<ChannelState>, Vec<Job>)> = HashMap::new();
+        for (channel, job, expires_at) in jobs {
+            channel.in_flight.fetch_add(1, Ordering::Relaxed);
+            let (effect, attempt) = (job.effect, job.attempt);
+            lock(&self.flights.table).insert(effect, Flight { channel: channel.clone(), job: job.clone(), expires_at });
+            if suppressed.contains(&effect) {
+                let outcome = Outcome::Rejected { reason: SkipReason::Suppressed.as_str().into(), suppress: false };
+                let _ = self.flights.reports.send(Report { effect, attempt, outcome });
+                continue;
+            }
+            by_channel.entry(channel.wiring.key.clone()).or_insert_with(|| (channel, Vec::new())).1.push(job);
+        }
+        for (channel, jobs) in by_channel.into_values() {
+            let reports = self.flights.reports.clone();
+            let deadline = if self.clock.is_virtual() { Instant::now() + Duration::from_secs(3600) } else { held.deadline };
+            tokio::spawn(async move { channel.channel.perform(jobs, deadline, reports).await });
+        }
+        Ok(())
+    }
+
+    /// Writes outcomes down in small batches. They are facts: never fenced, never dropped, tried until the store takes them.
+    pub(super) async fn write_outcomes(self: Arc<Self>, mut reports: mpsc::UnboundedReceiver<Report>) {
+        let mut batch = Vec::with_capacity(256);
+        while reports.recv_many(&mut batch, 256).await > 0 {
+            if batch.len() < 256 && !self.clock.is_virtual() {
+                // A little patience makes one transaction of many outcomes.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                while batch.len() < 256 {
+                    let Ok(report) = reports.try_recv() else { break };
+                    batch.push(report);
+                }
+            }
+            let now = self.clock.now();
+            let mut bounces = Vec::new();
+            let marks: Vec<Mark> = batch.iter().filter_map(|report| self.mark_of(report, now, &mut bounces)).collect();
+            let mut wait = Duration::from_millis(100);
+            while let Err(error) = self.record(&marks, &bounces).await {
+                tracing::warn!(label = error.label(), outcomes = marks.len(), "outcomes wait for the store");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(5));
+            }
+            for report in batch.drain(..) {
+                if let Some(flight) = lock(&self.flights.table).remove(&report.effect) {
+                    flight.channel.in_flight.fetch_sub(1, Ordering::Relaxed);
+                    self.metrics.outcome(&flight.channel.wiring, &report.outcome);
+                }
+            }
+            self.flights.changed.notify_waiters();
+            self.wake();
+        }
+    }
+
+    async fn record(&self, marks: &[Mark], bounces: &[Incoming]) -> Result<(), StoreError> {
+        if !marks.is_empty() {
+            self.journal.mark(marks.to_vec()).await?;
+        }
+        if !bounces.is_empty() {
+            self.journal.receive(bounces.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    fn mark_of(&self, report: &Report, now: Timestamp, bounces: &mut Vec<Incoming>) -> Option<Mark> {
+        let table = lock(&self.flights.table);
+        let flight = table.get(&report.effect)?;
+        let mut outcome = report.outcome.clone();
+        let wiring = &flight.channel.wiring;
+        if matches!(outcome, Outcome::Unknown { .. }) && wiring.on_ambiguous == OnAmbiguous::Resend {
+            outcome = Outcome::Retry { reason: "the answer was ambiguous; this channel resends".into(), after: None };
+        }
+        let again_at = match &outcome {
+            Outcome::Retry { after, .. } => {
+                Some(now + after.and_then(|d| SignedDuration::try_from(d).ok()).unwrap_or_else(|| backoff(wiring, report)))
+            }
+            Outcome::ChannelDown { reason } => {
+                let until = now + backoff(wiring, report).max(SignedDuration::from_secs(60));
+                flight.channel.pause(until, reason);
+                Some(until)
+            }
+            Outcome::NotStarted => Some(now),
+            Outcome::Rejected { suppress: true, .. } => {
+                bounces.push(bounce(flight, self.journal.address_hash(&flight.job.to), &outcome, now));
+                None
+            }
+            _ => None,
+        };
+        let next = match again_at {
+            Some(at) if at >= flight.expires_at => {
+                outcome = Outcome::Expired;
+                None
+            }
+            Some(at) => {
+                let stored = StoredMessage {
+                    to: flight.job.to.clone(),
+                    message: flight.job.message.clone(),
+                    key: flight.job.key,
+                    channel: wiring.key.clone(),
+                };
+                serde_json::to_string(&stored).ok().map(|payload| NextAttempt { at, payload })
+            }
+            None => None,
+        };
+        Some(Mark { effect: report.effect, attempt: report.attempt, outcome, at: now, next })
+    }
+}
+
+struct OutgoingMessage {
+    id: EffectRef,
+    address: Address,
+    variant: Option<String>,
+    send_as: SendAs,
+}
+
+struct Ready {
+    job: Job,
+    body_hash: String,
+    links: Vec<String>,
+    codes: Vec<String>,
+}
+
+fn context_of(live: &Live, subject: &Subject) -> Context {
+    let (policy, contact) = (&live.plan.policy, subject.contact.as_ref());
+    let language = contact.and_then(|c| c.language.as_deref());
+    let zone = zone_of(&live.plan, subject);
+    Context::new(&subject.deal, contact, subject.manager.as_ref(), &policy.brand_title, language, &zone)
+}
+
+/// The sender's own domain, so that a Message-ID looks like the mail it stands in.
+fn message_id_domain<'a>(text: &'a ItemText, base_url: Option<&'a str>) -> &'a str {
+    match &text.sender {
+        Sender::Email(sender) => sender.from_address.rsplit_once('@').map_or("rekindle.invalid", |(_, domain)| domain),
+        Sender::Sms(_) => base_url.unwrap_or("rekindle.invalid"),
+    }
+}
+
+fn change(copy: crate::engine::Copy, connection: String, deal: String) -> Change {
+    Change { copy, connection, deal, effects: Vec::new(), history: Vec::new(), cycle: None }
+}
+
+fn skip_reason(error: &RenderError) -> SkipReason {
+    match error {
+        RenderError::Missing(_) => SkipReason::MissingValue,
+        RenderError::TooLong { .. } => SkipReason::TooLong,
+        _ => SkipReason::RenderError,
+    }
+}
+
+/// Doubles with each attempt between the channel's bounds, with jitter that differs by message and attempt.
+fn backoff(wiring: &crate::compile::ChannelWiring, report: &Report) -> SignedDuration {
+    let (min, max) = (wiring.retry_min.signed().as_secs().max(1), wiring.retry_max.signed().as_secs().max(1));
+    let doubled = min.saturating_mul(1_i64 << report.attempt.clamp(1, 20).saturating_sub(1)).min(max);
+    let hash = stable_hash(&[&report.effect.copy.0.to_be_bytes(), &report.effect.seq.to_be_bytes(), &report.attempt.to_be_bytes()]);
+    let jitter = i64::try_from(hash % 250).unwrap_or(0);
+    SignedDuration::from_millis(doubled * 1000 + doubled * jitter)
+}
+
+/// An address that certainly does not exist is suppressed for its medium, whatever the brand.
+fn bounce(flight: &Flight, hash: crate::model::AddressHash, outcome: &Outcome, now: Timestamp) -> Incoming {
+    let effect = flight.job.effect;
+    Incoming {
+        source: "channel".into(),
+        id: format!("bounce/{effect}/{}", flight.job.attempt),
+        event: InboxEvent::Receipt { effect, outcome: outcome.clone(), at: now },
+        received_at: now,
+        not_before: None,
+        suppress: vec![Suppression {
+            scope: SuppressionScope::Address(hash),
+            brand: None,
+            medium: Some(flight.job.to.medium()),
+            purpose: None,
+            reason: SuppressionReason::HardBounce,
+            at: now,
+        }],
+        click: None,
+    }
+}

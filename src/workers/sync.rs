@@ -1,0 +1,287 @@
+//! Reading CRMs: only real changes become events, stored in the same transaction as the rows they came from.
+
+use super::{
+    adapters::ConnectionState,
+    engine::{Engine, Held, WorkerError, lock},
+    plans::Live,
+    sending::Prepared,
+};
+use crate::{
+    crm::{CrmError, ReadPage},
+    engine::{Client, Copy, CopyState, Event, Subject},
+    model::{ClientId, Contact, CopyId, Deal, DealState, Manager, ManagerId, Role, stable_hash},
+    store::{Batch, Cursor, Load, Page},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{HashMap, HashSet};
+
+/// Deals taken over in one transaction.
+const PAGE: usize = 2000;
+
+impl Engine {
+    /// Reads every connection whose turn it is, to its end.
+    pub(super) async fn sync_pass(&self) -> Result<usize, WorkerError> {
+        let held = self.held()?;
+        let adapters = self.adapters.load_full();
+        let mut done = 0;
+        for (key, connection) in &adapters.connections {
+            let now = self.clock.now();
+            if lock(&self.next_sync).get(key).is_some_and(|at| *at > now) {
+                continue;
+            }
+            done += self.sync(&held, key, connection, now).await?;
+            let every = SignedDuration::try_from(connection.wiring.every).unwrap_or(SignedDuration::from_secs(60));
+            lock(&self.next_sync).insert(key.clone(), now + every);
+        }
+        Ok(done)
+    }
+
+    /// Reads a connection at the next pass, whatever its interval.
+    pub fn sync_soon(&self) {
+        lock(&self.next_sync).clear();
+        self.wake();
+    }
+
+    async fn sync(&self, held: &Held, key: &str, connection: &ConnectionState, now: Timestamp) -> Result<usize, WorkerError> {
+        let mut cursor = self.journal.cursor(key).await?;
+        match connection.connector.changed(&cursor).await {
+            Ok(true) => {}
+            Ok(false) => {
+                cursor.read_at = Some(now);
+                cursor.error = None;
+                self.journal.set_cursor(&held.lease, key, &cursor).await?;
+                return Ok(0);
+            }
+            Err(error) => return self.sync_failed(held, key, cursor, &error).await,
+        }
+        let managers = self.journal.managers(key).await?;
+        let mut managers: HashMap<ManagerId, Manager> = managers.into_iter().map(|m| (m.id.clone(), m)).collect();
+        let (mut done, mut seen) = (0, HashSet::new());
+        loop {
+            // A long import outlives a lease: each page runs under the newest renewal.
+            let held = self.held()?;
+            let page = match connection.connector.read(&cursor, PAGE, now).await {
+                Ok(page) => page,
+                Err(error) => return self.sync_failed(&held, key, cursor, &error).await,
+            };
+            let (more, full_look) = (page.more, page.full_look);
+            seen.extend(page.deals.iter().map(|deal| stable_hash(&[deal.id.as_bytes()])));
+            managers.extend(page.managers.iter().map(|m| (m.id.clone(), m.clone())));
+            cursor = page.cursor.clone();
+            if !more {
+                cursor.read_at = Some(now);
+                cursor.complete |= full_look;
+                cursor.error = None;
+            }
+            done += self.take_over(&held, key, page, &cursor, &managers, now).await?;
+            if more {
+                continue;
+            }
+            if full_look {
+                let held = self.held()?;
+                done += self.take_leave(&held, key, &seen, &managers, now).await?;
+            }
+            return Ok(done);
+        }
+    }
+
+    async fn sync_failed(&self, held: &Held, key: &str, mut cursor: Cursor, error: &CrmError) -> Result<usize, WorkerError> {
+        tracing::warn!(connection = key, label = error.label(), %error, "the CRM could not be read");
+        self.metrics.sync_failed(key, error.label());
+        cursor.error = Some(error.to_string());
+        self.journal.set_cursor(&held.lease, key, &cursor).await?;
+        Ok(0)
+    }
+
+    async fn take_over(
+        &self,
+        held: &Held,
+        key: &str,
+        page: ReadPage,
+        cursor: &Cursor,
+        managers: &HashMap<ManagerId, Manager>,
+        now: Timestamp,
+    ) -> Result<usize, WorkerError> {
+        let ids: Vec<String> = page.deals.iter().map(|d| d.id.clone()).collect();
+        let stored: HashMap<String, _> = self.journal.stored(key, &ids).await?.into_iter().map(|s| (s.id.clone(), s)).collect();
+        let changed: Vec<(Deal, i64)> = page
+            .deals
+            .into_iter()
+            .filter_map(|deal| {
+                let hash = hash_of(&deal);
+                let fresh = stored.get(&deal.id).is_none_or(|old| {
+                    // An older page never overwrites a newer state.
+                    (old.hash != hash || old.deleted) && !(deal.updated_at.is_some() && deal.updated_at < old.updated_at)
+                });
+                fresh.then_some((deal, hash))
+            })
+            .collect();
+        let contacts = self.contacts_for(key, &page.contacts, &changed).await?;
+        let mut prepared = Prepared::default();
+        let count = self.decide_deals(&mut prepared, key, &changed, &contacts, managers, now).await?;
+        self.bury(&held.lease, &mut prepared, now).await?;
+        let page = Page {
+            connection: key.to_owned(),
+            contacts: page.contacts,
+            managers: page.managers,
+            deals: changed,
+            cursor: Some(cursor.clone()),
+        };
+        self.commit_and_send(held, prepared, Batch { now: Some(now), page: Some(page), ..Batch::default() }).await?;
+        self.metrics.deals(key, count);
+        Ok(count)
+    }
+
+    /// Deals that a full look did not see are gone from the CRM.
+    async fn take_leave(
+        &self,
+        held: &Held,
+        key: &str,
+        seen: &HashSet<u64>,
+        managers: &HashMap<ManagerId, Manager>,
+        now: Timestamp,
+    ) -> Result<usize, WorkerError> {
+        let known = self.journal.deal_ids(key).await?;
+        let gone: Vec<String> = known.into_iter().filter(|id| !seen.contains(&stable_hash(&[id.as_bytes()]))).collect();
+        for ids in gone.chunks(PAGE) {
+            let subjects = self.journal.load(&Load::Deals { connection: key.to_owned(), ids: ids.to_vec() }, now).await?;
+            let mut deals: HashMap<String, Deal> = subjects.into_iter().map(|s| (s.deal.id.clone(), s.deal)).collect();
+            let changed: Vec<(Deal, i64)> = ids
+                .iter()
+                .map(|id| {
+                    let mut deal = deals.remove(id).unwrap_or_else(|| Deal { id: id.clone(), ..Deal::default() });
+                    deal.state = DealState::Deleted;
+                    let hash = hash_of(&deal);
+                    (deal, hash)
+                })
+                .collect();
+            let mut prepared = Prepared::default();
+            self.decide_deals(&mut prepared, key, &changed, &HashMap::new(), managers, now).await?;
+            self.bury(&held.lease, &mut prepared, now).await?;
+            let page = Page { connection: key.to_owned(), deals: changed, ..Page::default() };
+            self.commit_and_send(held, prepared, Batch { now: Some(now), page: Some(page), ..Batch::default() }).await?;
+        }
+        Ok(gone.len())
+    }
+
+    async fn contacts_for(
+        &self,
+        key: &str,
+        read: &[Contact],
+        deals: &[(Deal, i64)],
+    ) -> Result<HashMap<String, Contact>, WorkerError> {
+        let mut contacts: HashMap<String, Contact> = read.iter().map(|c| (c.id.clone(), c.clone())).collect();
+        let missing: Vec<String> = deals
+            .iter()
+            .filter_map(|(deal, _)| deal.contacts.first())
+            .filter(|id| !contacts.contains_key(*id))
+            .cloned()
+            .collect::<HashSet<_>>()
+            .into_iter()
+            .collect();
+        if !missing.is_empty() {
+            contacts.extend(self.journal.contacts(key, &missing).await?.into_iter().map(|c| (c.id.clone(), c)));
+        }
+        Ok(contacts)
+    }
+
+    /// Decides changed deals in every funnel that reads this connection.
+    async fn decide_deals(
+        &self,
+        prepared: &mut Prepared,
+        key: &str,
+        changed: &[(Deal, i64)],
+        contacts: &HashMap<String, Contact>,
+        managers: &HashMap<ManagerId, Manager>,
+        now: Timestamp,
+    ) -> Result<usize, WorkerError> {
+        let ids: Vec<String> = changed.iter().map(|(deal, _)| deal.id.clone()).collect();
+        let loaded = self.journal.load(&Load::Deals { connection: key.to_owned(), ids }, now).await?;
+        let mut known: HashMap<String, Vec<Subject>> = HashMap::new();
+        for subject in loaded {
+            known.entry(subject.deal.id.clone()).or_default().push(subject);
+        }
+        let plans = self.plans.load_full();
+        let funnels: Vec<Live> = plans.reading(key).cloned().collect();
+        for (deal, _) in changed {
+            let mut copies = known.remove(&deal.id).unwrap_or_default();
+            for live in &funnels {
+                let at = copies.iter().position(|s| s.copy.funnel == live.plan.funnel);
+                let in_pipeline = live.plan.pipeline.as_ref().is_none_or(|p| p.eq_ignore_ascii_case(&deal.pipeline) || *p == deal.pipeline);
+                let (mut subject, old) = match at {
+                    Some(at) => {
+                        let subject = copies.swap_remove(at);
+                        let old = subject.deal.clone();
+                        (subject, Some(Box::new(old)))
+                    }
+                    None if in_pipeline && deal.state != DealState::Deleted => (fresh(live, deal, contacts, managers, now), None),
+                    None => continue,
+                };
+                subject.deal = deal.clone();
+                if !in_pipeline {
+                    // Moved to a pipeline that this funnel does not read: it leaves, like a deleted one.
+                    subject.deal.state = DealState::Deleted;
+                }
+                if old.is_some() {
+                    rewire(&mut subject, contacts, managers);
+                }
+                self.decide_into(prepared, subject, &Event::Deal { old }, now);
+            }
+        }
+        Ok(changed.len())
+    }
+}
+
+/// The canonical form's hash: what tells a real change from the same state read again.
+fn hash_of(deal: &Deal) -> i64 {
+    let bytes = serde_json::to_vec(deal).unwrap_or_default();
+    i64::from_be_bytes(stable_hash(&[&bytes]).to_be_bytes())
+}
+
+/// A subject for a deal that has no copy in this funnel yet.
+fn fresh(
+    live: &Live,
+    deal: &Deal,
+    contacts: &HashMap<String, Contact>,
+    managers: &HashMap<ManagerId, Manager>,
+    now: Timestamp,
+) -> Subject {
+    let copy = Copy {
+        id: CopyId(0),
+        funnel: live.plan.funnel.clone(),
+        client: ClientId(0),
+        shard: 0,
+        ver: 0,
+        role: Role::Archived,
+        stage: String::new(),
+        cycle: 0,
+        amount: deal.amount,
+        next_at: None,
+        next_seq: 0,
+        state: CopyState::default(),
+    };
+    let mut subject = Subject {
+        copy,
+        deal: deal.clone(),
+        contact: None,
+        client: Client::default(),
+        manager: None,
+        deputy: None,
+        supervisor: None,
+        ledger: Vec::new(),
+        crm_read_at: Some(now),
+    };
+    rewire(&mut subject, contacts, managers);
+    subject
+}
+
+/// Contact and managers as the new state of the deal names them.
+fn rewire(subject: &mut Subject, contacts: &HashMap<String, Contact>, managers: &HashMap<ManagerId, Manager>) {
+    if let Some(contact) = subject.deal.contacts.first().and_then(|id| contacts.get(id)) {
+        subject.contact = Some(contact.clone());
+    }
+    let manager = subject.deal.manager.as_ref().and_then(|id| managers.get(id));
+    subject.supervisor = manager.and_then(|m| m.supervisor.as_ref()).and_then(|id| managers.get(id)).cloned();
+    subject.deputy = manager.and_then(|m| m.deputy.as_ref()).and_then(|id| managers.get(id)).cloned();
+    subject.manager = manager.cloned();
+}

@@ -1,0 +1,7 @@
+//! Tests of the real binary as its users run it.
+
+mod demo;
+mod harness;
+mod kill;
+mod run;
+mod sink;

@@ -1,0 +1,860 @@
+//! The contract, case by case.
+
+use super::Backend;
+use super::world::*;
+use jiff::Timestamp;
+use rekindle::engine::{CycleChange, CycleEnd, History};
+use rekindle::model::*;
+use rekindle::store::*;
+use std::time::Duration;
+
+fn messages_to(store: &Store, n: u32) -> AddressHash {
+    store.journal.address_hash(&Address::Phone(phone(n)))
+}
+
+fn accepted(id: Option<&str>) -> Outcome {
+    Outcome::Accepted { provider: "p".into(), provider_id: id.map(Into::into) }
+}
+
+fn mark(effect: EffectRef, attempt: i32, outcome: Outcome) -> Mark {
+    Mark { effect, attempt, outcome, at: at(20), next: None }
+}
+
+fn retry(effect: EffectRef, attempt: i32, when: i64, payload: &str) -> Mark {
+    let outcome = Outcome::Retry { reason: "Busy".into(), after: None };
+    Mark { next: Some(NextAttempt { at: at(when), payload: payload.into() }), ..mark(effect, attempt, outcome) }
+}
+
+fn incoming(id: &str, event: InboxEvent) -> Incoming {
+    Incoming { source: "web".into(), id: id.into(), event, received_at: at(5), not_before: None, suppress: Vec::new(), click: None }
+}
+
+fn call(n: u32) -> InboxEvent {
+    InboxEvent::Signal {
+        kind: SignalKind::InboundCall,
+        subject: SignalSubject { phone: Some(phone(n)), ..SignalSubject::default() },
+        at: at(5),
+        text: None,
+        reaction: None,
+    }
+}
+
+pub async fn one_engine_at_a_time(backend: &Backend) {
+    let World { store, lease } = World::new(backend).await;
+    let journal = &store.journal;
+    assert_eq!(journal.take("two", TTL).await.unwrap(), None);
+    assert!(journal.renew(&lease, TTL).await.unwrap());
+    // After an ambiguous COMMIT an owner takes its own lease again.
+    let again = journal.take("one", TTL).await.unwrap().unwrap();
+    assert_eq!(again.epoch, lease.epoch + 1);
+    assert!(!journal.renew(&lease, TTL).await.unwrap());
+    journal.release(&lease).await.unwrap();
+    assert_eq!(journal.take("two", TTL).await.unwrap(), None, "an old lease gives nothing up");
+    journal.release(&again).await.unwrap();
+    let two = journal.take("two", Duration::ZERO).await.unwrap().unwrap();
+    assert_eq!(two.epoch, again.epoch + 1);
+    assert!(!journal.renew(&two, TTL).await.unwrap(), "its time is over");
+}
+
+pub async fn a_lost_lease_stores_nothing(backend: &Backend) {
+    let world = World::new(backend).await;
+    world.store.journal.release(&world.lease).await.unwrap();
+    world.store.journal.take("two", TTL).await.unwrap().unwrap();
+    let batch = Batch { now: Some(at(0)), page: Some(page(vec![], vec![deal("d", "")])), ..Batch::default() };
+    let lost = world.store.journal.commit(&world.lease, batch).await.unwrap_err();
+    assert!(matches!(lost, StoreError::LeaseLost), "{lost}");
+    assert!(world.store.journal.deal_ids(CRM).await.unwrap().is_empty());
+    let lost = world.store.journal.set_cursor(&world.lease, CRM, &Cursor::default()).await.unwrap_err();
+    assert_eq!(lost.label(), "lease_lost");
+    assert!(world.store.journal.start(&world.lease, &[effect(CopyId(1), 1)], at(0)).await.is_err());
+}
+
+pub async fn a_takeover_turns_open_messages_into_unknown_and_write_backs_into_due(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let store = &world.store;
+    let waiting =
+        NewEffect { status: EffectStatus::Planned, payload: Some("text".into()), ..message(store, 4, "third", &phone(1)) };
+    let effects = vec![message(store, 1, "first", &phone(1)), write_back(2, "move"), write_back(3, "comment"), waiting];
+    world.decide(copy, effects).await;
+    store.journal.start(&world.lease, &[effect(copy, 2)], at(11)).await.unwrap();
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Intended));
+
+    store.journal.release(&world.lease).await.unwrap();
+    let two = store.journal.take("two", TTL).await.unwrap().unwrap();
+    assert_eq!(two.orphans, 1);
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Unknown));
+    assert_eq!(store.views.ambiguous(10).await.unwrap(), vec![effect(copy, 1)]);
+    let due = world.outbox(at(12)).await;
+    let expected = [(2, "{\"n\":2}", 1), (3, "{\"n\":3}", 0), (4, "text", 0)];
+    assert_eq!(due, expected.map(|(seq, payload, attempt)| (effect(copy, seq), payload.to_owned(), attempt)));
+    let again = store.journal.take("two", TTL).await.unwrap().unwrap();
+    assert_eq!(again.orphans, 0);
+}
+
+pub async fn a_decision_on_an_old_version_is_dropped(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let tick = world.decided(copy, vec![message(&world.store, 1, "first", &phone(1))]).await;
+    let mut call = world.decided(copy, Vec::new()).await;
+    call.copy.role = Role::Revived;
+    call.copy.next_at = None;
+    assert_eq!(world.commit(Batch { now: Some(at(1)), changes: vec![call], ..Batch::default() }).await.stale, []);
+    let commit = world.commit(Batch { now: Some(at(2)), changes: vec![tick], ..Batch::default() }).await;
+    assert_eq!(commit.stale, [copy]);
+    let subject = world.copy(copy).await;
+    assert_eq!((subject.copy.role, subject.copy.next_at, subject.ledger.len()), (Role::Revived, None, 0));
+    assert!(subject.client.recent.is_empty());
+}
+
+pub async fn the_same_item_is_never_written_twice(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    world.decide(copy, vec![message(&world.store, 1, "first", &phone(1))]).await;
+    let commit = world.decide(copy, vec![message(&world.store, 2, "first", &phone(1))]).await;
+    assert_eq!(commit.conflicts, [effect(copy, 2)]);
+    assert_eq!(commit.stale, [], "the copy's own state is stored");
+    let subject = world.copy(copy).await;
+    assert_eq!((subject.ledger.len(), subject.client.recent.len(), subject.copy.next_seq), (1, 1, 3));
+    // Both at once, too.
+    let both = vec![message(&world.store, 3, "second", &phone(1)), message(&world.store, 4, "second", &phone(1))];
+    assert_eq!(world.decide(copy, both).await.conflicts.len(), 1);
+}
+
+pub async fn a_deal_seen_twice_has_one_copy(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let mut again = new_copy(&deal("d", "c"));
+    again.copy.role = Role::InWork;
+    let commit = world.commit(Batch { now: Some(at(1)), changes: vec![again], ..Batch::default() }).await;
+    assert_eq!((commit.created, commit.stale), (vec![copy], vec![copy]));
+    assert_eq!(world.copy(copy).await.copy.role, Role::Warming);
+}
+
+pub async fn several_decisions_about_one_copy_stand_together(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let first = world.decided(copy, vec![message(&world.store, 1, "first", &phone(1))]).await;
+    let mut second = world.decided(copy, vec![write_back(2, "move")]).await;
+    second.copy.role = Role::Revived;
+    second.copy.next_seq = 3;
+    let commit = world.commit(Batch { now: Some(at(1)), changes: vec![first, second], ..Batch::default() }).await;
+    assert!(commit.stale.is_empty() && commit.conflicts.is_empty());
+    let subject = world.copy(copy).await;
+    assert_eq!((subject.copy.role, subject.copy.ver, subject.copy.next_seq, subject.ledger.len()), (Role::Revived, 2, 3, 2));
+}
+
+pub async fn sent_messages_count_and_certain_failures_are_given_back(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    for (seq, item) in [(1, "a"), (2, "b"), (3, "c"), (4, "d")] {
+        world.decide(copy, vec![message(&world.store, seq, item, &phone(1))]).await;
+    }
+    let recent = world.copy(copy).await.client.recent;
+    let items: Vec<&str> = recent.iter().map(|r| r.item.as_str()).collect();
+    assert_eq!(items, ["default/winback/a", "default/winback/b", "default/winback/c", "default/winback/d"]);
+    assert_eq!((recent[0].copy, &recent[0].address, recent[0].at), (copy, &messages_to(&world.store, 1), at(10)));
+    let rejected = Outcome::Rejected { reason: "NoSuchNumber".into(), suppress: false };
+    journal
+        .mark(vec![
+            mark(effect(copy, 1), 1, rejected),
+            mark(effect(copy, 2), 1, Outcome::Expired),
+            mark(effect(copy, 3), 1, Outcome::Unknown { reason: "Timeout".into() }),
+            mark(effect(copy, 4), 1, accepted(None)),
+        ])
+        .await
+        .unwrap();
+    let subject = world.copy(copy).await;
+    let items: Vec<&str> = subject.client.recent.iter().map(|r| r.item.as_str()).collect();
+    assert_eq!(items, ["default/winback/c", "default/winback/d"], "unknown counts, certainly not sent does not");
+    let statuses: Vec<EffectStatus> = subject.ledger.iter().map(|e| e.status).collect();
+    assert_eq!(statuses, [EffectStatus::Failed, EffectStatus::Expired, EffectStatus::Unknown, EffectStatus::Accepted]);
+    assert_eq!(subject.ledger[0].reason.as_deref(), Some("NoSuchNumber"));
+    // After 35 days nothing of it matters any more.
+    let later = journal.load(&Load::Copies(vec![copy]), at(10) + days(36)).await.unwrap();
+    assert!(later[0].client.recent.is_empty());
+}
+
+pub async fn two_clients_with_one_phone_are_counted_together(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c1", 1)]).await;
+    let one = world.decided(copies[0], vec![message(&world.store, 1, "first", &phone(1))]).await;
+    let two = world.decided(copies[1], vec![message(&world.store, 1, "first", &phone(1))]).await;
+    let commit = world.commit(Batch { now: Some(at(1)), changes: vec![one, two], ..Batch::default() }).await;
+    assert_eq!(commit.stale, [copies[1]], "neither had counted the other");
+    let second = world.copy(copies[1]).await;
+    assert_eq!(second.client.recent.len(), 1, "deciding again, it sees the first");
+    assert!(second.ledger.is_empty());
+}
+
+pub async fn an_event_is_stored_once(backend: &Backend) {
+    let world = World::new(backend).await;
+    let journal = &world.store.journal;
+    let later = Incoming { not_before: Some(at(60)), ..incoming("b", call(2)) };
+    let new = journal.receive(vec![incoming("a", call(1)), incoming("a", call(1)), later]).await.unwrap();
+    assert_eq!(new, [true, false, true]);
+    assert_eq!(journal.receive(vec![incoming("a", call(1))]).await.unwrap(), [false]);
+    let other = Incoming { source: "sms".into(), ..incoming("a", call(1)) };
+    assert_eq!(journal.receive(vec![other]).await.unwrap(), [true]);
+    let rows = journal.inbox(at(5), 10).await.unwrap();
+    assert_eq!(rows.iter().map(|r| (r.event.clone(), r.attempts)).collect::<Vec<_>>(), [(Ok(call(1)), 0), (Ok(call(1)), 0)]);
+    assert_eq!(journal.inbox(at(5), 1).await.unwrap()[0].attempts, 1, "handed out before");
+    assert_eq!(journal.next_due().await.unwrap(), Some(at(5)));
+    let consumed = rows.iter().map(|r| r.id).collect();
+    world.commit(Batch { now: Some(at(6)), consumed, ..Batch::default() }).await;
+    assert!(journal.inbox(at(59), 10).await.unwrap().is_empty());
+    assert_eq!(journal.next_due().await.unwrap(), Some(at(60)));
+    assert_eq!(journal.inbox(at(60), 10).await.unwrap().len(), 1);
+    assert_eq!(journal.receive(vec![incoming("a", call(1))]).await.unwrap(), [false], "consumed is still seen");
+}
+
+pub async fn events_that_commit_late_are_not_lost(backend: &Backend) {
+    let world = World::new(backend).await;
+    let journal = &world.store.journal;
+    // A replica may have drawn its row's number long before it commits: reading "after the last one seen" would lose it.
+    journal.receive(vec![incoming("late", call(1)), incoming("early", call(2))]).await.unwrap();
+    let rows = journal.inbox(at(5), 10).await.unwrap();
+    world.commit(Batch { now: Some(at(6)), consumed: vec![rows[1].id], ..Batch::default() }).await;
+    assert_eq!(journal.inbox(at(6), 10).await.unwrap()[0].id, rows[0].id);
+}
+
+pub async fn a_poison_event_is_set_aside_visibly(backend: &Backend) {
+    let world = World::new(backend).await;
+    let journal = &world.store.journal;
+    let poison = "INSERT INTO inbox (received_at, ready_at, event) VALUES (1, 1, '{\"what\":1}')";
+    if !backend.execute(poison).await {
+        return;
+    }
+    journal.receive(vec![incoming("a", call(1))]).await.unwrap();
+    let rows = journal.inbox(at(5), 10).await.unwrap();
+    assert_eq!(rows[0].event, Err("{\"what\":1}".into()));
+    assert_eq!(rows[1].event, Ok(call(1)), "the one behind it is not held up");
+    journal.bury(&world.lease, Source::Inbox, rows[0].id, "not an event", at(6)).await.unwrap();
+    assert_eq!(journal.inbox(at(6), 10).await.unwrap().len(), 1);
+    let letters = world.store.views.dead_letters(10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!((letters[0].source.as_str(), letters[0].error.as_str(), letters[0].at), ("inbox", "not an event", at(6)));
+    journal.bury(&world.lease, Source::Inbox, rows[0].id, "again", at(7)).await.unwrap();
+    assert_eq!(world.store.views.dead_letters(10).await.unwrap().len(), 1, "it is gone already");
+}
+
+pub async fn a_copy_that_cannot_be_processed_is_set_aside(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    world.decide(copy, vec![write_back(1, "move")]).await;
+    journal.bury(&world.lease, Source::Outbox, copy.0, "no such stage", at(11)).await.unwrap();
+    journal.bury(&world.lease, Source::Copy, copy.0, "panicked", at(12)).await.unwrap();
+    assert!(world.outbox(at(99)).await.is_empty());
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Failed));
+    assert!(journal.due(at(9999), None, 10).await.unwrap().is_empty());
+    let letters = world.store.views.dead_letters(10).await.unwrap();
+    assert_eq!(letters.iter().map(|l| l.source.as_str()).collect::<Vec<_>>(), ["copy", "outbox"], "newest first");
+}
+
+pub async fn a_hold_stops_messages_and_nothing_else(backend: &Backend) {
+    let world = World::new(backend).await;
+    let journal = &world.store.journal;
+    let scopes = [HoldScope::All, HoldScope::Channel("sms".into()), HoldScope::Funnel(funnel())];
+    for (n, scope) in (1_u32..).zip(scopes) {
+        let copy = world.deals(&[(&format!("d{n}"), &format!("c{n}"), n)]).await[0];
+        let hold = Hold { scope: scope.clone(), since: at(1), by: "sre".into(), reason: "looking".into() };
+        journal.hold(hold.clone()).await.unwrap();
+        assert_eq!(journal.holds().await.unwrap(), [hold]);
+        let first = NewEffect { payload: Some("text".into()), ..message(&world.store, 1, "first", &phone(n)) };
+        let commit = world.decide(copy, vec![first, message(&world.store, 2, "second", &phone(n)), write_back(3, "move")]).await;
+        assert_eq!(commit.held, [effect(copy, 1), effect(copy, 2)], "{scope:?}");
+        assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Planned));
+        // The text that only the worker has is stored with the news that nothing was started.
+        let next = Some(NextAttempt { at: at(10), payload: "second".into() });
+        journal.mark(vec![Mark { next, ..mark(effect(copy, 2), 1, Outcome::NotStarted) }]).await.unwrap();
+        assert_eq!(world.outbox(at(10)).await, [(effect(copy, 3), "{\"n\":3}".into(), 0)]);
+        assert!(journal.start(&world.lease, &[effect(copy, 1)], at(10)).await.unwrap().is_empty());
+        journal.start(&world.lease, &[effect(copy, 3)], at(10)).await.unwrap();
+        journal.mark(vec![mark(effect(copy, 3), 1, accepted(None))]).await.unwrap();
+        assert_eq!(journal.next_due().await.unwrap(), Some(at(100)), "what is on hold wakes nobody");
+
+        assert!(journal.release_hold(&scope).await.unwrap());
+        assert!(!journal.release_hold(&scope).await.unwrap());
+        let due = world.outbox(at(10)).await;
+        assert_eq!(due, [(effect(copy, 1), "text".to_owned(), 0), (effect(copy, 2), "second".to_owned(), 0)]);
+        assert_eq!(journal.start(&world.lease, &[effect(copy, 1), effect(copy, 2)], at(10)).await.unwrap().len(), 2);
+        journal.mark(vec![mark(effect(copy, 1), 1, accepted(None)), mark(effect(copy, 2), 1, accepted(None))]).await.unwrap();
+        assert_eq!(world.status(copy, 2).await, Some(EffectStatus::Accepted));
+    }
+}
+
+pub async fn revisions_are_numbered_by_content(backend: &Backend) {
+    let store = backend.open().await;
+    let journal = &store.journal;
+    let (a, b) = (serde_json::json!({"a": 1}), serde_json::json!({"b": 2}));
+    assert_eq!(journal.first_published(&funnel()).await.unwrap(), None);
+    assert_eq!(journal.publish(&funnel(), &a, at(1)).await.unwrap(), 1);
+    assert_eq!(journal.publish(&funnel(), &a, at(2)).await.unwrap(), 1);
+    assert_eq!(journal.publish(&funnel(), &b, at(3)).await.unwrap(), 2);
+    assert_eq!(journal.publish(&funnel(), &a, at(4)).await.unwrap(), 3, "rolling back is publishing again");
+    let newest = |number, published_at, deleted| Revision { funnel: funnel(), number, published_at, snapshot: a.clone(), deleted };
+    assert_eq!(journal.revisions().await.unwrap(), [newest(3, at(4), false)]);
+    journal.retire(&funnel(), at(5)).await.unwrap();
+    journal.retire(&funnel(), at(6)).await.unwrap();
+    assert_eq!(journal.revisions().await.unwrap(), [newest(4, at(5), true)]);
+    assert_eq!(journal.publish(&funnel(), &a, at(7)).await.unwrap(), 5, "re-created, it goes on where it was");
+    assert_eq!(journal.first_published(&funnel()).await.unwrap(), Some(at(1)));
+    assert_eq!(store.views.funnels().await.unwrap(), [funnel()]);
+    let other = FunnelKey { name: "other".into(), ..funnel() };
+    journal.retire(&other, at(8)).await.unwrap();
+    assert_eq!(journal.publish(&other, &b, at(9)).await.unwrap(), 1);
+}
+
+pub async fn a_message_decided_on_an_old_revision_is_decided_again(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    journal.publish(&funnel(), &serde_json::json!(1), at(1)).await.unwrap();
+    journal.publish(&funnel(), &serde_json::json!(2), at(2)).await.unwrap();
+    let first = message(&world.store, 1, "first", &phone(1));
+    assert_eq!(world.decide(copy, vec![first.clone()]).await.stale, [copy]);
+    assert_eq!(world.decide(copy, vec![NewEffect { revision: 2, ..first }]).await.stale, []);
+    journal.retire(&funnel(), at(3)).await.unwrap();
+    let after = NewEffect { revision: 3, ..message(&world.store, 2, "second", &phone(1)) };
+    assert_eq!(world.decide(copy, vec![after]).await.stale, [copy], "a deleted funnel sends nothing");
+    assert_eq!(world.decide(copy, vec![write_back(2, "move")]).await.stale, [], "what the manager must know still goes");
+}
+
+pub async fn a_receipt_may_come_before_the_mark(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let bounce = Outcome::Rejected { reason: "Bounced".into(), suppress: false };
+    let orders: [(&str, [Outcome; 2], EffectStatus); 2] = [
+        ("delivered", [Outcome::Delivered, accepted(None)], EffectStatus::Delivered),
+        ("bounced", [bounce, accepted(None)], EffectStatus::Failed),
+    ];
+    for (n, (item, [receipt, sent], expected)) in (0..).zip(orders) {
+        let (early, late) = (2 * n + 1, 2 * n + 2);
+        world.decide(copy, vec![message(&world.store, early, &format!("{item}-early"), &phone(1))]).await;
+        world.decide(copy, vec![message(&world.store, late, &format!("{item}-late"), &phone(1))]).await;
+        journal.mark(vec![mark(effect(copy, early), -1, receipt.clone())]).await.unwrap();
+        journal.mark(vec![mark(effect(copy, early), 1, sent.clone())]).await.unwrap();
+        journal.mark(vec![mark(effect(copy, late), 1, sent)]).await.unwrap();
+        journal.mark(vec![mark(effect(copy, late), -1, receipt.clone()), mark(effect(copy, late), -1, receipt)]).await.unwrap();
+        assert_eq!(world.status(copy, early).await, Some(expected), "{item} early");
+        assert_eq!(world.status(copy, late).await, Some(expected), "{item} late");
+    }
+    assert!(world.outbox(at(99)).await.is_empty());
+}
+
+pub async fn a_receipt_by_the_providers_id_may_come_before_the_mark(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    world.decide(copy, vec![message(&world.store, 1, "a", &phone(1)), message(&world.store, 2, "b", &phone(1))]).await;
+    assert_eq!(journal.receipt("p", "id-1", Outcome::Delivered, at(30)).await.unwrap(), None);
+    assert_eq!(journal.by_provider_id("p", "id-1").await.unwrap(), None);
+    journal
+        .mark(vec![mark(effect(copy, 1), 1, accepted(Some("id-1"))), mark(effect(copy, 2), 1, accepted(Some("id-2")))])
+        .await
+        .unwrap();
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Delivered));
+    assert_eq!(world.status(copy, 2).await, Some(EffectStatus::Accepted));
+    assert_eq!(journal.receipt("p", "id-2", Outcome::Delivered, at(30)).await.unwrap(), Some(effect(copy, 2)));
+    assert_eq!(world.status(copy, 2).await, Some(EffectStatus::Delivered));
+    assert_eq!(journal.by_provider_id("p", "id-1").await.unwrap(), Some(effect(copy, 1)));
+    assert_eq!(journal.by_provider_id("q", "id-1").await.unwrap(), None);
+}
+
+pub async fn outcomes_only_get_stronger(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let unknown = || Outcome::Unknown { reason: "Timeout".into() };
+    let rejected = || Outcome::Rejected { reason: "No".into(), suppress: false };
+    use EffectStatus::{Accepted, Delivered, Failed, Unknown};
+    let table: [(&[Outcome], EffectStatus); 7] = [
+        (&[unknown()], Unknown),
+        (&[unknown(), accepted(None)], Accepted),
+        (&[unknown(), rejected()], Failed),
+        (&[accepted(None), unknown()], Accepted),
+        (&[accepted(None), rejected()], Accepted),
+        (&[Outcome::Delivered, accepted(None), unknown(), rejected(), Outcome::Expired], Delivered),
+        (&[rejected(), unknown(), Outcome::NotStarted], Failed),
+    ];
+    for (seq, (outcomes, expected)) in (1..).zip(table) {
+        world.decide(copy, vec![message(&world.store, seq, &format!("i{seq}"), &phone(1))]).await;
+        for outcome in outcomes {
+            journal.mark(vec![mark(effect(copy, seq), 1, outcome.clone())]).await.unwrap();
+        }
+        assert_eq!(world.status(copy, seq).await, Some(expected), "{outcomes:?}");
+    }
+    journal.mark(vec![mark(effect(copy, 99), -1, Outcome::Delivered)]).await.unwrap();
+}
+
+pub async fn an_outcome_is_stored_after_the_lease_is_lost(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    world.decide(copy, vec![message(&world.store, 1, "a", &phone(1)), message(&world.store, 2, "b", &phone(1))]).await;
+    journal.release(&world.lease).await.unwrap();
+    journal.take("two", TTL).await.unwrap().unwrap();
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Unknown));
+    journal.mark(vec![mark(effect(copy, 1), 1, accepted(None)), retry(effect(copy, 2), 1, 50, "text")]).await.unwrap();
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted));
+    assert_eq!(world.status(copy, 2).await, Some(EffectStatus::Planned), "certainly not accepted: it may be tried again");
+    assert_eq!(world.outbox(at(50)).await, [(effect(copy, 2), "text".to_owned(), 1)]);
+}
+
+pub async fn a_retry_keeps_its_text_and_an_old_attempt_cannot_undo_it(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    world.decide(copy, vec![message(&world.store, 1, "a", &phone(1))]).await;
+    journal.mark(vec![retry(effect(copy, 1), 1, 50, "text")]).await.unwrap();
+    assert!(world.outbox(at(49)).await.is_empty());
+    assert_eq!(journal.next_due().await.unwrap(), Some(at(50)));
+    let row = journal.outbox(at(50), 10).await.unwrap().remove(0);
+    assert_eq!((row.kind.as_str(), row.target.as_str(), row.attempt, row.expires_at), ("message", "sms", 1, Some(at(86_400))));
+    assert_eq!((row.funnel, row.connection.as_str(), row.deal.as_str()), (funnel(), CRM, "d"));
+    assert_eq!(journal.start(&world.lease, &[effect(copy, 1)], at(50)).await.unwrap(), [effect(copy, 1)]);
+    assert!(journal.start(&world.lease, &[effect(copy, 1)], at(50)).await.unwrap().is_empty(), "under way already");
+    // News of the first attempt, late: the second is under way.
+    journal.mark(vec![retry(effect(copy, 1), 1, 60, "other")]).await.unwrap();
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Intended));
+    journal.mark(vec![retry(effect(copy, 1), 2, 70, "")]).await.unwrap();
+    assert_eq!(world.outbox(at(70)).await, [(effect(copy, 1), "text".to_owned(), 2)]);
+}
+
+pub async fn a_hard_bounce_suppresses_the_address(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;
+    let journal = &world.store.journal;
+    for (copy, n) in [(copies[0], 1), (copies[1], 2)] {
+        world.decide(copy, vec![message(&world.store, 1, "a", &phone(n)), message(&world.store, 2, "b", &phone(n))]).await;
+    }
+    let gone = Outcome::Rejected { reason: "NoSuchNumber".into(), suppress: true };
+    journal.mark(vec![mark(effect(copies[0], 1), 1, gone)]).await.unwrap();
+    let stopped = journal.suppressed(&[effect(copies[0], 2), effect(copies[1], 2)]).await.unwrap();
+    assert_eq!(stopped, [effect(copies[0], 2)]);
+    let suppressions = world.copy(copies[0]).await.client.suppressions;
+    assert_eq!(suppressions[0].scope, SuppressionScope::Address(messages_to(&world.store, 1)));
+    assert_eq!(suppressions[0].reason, SuppressionReason::HardBounce);
+}
+
+pub async fn write_backs_of_a_deal_keep_their_order(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    world.decide(copy, vec![write_back(1, "move"), write_back(2, "comment"), write_back(3, "task")]).await;
+    let order = |due: Vec<(EffectRef, String, i32)>| due.into_iter().map(|(e, _, _)| e.seq).collect::<Vec<_>>();
+    assert_eq!(order(world.outbox(at(10)).await), [1, 2, 3]);
+    journal.start(&world.lease, &[effect(copy, 1)], at(10)).await.unwrap();
+    assert!(world.outbox(at(10)).await.is_empty(), "they wait for the one under way");
+    assert_eq!(journal.next_due().await.unwrap(), Some(at(100)), "and so does the clock");
+    journal.mark(vec![retry(effect(copy, 1), 1, 40, "")]).await.unwrap();
+    assert!(world.outbox(at(39)).await.is_empty(), "and for the one that is tried again");
+    assert_eq!(journal.next_due().await.unwrap(), Some(at(40)));
+    assert_eq!(order(world.outbox(at(40)).await), [1, 2, 3]);
+    let all = [effect(copy, 1), effect(copy, 2), effect(copy, 3)];
+    assert_eq!(journal.start(&world.lease, &all, at(40)).await.unwrap(), all);
+    journal
+        .mark(vec![mark(all[0], 2, accepted(None)), mark(all[1], 1, accepted(None)), mark(all[2], 1, accepted(None))])
+        .await
+        .unwrap();
+    assert!(world.outbox(at(999)).await.is_empty());
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted));
+}
+
+pub async fn clients_who_share_an_address_are_one(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2), ("d3", "c3", 3)]).await;
+    let client = |s: rekindle::engine::Subject| s.client.id.unwrap();
+    let (one, two) = (client(world.copy(copies[0]).await), client(world.copy(copies[1]).await));
+    assert_ne!(one, two);
+    let suppression = Suppression {
+        scope: SuppressionScope::Client(two),
+        brand: Some("acme".into()),
+        medium: None,
+        purpose: Some(Purpose::Advertising),
+        reason: SuppressionReason::Unsubscribed,
+        at: at(1),
+    };
+    world.commit(Batch { now: Some(at(1)), suppress: vec![suppression.clone()], ..Batch::default() }).await;
+    // The second contact turns out to have the first one's number.
+    let mut second = contact("c2", 2);
+    second.phones.push(phone(1));
+    world.commit(Batch { now: Some(at(2)), page: Some(page(vec![second], vec![])), ..Batch::default() }).await;
+    let (first, second) = (world.copy(copies[0]).await, world.copy(copies[1]).await);
+    assert_eq!(first.client.id, Some(one.min(two)));
+    assert_eq!(second.client.id, first.client.id);
+    assert_eq!(first.client.suppressions, [suppression], "what one refused, both refused");
+    assert_eq!(first.client.siblings.iter().map(|s| s.copy).collect::<Vec<_>>(), [copies[1]]);
+    assert_eq!((first.client.siblings[0].deal_open, first.client.siblings[0].cycle_at), (false, Some(at(0))));
+    assert_eq!(first.client.addresses.len(), 4, "both phones, both mailboxes");
+    assert_eq!(second.client.addresses[0].address, Address::Phone(phone(2)), "one's own come first");
+    assert_eq!(second.copy.client, two, "rows are not rewritten");
+    assert_eq!(second.copy.shard, shard_of(two));
+    // A third one joins later; the chain still leads to the oldest.
+    let mut third = contact("c3", 3);
+    third.phones.push(phone(2));
+    world.commit(Batch { now: Some(at(3)), page: Some(page(vec![third], vec![])), ..Batch::default() }).await;
+    assert_eq!(world.copy(copies[2]).await.client.id, first.client.id);
+    assert_eq!(world.copy(copies[2]).await.client.siblings.len(), 2);
+}
+
+pub async fn a_deal_may_come_before_its_contact(backend: &Backend) {
+    let world = World::new(backend).await;
+    let first = deal("d", "c");
+    let batch = Batch {
+        now: Some(at(0)),
+        page: Some(page(vec![], vec![first.clone()])),
+        changes: vec![new_copy(&first)],
+        ..Batch::default()
+    };
+    let copy = world.commit(batch).await.created[0];
+    let before = world.copy(copy).await;
+    assert!(before.contact.is_none() && before.client.addresses.is_empty());
+    world.commit(Batch { now: Some(at(1)), page: Some(page(vec![contact("c", 1)], vec![])), ..Batch::default() }).await;
+    let after = world.copy(copy).await;
+    assert_eq!((after.client.id, after.contact.map(|c| c.id)), (before.client.id, Some("c".into())));
+    assert_eq!(after.client.addresses.len(), 2);
+}
+
+pub async fn a_deal_that_changes_its_contact_changes_its_client(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "", 0), ("d2", "c2", 2)]).await;
+    let lonely = world.copy(copies[0]).await.client.id;
+    assert_ne!(lonely, None);
+    world.commit(Batch { now: Some(at(1)), page: Some(page(vec![], vec![deal("d1", "c2")])), ..Batch::default() }).await;
+    let (first, second) = (world.copy(copies[0]).await, world.copy(copies[1]).await);
+    assert_eq!(first.client.id, second.client.id);
+    assert_eq!(first.copy.shard, second.copy.shard);
+    assert_eq!(second.client.siblings.len(), 1);
+}
+
+pub async fn an_unsubscription_holds_from_its_arrival(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    world.decide(copy, vec![message(&world.store, 1, "a", &phone(1))]).await;
+    // Decided before it arrives, committed after.
+    let late = world.decided(copy, vec![message(&world.store, 2, "b", &phone(1))]).await;
+    let client = world.copy(copy).await.client.id.unwrap();
+    let suppression = |brand: &str, medium| Suppression {
+        scope: SuppressionScope::Client(client),
+        brand: Some(brand.into()),
+        medium,
+        purpose: Some(Purpose::Advertising),
+        reason: SuppressionReason::Unsubscribed,
+        at: at(11),
+    };
+    let event = |n: i64| InboxEvent::Unsubscribe { subject: SignalSubject::default(), at: at(n) };
+    let other = Incoming {
+        suppress: vec![suppression("other", None), suppression("acme", Some(Medium::Email))],
+        ..incoming("a", event(11))
+    };
+    journal.receive(vec![other]).await.unwrap();
+    assert!(journal.suppressed(&[effect(copy, 1)]).await.unwrap().is_empty(), "another brand, another medium");
+    let this = Incoming { suppress: vec![suppression("acme", None)], ..incoming("b", event(12)) };
+    journal.receive(vec![this]).await.unwrap();
+    assert_eq!(journal.suppressed(&[effect(copy, 1)]).await.unwrap(), [effect(copy, 1)]);
+    let commit = world.commit(Batch { now: Some(at(13)), changes: vec![late], ..Batch::default() }).await;
+    assert_eq!(commit.stale, [copy]);
+    assert_eq!(world.copy(copy).await.ledger.len(), 1);
+    let mut service = message(&world.store, 2, "b", &phone(1));
+    if let rekindle::engine::EffectKind::Message { purpose, .. } = &mut service.effect.kind {
+        *purpose = Purpose::Service;
+    }
+    assert!(world.decide(copy, vec![service]).await.stale.is_empty(), "what they asked for still reaches them");
+}
+
+pub async fn a_withdrawn_consent_outlives_the_crms_yes(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let say = async |sms| {
+        let mut person = contact("c", 1);
+        person.consent = ContactConsent { sms, email: None };
+        world.commit(Batch { now: Some(at(1)), page: Some(page(vec![person], vec![])), ..Batch::default() }).await;
+        let consents = world.copy(copy).await.client.consents;
+        consents.into_iter().map(|c| (c.brand, c.medium, c.status, c.source)).collect::<Vec<_>>()
+    };
+    let crm = || "crm:default/crm".to_owned();
+    assert_eq!(say(None).await, []);
+    assert_eq!(say(Some(true)).await, [(None, Medium::Sms, ConsentStatus::Given, crm())]);
+    assert_eq!(say(Some(false)).await, [(None, Medium::Sms, ConsentStatus::Withdrawn, crm())]);
+    assert_eq!(say(Some(true)).await, [(None, Medium::Sms, ConsentStatus::Given, crm())]);
+    let suppression = Suppression {
+        scope: SuppressionScope::Client(world.copy(copy).await.client.id.unwrap()),
+        brand: None,
+        medium: None,
+        purpose: Some(Purpose::Advertising),
+        reason: SuppressionReason::Unsubscribed,
+        at: at(2),
+    };
+    world.store.journal.receive(vec![Incoming { suppress: vec![suppression], ..incoming("u", call(1)) }]).await.unwrap();
+    let mut withdrawn = say(Some(true)).await;
+    withdrawn.sort_by_key(|w| w.1);
+    let ours = |medium| (None, medium, ConsentStatus::Withdrawn, "unsubscribed".to_owned());
+    assert_eq!(withdrawn, [ours(Medium::Sms), ours(Medium::Email)]);
+}
+
+pub async fn an_older_page_never_overwrites_a_newer_state(backend: &Backend) {
+    let world = World::new(backend).await;
+    let state =
+        |version: i64, title: &str| (Deal { updated_at: Some(at(version)), title: title.into(), ..deal("d", "c") }, version);
+    let put = async |deals: Vec<(Deal, i64)>| {
+        let page = Page { deals, ..page(vec![], vec![]) };
+        world.commit(Batch { now: Some(at(1)), page: Some(page), ..Batch::default() }).await;
+        let ids = ["nobody".to_owned(), "d".to_owned()];
+        world
+            .store
+            .journal
+            .stored(CRM, &ids)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|s| (s.hash, s.updated_at, s.deleted))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(put(vec![state(11, "eleven")]).await, [(11, Some(at(11)), false)]);
+    assert_eq!(put(vec![state(10, "ten")]).await, [(11, Some(at(11)), false)]);
+    assert_eq!(put(vec![state(12, "twelve"), state(9, "nine")]).await, [(12, Some(at(12)), false)], "twice in one page");
+    let (gone, hash) = state(13, "gone");
+    assert_eq!(put(vec![(Deal { state: DealState::Deleted, ..gone }, hash)]).await, [(13, Some(at(13)), true)]);
+    assert!(world.store.journal.deal_ids(CRM).await.unwrap().is_empty());
+    let (undated, hash) = state(14, "undated");
+    assert_eq!(put(vec![(Deal { updated_at: None, ..undated }, hash)]).await, [(14, None, false)], "no date: the last one wins");
+    assert_eq!(world.store.journal.deal_ids(CRM).await.unwrap(), ["d"]);
+}
+
+pub async fn a_subject_holds_everything_known(backend: &Backend) {
+    let world = World::new(backend).await;
+    let journal = &world.store.journal;
+    let boss = manager("boss");
+    let owner = Manager { deputy: Some(ManagerId("dep".into())), supervisor: Some(ManagerId("boss".into())), ..manager("m1") };
+    let cursor =
+        Cursor { read_at: Some(at(7)), complete: true, rows: 2, position: serde_json::json!({"line": 3}), ..Cursor::default() };
+    let first = deal("d", "c");
+    let full = Page {
+        managers: vec![owner.clone(), manager("dep"), boss.clone()],
+        cursor: Some(cursor.clone()),
+        ..page(vec![contact("c", 1)], vec![first.clone()])
+    };
+    let mut change = new_copy(&first);
+    let odd = "2027-01-15T08:00:00.123456789Z".parse::<Timestamp>().unwrap();
+    change.copy.next_at = Some(odd);
+    change.copy.state.messaged_at = Some(odd);
+    let batch = Batch { now: Some(at(0)), page: Some(full), changes: vec![change.clone()], ..Batch::default() };
+    let copy = world.commit(batch).await.created[0];
+    let skip = NewEffect {
+        effect: rekindle::engine::Effect {
+            kind: rekindle::engine::EffectKind::Skip { reason: SkipReason::NoConsent },
+            ..message(&world.store, 2, "b", &phone(1)).effect
+        },
+        status: EffectStatus::Skipped,
+        ..message(&world.store, 2, "b", &phone(1))
+    };
+    world.decide(copy, vec![message(&world.store, 1, "a", &phone(1)), skip]).await;
+    let s = world.copy(copy).await;
+    assert_eq!(s.deal, first);
+    assert_eq!(s.contact, Some(contact("c", 1)));
+    assert_eq!((s.manager, s.deputy, s.supervisor), (Some(owner.clone()), Some(manager("dep")), Some(boss)));
+    assert_eq!(s.crm_read_at, Some(at(7)));
+    assert_eq!(journal.cursor(CRM).await.unwrap(), cursor);
+    assert_eq!(world.store.views.cursors().await.unwrap(), [(CRM.to_owned(), cursor)]);
+    assert_eq!(s.copy.state, change.copy.state, "state keeps what it is given");
+    assert!(s.copy.next_at.unwrap() >= odd, "a moment is never read back earlier than it was set");
+    assert!(s.copy.next_at.unwrap() <= odd + jiff::SignedDuration::from_millis(1));
+    assert_eq!((s.copy.ver, s.copy.cycle, s.copy.amount, s.copy.stage.as_str()), (2, 1, Money(100_000), "warm"));
+    assert_eq!(s.copy.shard, shard_of(s.copy.client));
+    let ledger: Vec<_> = s.ledger.iter().map(|e| (e.seq, e.key.item.as_str(), e.status, e.reason.as_deref())).collect();
+    assert_eq!(ledger, [(1, "a", EffectStatus::Intended, None), (2, "b", EffectStatus::Skipped, Some("NoConsent"))]);
+    assert_eq!(s.client.recent.len(), 1, "what was skipped was not sent");
+    assert_eq!(journal.managers(CRM).await.unwrap().len(), 3);
+    assert_eq!(journal.contacts(CRM, &["x".into(), "c".into()]).await.unwrap(), [contact("c", 1)]);
+    assert_eq!(journal.load(&Load::Copies(vec![CopyId(99), copy]), at(0)).await.unwrap().len(), 1);
+    let by_deal = Load::Deals { connection: CRM.into(), ids: vec!["d".into(), "x".into()] };
+    assert_eq!(journal.load(&by_deal, at(0)).await.unwrap().len(), 1);
+}
+
+pub async fn signals_find_their_client(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c1", 1), ("d3", "c3", 3)]).await;
+    let name = |id: &str| Some((CRM.to_owned(), id.to_owned()));
+    let nobody = SignalSubject::default;
+    let email = Email::parse("C1@EXAMPLE.com").ok();
+    let table = [
+        (SignalSubject { effect: Some(effect(copies[0], 5)), ..nobody() }, 2),
+        (SignalSubject { deal: name("d2"), ..nobody() }, 2),
+        (SignalSubject { contact: name("c1"), ..nobody() }, 2),
+        (SignalSubject { phone: Some(phone(1)), ..nobody() }, 2),
+        (SignalSubject { email, ..nobody() }, 2),
+        (SignalSubject { deal: name("unknown"), phone: Some(phone(3)), ..nobody() }, 1),
+        (SignalSubject { phone: Some(phone(77)), ..nobody() }, 0),
+        (nobody(), 0),
+    ];
+    for (subject, expected) in table {
+        let found = world.store.journal.load(&Load::Signal(subject.clone()), at(0)).await.unwrap();
+        assert_eq!(found.len(), expected, "{subject:?}");
+    }
+}
+
+pub async fn due_copies_come_oldest_first(backend: &Backend) {
+    let world = World::new(backend).await;
+    let journal = &world.store.journal;
+    let deals: Vec<Deal> = ["a", "b", "c", "d"].map(|id| deal(id, id)).into();
+    let mut changes: Vec<Change> = deals.iter().map(new_copy).collect();
+    for (change, next) in changes.iter_mut().zip([Some(at(30)), Some(at(10)), None, Some(at(20))]) {
+        change.copy.next_at = next;
+    }
+    let batch = Batch { now: Some(at(0)), page: Some(page(vec![], deals)), changes, ..Batch::default() };
+    let ids = world.commit(batch).await.created;
+    assert_eq!(journal.next_due().await.unwrap(), Some(at(10)));
+    let due = async |now, low, limit| {
+        let found = journal.due(now, low, limit).await.unwrap();
+        found.into_iter().map(|d| (d.copy, d.due_at)).collect::<Vec<_>>()
+    };
+    assert_eq!(due(at(9), None, 10).await, []);
+    assert_eq!(due(at(30), None, 10).await, [(ids[1], at(10)), (ids[3], at(20)), (ids[0], at(30))]);
+    assert_eq!(due(at(30), None, 1).await, [(ids[1], at(10))]);
+    assert_eq!(due(at(30), Some(at(20)), 10).await, [(ids[3], at(20)), (ids[0], at(30))]);
+    assert_eq!(journal.copies_of(&funnel(), CopyId(0), 3).await.unwrap(), ids[..3]);
+    assert_eq!(journal.copies_of(&funnel(), ids[2], 3).await.unwrap(), ids[3..]);
+}
+
+pub async fn backfill_takes_fresh_losses_first(backend: &Backend) {
+    let world = World::new(backend).await;
+    let journal = &world.store.journal;
+    let lost = |id: &str, when: Option<i64>| Deal { stage_changed_at: when.map(at), ..deal(id, id) };
+    let deals = vec![lost("old", Some(-900)), lost("fresh", Some(-10)), lost("unknown", None), lost("other", Some(0))];
+    let mut changes: Vec<Change> = deals.iter().map(new_copy).collect();
+    for change in &mut changes[..3] {
+        change.copy.role = Role::Backfill;
+        change.copy.next_at = None;
+    }
+    let batch = Batch { now: Some(at(0)), page: Some(page(vec![], deals)), changes, ..Batch::default() };
+    let ids = world.commit(batch).await.created;
+    assert_eq!(journal.backfill(&funnel(), 10).await.unwrap(), [ids[1], ids[0], ids[2]]);
+    assert_eq!(journal.backfill(&funnel(), 1).await.unwrap(), [ids[1]]);
+    assert_eq!(world.store.views.counts(&funnel(), None, at(0)).await.unwrap().waiting_backfill, 3);
+    let mut admitted = world.decided(ids[1], Vec::new()).await;
+    admitted.copy.role = Role::Warming;
+    world.commit(Batch { now: Some(at(1)), changes: vec![admitted], ..Batch::default() }).await;
+    assert_eq!(journal.backfill(&funnel(), 10).await.unwrap(), [ids[0], ids[2]]);
+}
+
+pub async fn clicks_are_kept_and_judged(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let coded = NewEffect { codes: vec!["h0".into(), "h1".into()], ..message(&world.store, 1, "a", &phone(1)) };
+    world.decide(copy, vec![coded]).await;
+    assert_eq!(journal.code("h1").await.unwrap(), Some((effect(copy, 1), 1)));
+    assert_eq!(journal.code("h2").await.unwrap(), None);
+    journal.mark(vec![mark(effect(copy, 1), 1, Outcome::Unknown { reason: "Timeout".into() })]).await.unwrap();
+    let hit = |link, when, verdict| Incoming {
+        click: Some(Clicked { effect: effect(copy, 1), link, at: at(when), verdict, why: "why".into() }),
+        ..incoming(&format!("{link}.{when}"), InboxEvent::Click { effect: effect(copy, 1), link, at: at(when) })
+    };
+    journal.receive(vec![hit(0, 30, None), hit(1, 31, Some(ClickVerdict::Machine))]).await.unwrap();
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted), "whoever opens it has got it");
+    assert_eq!(world.copy(copy).await.ledger[0].clicked_at, None);
+    journal.judge(effect(copy, 1), 0, at(30), ClickVerdict::Human, "alone").await.unwrap();
+    journal.receive(vec![hit(0, 40, Some(ClickVerdict::Human))]).await.unwrap();
+    assert_eq!(world.copy(copy).await.ledger[0].clicked_at, Some(at(30)), "the first one stays");
+    let info = journal.effect(effect(copy, 1)).await.unwrap().unwrap();
+    assert_eq!(info.hits, [(0, at(30)), (1, at(31)), (0, at(40))]);
+    assert_eq!((info.brand.as_str(), info.medium, info.purpose), ("acme", Some(Medium::Sms), Purpose::Advertising));
+    assert_eq!((info.links.as_slice(), info.funnel), (["https://example.com/a".to_owned()].as_slice(), funnel()));
+    assert_eq!(Some(info.client), world.copy(copy).await.client.id);
+    assert!(journal.effect(effect(copy, 9)).await.unwrap().is_none());
+    let counts = world.store.views.counts(&funnel(), None, at(50)).await.unwrap();
+    assert_eq!((counts.clicks_human, counts.clicks_machine), (2, 1));
+}
+
+pub async fn hostile_texts_come_back_as_they_are(backend: &Backend) {
+    let world = World::new(backend).await;
+    let texts =
+        ["'; DROP TABLE deal; --", "\\u0000 \\", "\u{202e}abc\u{0301}", "{\"a\":[1]}", "😀\u{7f}\u{1}\t\r\n", "$1 ? :a @b %s", ""];
+    for (n, text) in texts.iter().enumerate() {
+        let id = format!("d{n}{text}");
+        let hostile = Deal { title: (*text).into(), stage: "a\0b".into(), ..deal(&id, "") };
+        let batch = Batch {
+            now: Some(at(0)),
+            page: Some(page(vec![], vec![hostile.clone()])),
+            changes: vec![new_copy(&hostile)],
+            ..Batch::default()
+        };
+        let copy = world.commit(batch).await.created[0];
+        let subject = world.copy(copy).await;
+        assert_eq!((subject.deal.id, subject.deal.title, subject.deal.stage), (id, (*text).to_owned(), "a\0b".to_owned()));
+    }
+    let nul = incoming("a\0b", call(1));
+    assert_eq!(world.store.journal.receive(vec![nul.clone()]).await.unwrap(), [true]);
+    assert_eq!(world.store.journal.receive(vec![nul]).await.unwrap(), [false]);
+}
+
+pub async fn people_can_read_what_happened(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2), ("d3", "c3", 3)]).await;
+    let views = &world.store.views;
+    views.ping().await.unwrap();
+    let cycle = async |copy: CopyId, when: i64, cycle, effects: Vec<NewEffect>| {
+        let mut change = world.decided(copy, effects).await;
+        change.cycle = Some(cycle);
+        change.history = vec![History::List { list: "winback".into(), why: "Doesn't fit: layout".into() }];
+        world.commit(Batch { now: Some(at(when)), changes: vec![change], ..Batch::default() }).await;
+    };
+    for copy in &copies {
+        cycle(*copy, 1, CycleChange::Begin { cycle: 1, at: at(1), holdout: *copy == copies[2] }, vec![]).await;
+    }
+    for copy in &copies[..2] {
+        let n = if *copy == copies[0] { 1 } else { 2 };
+        cycle(*copy, 2, CycleChange::Contacted { cycle: 1, at: at(2) }, vec![message(&world.store, 1, "a", &phone(n))]).await;
+    }
+    cycle(copies[0], 3, CycleChange::End { cycle: 1, at: at(3), how: CycleEnd::Revived }, vec![write_back(2, "task")]).await;
+    cycle(copies[1], 4, CycleChange::Begin { cycle: 2, at: at(4), holdout: false }, vec![]).await;
+    cycle(copies[2], 5, CycleChange::End { cycle: 1, at: at(5), how: CycleEnd::Organic }, vec![]).await;
+    world.store.journal.mark(vec![mark(effect(copies[0], 1), 1, accepted(None))]).await.unwrap();
+
+    let counts = views.counts(&funnel(), None, at(150)).await.unwrap();
+    assert_eq!((counts.contacted, counts.revived, counts.organic, counts.holdout, counts.holdout_revived), (2, 1, 0, 1, 1));
+    assert_eq!((counts.due, counts.oldest_due), (3, Some(at(100))));
+    let sms = |status: &str, n| ("Sms".to_owned(), status.to_owned(), n);
+    assert_eq!(counts.messages, [sms("accepted", 1), sms("intended", 1)]);
+    assert_eq!(counts.writebacks, [("move".to_owned(), "planned".to_owned(), 1)]);
+    assert_eq!((counts.stages.len(), counts.stages[0].deals, counts.stages[0].amount), (1, 3, Money(300_000)));
+    assert_eq!(views.counts(&funnel(), Some(at(4)), at(150)).await.unwrap().contacted, 0, "nothing of this began since");
+    let nobody = FunnelKey { name: "nobody".into(), ..funnel() };
+    assert_eq!(views.counts(&nobody, None, at(0)).await.unwrap(), FunnelCounts::default());
+    let channels = views.channels().await.unwrap();
+    assert_eq!(channels, [ChannelCounts { channel: "sms".into(), waiting: 1, ambiguous: 0 }]);
+
+    let story = views.timeline(&funnel(), "d1").await.unwrap();
+    let lines: Vec<(&str, &str)> = story.iter().map(|e| (e.kind.as_str(), e.text.as_str())).collect();
+    assert!(lines.contains(&("list", "warmed by winback: Doesn't fit: layout")), "{lines:?}");
+    assert!(lines.contains(&("message", "winback/a by Sms through sms: accepted")), "{lines:?}");
+    assert!(lines.contains(&("writeback", "move: planned")), "{lines:?}");
+    assert!(story.is_sorted_by_key(|e| e.at));
+    assert!(views.timeline(&funnel(), "nobody").await.unwrap().is_empty());
+}
+
+pub async fn stages_can_be_replayed(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;
+    let mut change = world.decided(copies[0], Vec::new()).await;
+    change.copy.role = Role::Revived;
+    change.copy.stage = String::new();
+    change.history = vec![moved(Role::Unsubscribed, "first"), moved(Role::Revived, "InboundCall")];
+    world.commit(Batch { now: Some(at(50)), changes: vec![change], ..Batch::default() }).await;
+    let moments = [at(-1), at(0), at(49), at(50)];
+    let stages = world.store.views.stages_at(&funnel(), &moments).await.unwrap();
+    let count = |role, stage: &str, deals| StageCount {
+        role,
+        stage: stage.into(),
+        deals,
+        amount: Money(100_000 * i64::try_from(deals).unwrap()),
+    };
+    let both = vec![count(Role::Warming, "warm", 2)];
+    let split = vec![count(Role::Revived, "", 1), count(Role::Warming, "warm", 1)];
+    assert_eq!(stages, [vec![], both.clone(), both, split]);
+}

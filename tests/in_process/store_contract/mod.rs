@@ -1,0 +1,114 @@
+//! One contract for all stores: each case runs on SQLite, on PostgreSQL and in memory.
+
+mod cases;
+mod races;
+mod speed;
+mod statements;
+mod world;
+
+use crate::peers;
+use rekindle::store::Store;
+use sqlx::{Connection as _, Executor as _};
+
+/// An empty database of one kind.
+pub struct Backend {
+    pub url: String,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Backend {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { url: format!("sqlite:{}", folder.path().join("r.db").display()), _folder: Some(folder) }
+    }
+
+    async fn postgres() -> Option<Self> {
+        Some(Self { url: peers::postgres::database().await?, _folder: None })
+    }
+
+    fn memory() -> Self {
+        Self { url: "memory:".into(), _folder: None }
+    }
+
+    pub async fn open(&self) -> Store {
+        Store::open(&self.url).await.unwrap()
+    }
+
+    /// Behind the store's back. False: this kind has no back.
+    pub async fn execute(&self, statement: &str) -> bool {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        if self.url.starts_with("postgres") {
+            sqlx::PgConnection::connect(&self.url).await.unwrap().execute(statement).await.unwrap();
+        } else if self.url.starts_with("sqlite") {
+            sqlx::SqliteConnection::connect(&self.url).await.unwrap().execute(statement).await.unwrap();
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
+macro_rules! contract {
+    ($($case:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::cases::$case(&super::Backend::sqlite()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                if let Some(backend) = super::Backend::postgres().await {
+                    super::cases::$case(&backend).await;
+                }
+            })*
+        }
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::cases::$case(&super::Backend::memory()).await;
+            })*
+        }
+    };
+}
+
+contract!(
+    one_engine_at_a_time,
+    a_lost_lease_stores_nothing,
+    a_takeover_turns_open_messages_into_unknown_and_write_backs_into_due,
+    a_decision_on_an_old_version_is_dropped,
+    the_same_item_is_never_written_twice,
+    a_deal_seen_twice_has_one_copy,
+    several_decisions_about_one_copy_stand_together,
+    sent_messages_count_and_certain_failures_are_given_back,
+    two_clients_with_one_phone_are_counted_together,
+    an_event_is_stored_once,
+    events_that_commit_late_are_not_lost,
+    a_poison_event_is_set_aside_visibly,
+    a_copy_that_cannot_be_processed_is_set_aside,
+    a_hold_stops_messages_and_nothing_else,
+    revisions_are_numbered_by_content,
+    a_message_decided_on_an_old_revision_is_decided_again,
+    a_receipt_may_come_before_the_mark,
+    a_receipt_by_the_providers_id_may_come_before_the_mark,
+    outcomes_only_get_stronger,
+    an_outcome_is_stored_after_the_lease_is_lost,
+    a_retry_keeps_its_text_and_an_old_attempt_cannot_undo_it,
+    a_hard_bounce_suppresses_the_address,
+    write_backs_of_a_deal_keep_their_order,
+    clients_who_share_an_address_are_one,
+    a_deal_may_come_before_its_contact,
+    a_deal_that_changes_its_contact_changes_its_client,
+    an_unsubscription_holds_from_its_arrival,
+    a_withdrawn_consent_outlives_the_crms_yes,
+    an_older_page_never_overwrites_a_newer_state,
+    a_subject_holds_everything_known,
+    signals_find_their_client,
+    due_copies_come_oldest_first,
+    backfill_takes_fresh_losses_first,
+    clicks_are_kept_and_judged,
+    hostile_texts_come_back_as_they_are,
+    people_can_read_what_happened,
+    stages_can_be_replayed,
+);

@@ -1,0 +1,150 @@
+//! What needs two processes, or two connections, at once.
+
+use super::Backend;
+use super::world::*;
+use rekindle::model::EffectStatus;
+use rekindle::store::{Batch, Hold, HoldScope, Store, StoreError};
+use sqlx::{Connection as _, Executor as _, Row as _};
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn sqlite_has_one_process_and_readers_beside_it() {
+    let backend = Backend::sqlite();
+    assert!(matches!(Store::open_beside(&backend.url).await, Err(StoreError::Url(_))), "nothing is created");
+    let world = World::new(&backend).await;
+    assert!(matches!(Store::open(&backend.url).await, Err(StoreError::Locked(_))));
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let beside = Store::open_beside(&backend.url).await.unwrap();
+    assert_eq!(beside.views.funnels().await.unwrap(), [funnel()]);
+    let hold = Hold { scope: HoldScope::All, since: at(1), by: "sre".into(), reason: "stop".into() };
+    beside.journal.hold(hold).await.unwrap();
+    let commit = world.decide(copy, vec![message(&world.store, 1, "first", &phone(1))]).await;
+    assert_eq!(commit.held, [effect(copy, 1)], "the running process obeys from its next transaction on");
+    assert!(beside.journal.release_hold(&HoldScope::All).await.unwrap());
+    assert_eq!(beside.journal.secret(), world.store.journal.secret());
+}
+
+#[tokio::test]
+async fn what_was_committed_survives_closing_and_opening() {
+    let backend = Backend::sqlite();
+    let world = World::new(&backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    world.decide(copy, vec![message(&world.store, 1, "first", &phone(1))]).await;
+    let secret = world.store.journal.secret();
+    drop(world);
+    // The lock goes with the last connection's thread, a moment later.
+    let started = Instant::now();
+    let store = loop {
+        match Store::open(&backend.url).await {
+            Ok(store) => break store,
+            Err(StoreError::Locked(_)) if started.elapsed() < Duration::from_secs(10) => tokio::task::yield_now().await,
+            Err(e) => panic!("{e}"),
+        }
+    };
+    assert_eq!(store.journal.secret(), secret);
+    assert_eq!(store.journal.take("two", TTL).await.unwrap(), None, "the lease of a killed process runs until its end");
+    let lease = store.journal.take("one", TTL).await.unwrap().unwrap();
+    assert_eq!(lease.orphans, 1);
+    let world = World { store, lease };
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Unknown));
+}
+
+#[tokio::test]
+async fn an_address_that_is_no_store_says_what_to_write_and_no_password() {
+    for url in ["", "r.db", "mysql://u:secret@h/d", "sqlite:"] {
+        let Err(e) = Store::open(url).await else { panic!("{url}") };
+        assert!(matches!(e, StoreError::Url(_)) && e.to_string().contains("sqlite:PATH"), "{e}");
+        assert!(!e.to_string().contains("secret"), "{e}");
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_used_if_it_says_so_and_refused_if_not() {
+    for (reads_from, fine) in [(1, true), (2, false)] {
+        let backend = Backend::sqlite();
+        drop(Store::open(&backend.url).await.unwrap());
+        backend.execute(&format!("INSERT INTO schema_version VALUES (2, 'later', 0, {reads_from})")).await;
+        let opened = Store::open_beside(&backend.url).await;
+        match opened {
+            Ok(_) => assert!(fine),
+            Err(e) => assert!(!fine && e.label() == "incompatible" && e.to_string().contains("newer rekindle"), "{e}"),
+        }
+    }
+    let backend = Backend::sqlite();
+    let path = backend.url.strip_prefix("sqlite:").unwrap();
+    std::fs::write(path, b"").unwrap();
+    let Err(e) = Store::open_beside(&backend.url).await else { panic!("it is empty") };
+    assert_eq!(e.label(), "incompatible");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn replicas_may_start_together_on_an_empty_postgres() {
+    let Some(backend) = Backend::postgres().await else { return };
+    let starts: Vec<_> = (0..6).map(|_| tokio::spawn(Store::open(Box::leak(backend.url.clone().into_boxed_str())))).collect();
+    let mut secrets = Vec::new();
+    for start in starts {
+        secrets.push(start.await.unwrap().unwrap().journal.secret());
+    }
+    secrets.dedup();
+    assert_eq!(secrets.len(), 1);
+}
+
+/// Interleaving: the old owner is inside its transaction while its lease runs out and another takes over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_takeover_waits_for_a_transaction_in_flight_and_sees_what_it_wrote() {
+    let Some(backend) = Backend::postgres().await else { return };
+    let world = World::new(&backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    world.decide(copy, vec![message(&world.store, 1, "first", &phone(1))]).await;
+    // The old owner, by hand: fenced, and one more open message of its epoch not yet committed.
+    let mut old = sqlx::PgConnection::connect(&backend.url).await.unwrap();
+    old.execute("BEGIN").await.unwrap();
+    old.execute("SELECT 1 FROM lease WHERE key = 'engine' FOR KEY SHARE").await.unwrap();
+    assert!(world.store.journal.renew(&world.lease, TTL).await.unwrap(), "a renewal passes the fence");
+    let late = format!(
+        "INSERT INTO outbox (copy_id, seq, shard, due_at, epoch, kind, target) VALUES ({copy}, 2, 0, 0, {}, 'message', 'sms')",
+        world.lease.epoch
+    );
+    old.execute(sqlx::AssertSqlSafe(late)).await.unwrap();
+    world.store.journal.release(&world.lease).await.unwrap();
+    let other = backend.open().await;
+    let takeover = tokio::spawn(async move { other.journal.take("two", TTL).await });
+    let mut look = sqlx::PgConnection::connect(&backend.url).await.unwrap();
+    let started = Instant::now();
+    loop {
+        let waiting =
+            look.fetch_one("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
+        if waiting.await.unwrap().get::<i64, _>(0) > 0 {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20) && !takeover.is_finished(), "the take-over did not wait");
+        tokio::task::yield_now().await;
+    }
+    old.execute("COMMIT").await.unwrap();
+    let lease = takeover.await.unwrap().unwrap().unwrap();
+    assert_eq!((lease.epoch, lease.orphans), (world.lease.epoch + 1, 2));
+    let batch = Batch { now: Some(at(9)), ..Batch::default() };
+    let refused = world.store.journal.commit(&world.lease, batch).await.unwrap_err();
+    assert!(matches!(refused, StoreError::LeaseLost));
+}
+
+/// Interleaving: both sides of a provider's id at once, many times over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_receipt_and_its_mark_at_the_same_moment_both_count() {
+    let Some(backend) = Backend::postgres().await else { return };
+    let world = World::new(&backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    for seq in 1..=40 {
+        world.decide(copy, vec![message(&world.store, seq, &format!("i{seq}"), &phone(1))]).await;
+        let (mark, receipt) = (world.store.journal.clone(), world.store.journal.clone());
+        let accepted = rekindle::model::Outcome::Accepted { provider: "p".into(), provider_id: Some(seq.to_string()) };
+        let accepted = rekindle::store::Mark { effect: effect(copy, seq), attempt: 1, outcome: accepted, at: at(1), next: None };
+        let (a, b) = tokio::join!(
+            tokio::spawn(async move { mark.mark(vec![accepted]).await }),
+            tokio::spawn(async move { receipt.receipt("p", &seq.to_string(), rekindle::model::Outcome::Delivered, at(2)).await })
+        );
+        a.unwrap().unwrap();
+        b.unwrap().unwrap();
+        assert_eq!(world.status(copy, seq).await, Some(EffectStatus::Delivered), "{seq}");
+    }
+}
