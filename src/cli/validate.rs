@@ -2,7 +2,7 @@
 
 use super::{FAILED, OK, USAGE};
 use crate::{
-    compile::{self, Severity},
+    compile::Severity,
     source::{self, Admission, Folder, Loaded, Problem},
 };
 use clap::ValueEnum;
@@ -65,7 +65,7 @@ pub fn run(args: &Args, input: &mut dyn Read, out: &mut dyn Write) -> io::Result
         eprintln!("rekindle: there is no manifest in {}; *.yaml, *.yml and *.json are read", paths.join(", "));
         return Ok(USAGE);
     }
-    let problems = check(&admission, &loaded);
+    let (_, problems) = admission.compile(&loaded);
     match args.output {
         Format::Text => text(&problems, &loaded, out)?,
         Format::Json => as_json(&problems, out)?,
@@ -73,17 +73,6 @@ pub fn run(args: &Args, input: &mut dyn Read, out: &mut dyn Write) -> io::Result
     }
     let failed = problems.iter().any(|p| p.severity == Severity::Error || args.strict);
     Ok(if failed { FAILED } else { OK })
-}
-
-/// Everything that is wrong, in the order of files and lines.
-fn check(admission: &Admission, loaded: &Loaded) -> Vec<Problem> {
-    let admitted = admission.admit(loaded);
-    let findings = compile::compile(&admitted.snapshot).findings;
-    let mut problems = admitted.problems.clone();
-    problems.extend(source::locate(&admitted.without_consequences(findings), loaded));
-    problems.sort_by(|a, b| (&a.file, a.position, &a.path).cmp(&(&b.file, b.position, &b.path)));
-    problems.dedup();
-    problems
 }
 
 fn count(number: usize, one: &str) -> String {
@@ -169,6 +158,39 @@ mod tests {
         assert_eq!(code, 1);
         assert!(said.starts_with("stdin:8: spec.items[0].after: \"3 days\" is not a duration; write 3d\n"), "{said}");
         assert!(said.contains("1 object in 1 file: 1 error, 0 warnings"), "{said}");
+    }
+
+    /// The funnel of a property developer, whole and right.
+    const EXAMPLE: &str = include_str!("../compile/testdata/example.yaml");
+
+    fn line_of(manifest: &str, words: &str) -> usize {
+        manifest.lines().position(|line| line.contains(words)).unwrap() + 1
+    }
+
+    #[test]
+    fn a_whole_funnel_is_right() {
+        let (code, said) = validate(EXAMPLE, Format::Text);
+        assert_eq!(code, 0, "{said}");
+        assert!(said.contains(": 0 errors, "), "{said}");
+    }
+
+    #[test]
+    fn what_only_the_compiler_knows_has_its_line_too() {
+        let broken = EXAMPLE.replacen("listRef: {name: lost-layout}", "listRef: {name: lost-layuot}", 1);
+        let (code, said) = validate(&broken, Format::Text);
+        let line = line_of(&broken, "lost-layuot");
+        assert_eq!(code, 1);
+        assert!(said.contains(&format!("\nstdin:{line}: spec.stages.warming[0].content[0].listRef.name: ")), "{said}");
+    }
+
+    #[test]
+    fn one_mistake_is_one_line() {
+        let broken = EXAMPLE.replacen("after: 3d ", "after: 3 days ", 1);
+        assert_ne!(broken, EXAMPLE);
+        let (_, said) = validate(&broken, Format::Text);
+        let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("stdin") && !line.contains(" warning: ")).collect();
+        assert_eq!(errors.len(), 1, "{said}");
+        assert!(errors[0].ends_with("\"3 days\" is not a duration; write 3d"), "{said}");
     }
 
     #[test]

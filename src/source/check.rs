@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api,
-    compile::{Finding, ObjectRef, Origin, Reason, Severity, Snapshot, SourceObject},
+    compile::{self, Finding, ObjectRef, Origin, Output, Reason, Severity, Snapshot, SourceObject},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path};
@@ -49,6 +49,19 @@ impl Admission {
     /// Names of our kinds: what a [`super::Folder`] is made with.
     pub fn kinds(&self) -> Vec<String> {
         self.schemas.keys().filter(|kind| !CORE_KINDS.contains(&kind.as_str())).cloned().collect()
+    }
+
+    /// Everything at once: what is compiled of the folder, and all that is wrong in it, in the order of files and lines. A funnel that
+    /// is missing in the output, because it or what it refers to is wrong, keeps its last good revision.
+    pub fn compile(&self, loaded: &Loaded) -> (Output, Vec<Problem>) {
+        let admitted = self.admit(loaded);
+        let mut output = compile::compile(&admitted.snapshot);
+        output.findings = admitted.without_consequences(output.findings);
+        let mut problems = admitted.problems;
+        problems.extend(locate(&output.findings, loaded));
+        problems.sort_by(|a, b| (&a.file, a.position, &a.path).cmp(&(&b.file, b.position, &b.path)));
+        problems.dedup();
+        (output, problems)
     }
 
     /// Checks each object by itself, and that no two have one name.
