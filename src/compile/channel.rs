@@ -1,8 +1,8 @@
 //! `MessageChannel` → the settings of its providers, and the sender that texts are made for.
 
 use super::{
-    ChannelWiring, DkimWiring, HttpBody, HttpErrorRule, HttpReceiptWiring, HttpSmsWiring, HttpVerdict, KannelWiring, OnAmbiguous, PartPrice,
-    ProviderKind, ProviderWiring, SmtpTls, SmtpWiring,
+    ChannelWiring, DkimWiring, HttpBody, HttpErrorRule, HttpReceiptWiring, HttpSmsWiring, HttpVerdict, KannelWiring, OnAmbiguous,
+    PartPrice, ProviderKind, ProviderWiring, SmtpTls, SmtpWiring,
     connection::http_url,
     finding::{Findings, Reason},
     names::{Names, Use},
@@ -25,13 +25,23 @@ pub(super) fn channel(
 ) -> Option<ChannelWiring> {
     let (spec, namespace) = (&resource.spec, resource.source.namespace.as_str());
     let Some(medium) = medium(spec) else {
-        found.error("spec", Reason::InvalidUnion, "exactly one of sms, email must be set", "write sms: for a sender of SMS, or email: for one of email");
+        found.error(
+            "spec",
+            Reason::InvalidUnion,
+            "exactly one of sms, email must be set",
+            "write sms: for a sender of SMS, or email: for one of email",
+        );
         return None;
     };
     // What texts need of it is checked with every funnel; here for channels that no funnel uses yet.
     sender(spec, "", found);
     if spec.providers.is_empty() {
-        found.error("spec.providers", Reason::NoChannel, "there is no provider to hand messages to", "write at least one, like {name: main, type: Smtp, smtp: {host: mail}}");
+        found.error(
+            "spec.providers",
+            Reason::NoChannel,
+            "there is no provider to hand messages to",
+            "write at least one, like {name: main, type: Smtp, smtp: {host: mail}}",
+        );
     }
     let from = spec.sms.as_ref().map(|s| s.from.as_str()).unwrap_or_default();
     let domain = spec.email.as_ref().and_then(|e| Email::parse(&e.from.address).ok()).map(|e| e.domain().to_owned());
@@ -39,7 +49,12 @@ pub(super) fn channel(
     for (i, provider) in spec.providers.iter().enumerate() {
         let path = format!("spec.providers[{i}]");
         if providers.iter().any(|p| p.name == provider.name) {
-            found.error(&format!("{path}.name"), Reason::Duplicate, format!("two providers are named {}", provider.name), "give one of them another name");
+            found.error(
+                &format!("{path}.name"),
+                Reason::Duplicate,
+                format!("two providers are named {}", provider.name),
+                "give one of them another name",
+            );
         }
         let scope = Scope { all, namespace, from, helo: domain.as_deref().unwrap_or("localhost"), medium };
         if let Some(kind) = scope.provider(provider, &path, found) {
@@ -47,14 +62,24 @@ pub(super) fn channel(
         }
     }
     if spec.retry.min.is_zero() || spec.retry.min > spec.retry.max {
-        found.error("spec.retry", Reason::InvalidValue, format!("pauses from {} to {} cannot be kept", spec.retry.min, spec.retry.max), "write a min above nothing and a max not below it, like {min: 30s, max: 30m}");
+        found.error(
+            "spec.retry",
+            Reason::InvalidValue,
+            format!("pauses from {} to {} cannot be kept", spec.retry.min, spec.retry.max),
+            "write a min above nothing and a max not below it, like {min: 30s, max: 30m}",
+        );
     }
     if spec.expires_after.is_zero() {
         found.error("spec.expiresAfter", Reason::NeverOpens, "every message would expire at once", "write a time, like 12h");
     }
     // NaN as well.
     if !(spec.rate.per_second > 0.0) {
-        found.error("spec.rate.perSecond", Reason::NeverOpens, "at that rate nothing is ever sent", "write how many messages a second, like 10 or 0.5");
+        found.error(
+            "spec.rate.perSecond",
+            Reason::NeverOpens,
+            "at that rate nothing is ever sent",
+            "write how many messages a second, like 10 or 0.5",
+        );
     }
     Some(ChannelWiring {
         key: format!("{namespace}/{}", resource.source.name),
@@ -118,7 +143,13 @@ fn recipients(spec: &MessageChannelSpec, medium: Medium, found: &mut Findings) -
     list
 }
 
-fn dkim(email: &EmailSenderSpec, from: Option<&str>, all: &Resources<'_>, namespace: &str, found: &mut Findings) -> Option<DkimWiring> {
+fn dkim(
+    email: &EmailSenderSpec,
+    from: Option<&str>,
+    all: &Resources<'_>,
+    namespace: &str,
+    found: &mut Findings,
+) -> Option<DkimWiring> {
     let dkim = email.dkim.as_ref()?;
     let domain = dkim.domain.to_lowercase();
     if let Some(from) = from
@@ -158,19 +189,40 @@ fn sms_sender(sms: &SmsSenderSpec, found: &mut Findings) -> SmsSender {
         );
     }
     if sms.from.chars().count() > 11 && alphanumeric {
-        found.error("spec.sms.from", Reason::InvalidValue, format!("{} is longer than 11 characters", sms.from), "networks carry names of at most 11 Latin letters, digits and spaces");
+        found.error(
+            "spec.sms.from",
+            Reason::InvalidValue,
+            format!("{} is longer than 11 characters", sms.from),
+            "networks carry names of at most 11 Latin letters, digits and spaces",
+        );
     }
     if let Some(price) = &sms.price {
-        let number = price.per_part.parse::<f64>().is_ok_and(|p| p.is_finite() && p >= 0.0) && !price.per_part.contains(['e', 'E', '+']);
+        let number =
+            price.per_part.parse::<f64>().is_ok_and(|p| p.is_finite() && p >= 0.0) && !price.per_part.contains(['e', 'E', '+']);
         if !number {
-            found.error("spec.sms.price.perPart", Reason::InvalidValue, format!("{:?} is not a price", price.per_part), "write a number in quotes, like \"4.20\"");
+            found.error(
+                "spec.sms.price.perPart",
+                Reason::InvalidValue,
+                format!("{:?} is not a price", price.per_part),
+                "write a number in quotes, like \"4.20\"",
+            );
         }
         if price.currency.len() != 3 || !price.currency.chars().all(|c| c.is_ascii_uppercase()) {
-            found.error("spec.sms.price.currency", Reason::InvalidValue, format!("{:?} is not a currency", price.currency), "write its three letters, like RUB or EUR");
+            found.error(
+                "spec.sms.price.currency",
+                Reason::InvalidValue,
+                format!("{:?} is not a currency", price.currency),
+                "write its three letters, like RUB or EUR",
+            );
         }
     }
     if sms.keyword.is_some() && sms.opt_out != OptOutSpec::Keyword {
-        found.error("spec.sms.keyword", Reason::InvalidUnion, "keyword is only used with optOut: Keyword", "write optOut: Keyword, or leave keyword out");
+        found.error(
+            "spec.sms.keyword",
+            Reason::InvalidUnion,
+            "keyword is only used with optOut: Keyword",
+            "write optOut: Keyword, or leave keyword out",
+        );
     }
     SmsSender {
         from: sms.from.clone(),
@@ -188,7 +240,12 @@ fn email_sender(email: &EmailSenderSpec, brand_title: &str, found: &mut Findings
     let mut address = |text: &str, path: &str| match Email::parse(text) {
         Ok(address) => Some(address.as_str().to_owned()),
         Err(_) => {
-            found.error(path, Reason::InvalidValue, "this is not an email address", "write one plain address, like hello@news.example.com");
+            found.error(
+                path,
+                Reason::InvalidValue,
+                "this is not an email address",
+                "write one plain address, like hello@news.example.com",
+            );
             None
         }
     };
@@ -197,9 +254,8 @@ fn email_sender(email: &EmailSenderSpec, brand_title: &str, found: &mut Findings
     let bounce_address = email.bounce_address.as_ref().and_then(|a| address(a, "spec.email.bounceAddress"));
     let manager = email.manager_from.as_ref();
     let names = Names::default();
-    let mut template = |source: Option<&String>, path: &str| {
-        source.and_then(|s| names.template(s, Escape::Header, Use::Sender, path, found))
-    };
+    let mut template =
+        |source: Option<&String>, path: &str| source.and_then(|s| names.template(s, Escape::Header, Use::Sender, path, found));
     let manager_name = template(manager.and_then(|m| m.name.as_ref()), "spec.email.managerFrom.name");
     let manager_reply_to = template(manager.and_then(|m| m.reply_to.as_ref()), "spec.email.managerFrom.replyTo");
     let look = email.look.as_ref();
@@ -239,12 +295,21 @@ impl Scope<'_> {
                 Medium::Sms => ("write type Kannel or Http", "SMS"),
                 Medium::Email => ("write type Smtp", "email"),
             };
-            found.error(&format!("{path}.type"), Reason::InvalidUnion, format!("a provider of type {:?} carries no {wrong}", provider.kind), help);
+            found.error(
+                &format!("{path}.type"),
+                Reason::InvalidUnion,
+                format!("a provider of type {:?} carries no {wrong}", provider.kind),
+                help,
+            );
             return None;
         }
         match (provider.kind, &provider.kannel, &provider.http, &provider.smtp) {
-            (ProviderType::Kannel, Some(kannel), None, None) => self.kannel(kannel, &format!("{path}.kannel"), found).map(ProviderKind::Kannel),
-            (ProviderType::Http, None, Some(http), None) => Some(ProviderKind::Http(self.http(http, &format!("{path}.http"), found))),
+            (ProviderType::Kannel, Some(kannel), None, None) => {
+                self.kannel(kannel, &format!("{path}.kannel"), found).map(ProviderKind::Kannel)
+            }
+            (ProviderType::Http, None, Some(http), None) => {
+                Some(ProviderKind::Http(self.http(http, &format!("{path}.http"), found)))
+            }
             (ProviderType::Smtp, None, None, Some(smtp)) => self.smtp(smtp, &format!("{path}.smtp"), found).map(ProviderKind::Smtp),
             _ => {
                 found.error(
@@ -277,7 +342,13 @@ impl Scope<'_> {
     fn kannel(&self, spec: &Kannel, path: &str, found: &mut Findings) -> Option<KannelWiring> {
         http_url(&spec.url, &format!("{path}.url"), found);
         let (username, password) = self.login(&spec.secret_ref.name, &format!("{path}.secretRef"), found)?;
-        Some(KannelWiring { url: spec.url.clone(), username, password, from: self.from.into(), connections: count(spec.connections, 8) })
+        Some(KannelWiring {
+            url: spec.url.clone(),
+            username,
+            password,
+            from: self.from.into(),
+            connections: count(spec.connections, 8),
+        })
     }
 
     fn smtp(&self, spec: &Smtp, path: &str, found: &mut Findings) -> Option<SmtpWiring> {
@@ -340,7 +411,12 @@ impl Scope<'_> {
         };
         members += u8::from(request.text.is_some()) + u8::from(!request.form.is_empty());
         if members > 1 {
-            found.error(&format!("{path}.request"), Reason::InvalidUnion, "several bodies are set", "set at most one of form, json, text");
+            found.error(
+                &format!("{path}.request"),
+                Reason::InvalidUnion,
+                "several bodies are set",
+                "set at most one of form, json, text",
+            );
         }
         let host_end = request.url.find("{{").unwrap_or(request.url.len());
         http_url(request.url.get(..host_end).unwrap_or_default(), &format!("{path}.request.url"), found);
@@ -375,7 +451,10 @@ impl Scope<'_> {
             headers: request.headers.clone().into_iter().collect(),
             body,
             secrets,
-            basic: spec.basic_auth_secret_ref.as_ref().and_then(|s| self.login(&s.name, &format!("{path}.basicAuthSecretRef"), found)),
+            basic: spec
+                .basic_auth_secret_ref
+                .as_ref()
+                .and_then(|s| self.login(&s.name, &format!("{path}.basicAuthSecretRef"), found)),
             success: spec.accepted.clone().unwrap_or_else(|| "status >= 200 && status < 300".into()),
             id: spec.id.clone(),
             errors: spec
@@ -396,8 +475,14 @@ impl Scope<'_> {
     }
 
     /// The names in `{{ … }}` of a request.
-    fn request_names(&self, spec: &HttpSms, secrets: &std::collections::BTreeMap<String, super::Secret>, path: &str, found: &mut Findings) {
-        const KNOWN: [&str; 7] = ["to", "toDigits", "from", "text", "id", "receiptUrl", "parts"];
+    fn request_names(
+        &self,
+        spec: &HttpSms,
+        secrets: &std::collections::BTreeMap<String, super::Secret>,
+        path: &str,
+        found: &mut Findings,
+    ) {
+        const KNOWN: [&str; 8] = ["to", "toDigits", "from", "text", "id", "effect", "receiptUrl", "parts"];
         let request = &spec.request;
         let mut places = vec![(format!("{path}.request.url"), request.url.clone())];
         for (map, name) in [(&request.headers, "headers"), (&request.form, "form")] {
@@ -410,7 +495,12 @@ impl Scope<'_> {
                 let name = inside.split('|').next().unwrap_or_default().trim();
                 match name.strip_prefix("secret.") {
                     Some(_) if spec.secret_ref.is_none() => {
-                        found.error(place, Reason::SecretNotFound, format!("{name} is used, but no Secret is named"), "write secretRef: {name: …}");
+                        found.error(
+                            place,
+                            Reason::SecretNotFound,
+                            format!("{name} is used, but no Secret is named"),
+                            "write secretRef: {name: …}",
+                        );
                     }
                     // A Secret that is missing altogether was told already.
                     Some(key) if !secrets.is_empty() && !secrets.contains_key(key) => {
@@ -427,7 +517,12 @@ impl Scope<'_> {
             }
         }
         if !places.iter().any(|(_, t)| t.contains("text")) {
-            found.error(&format!("{path}.request"), Reason::Incomplete, "the request does not carry the text", "put {{ text }} into the url, form, json or text");
+            found.error(
+                &format!("{path}.request"),
+                Reason::Incomplete,
+                "the request does not carry the text",
+                "put {{ text }} into the url, form, json or text",
+            );
         }
     }
 }

@@ -48,7 +48,9 @@ impl<'a> Resources<'a> {
                 (api::API_VERSION, "MessageChannel") => add(&mut all.channels, &mut all.broken, "MessageChannel", object, out),
                 (api::API_VERSION, "ContactPolicy") => add(&mut all.policies, &mut all.broken, "ContactPolicy", object, out),
                 (api::API_VERSION, "ContentList") => add(&mut all.lists, &mut all.broken, "ContentList", object, out),
-                (api::API_VERSION, "ReactivationFunnel") => add(&mut all.funnels, &mut all.broken, "ReactivationFunnel", object, out),
+                (api::API_VERSION, "ReactivationFunnel") => {
+                    add(&mut all.funnels, &mut all.broken, "ReactivationFunnel", object, out)
+                }
                 _ => {}
             }
         }
@@ -91,7 +93,12 @@ impl<'a> Resources<'a> {
             },
         };
         let Some(value) = value.map(|v| v.trim_end_matches(['\r', '\n']).to_owned()).filter(|v| !v.is_empty()) else {
-            found.error(path, Reason::SecretNotFound, format!("the Secret {name} has no key {key}, or it is empty"), format!("add {key} to it"));
+            found.error(
+                path,
+                Reason::SecretNotFound,
+                format!("the Secret {name} has no key {key}, or it is empty"),
+                format!("add {key} to it"),
+            );
             return None;
         };
         Some(Secret(value))
@@ -154,7 +161,8 @@ fn add<'a, T: DeserializeOwned>(
     let mut found = Findings::of(kind, &object.namespace, &object.name);
     let key = (object.namespace.clone(), object.name.clone());
     if map.contains_key(&key) {
-        let first = map.get(&key).and_then(|p| p.source.origin.as_ref()).map(|o| format!(" in {}", o.file.display())).unwrap_or_default();
+        let first =
+            map.get(&key).and_then(|p| p.source.origin.as_ref()).map(|o| format!(" in {}", o.file.display())).unwrap_or_default();
         found.error(
             "metadata.name",
             Reason::Duplicate,

@@ -84,6 +84,8 @@ pub struct FileWiring {
     /// Stage titles that mean won and lost, compared without case.
     pub won_stages: Vec<String>,
     pub lost_stages: Vec<String>,
+    /// Titles of open stages. Not empty: every other title is counted as unknown (and taken as open).
+    pub open_stages: Vec<String>,
     /// WHATWG label like `utf-8` or `windows-1251`.
     pub encoding: String,
     /// `None`: found from the header line.
