@@ -149,17 +149,17 @@ fn file_wiring(
             suggest(&file.encoding, known),
         );
     }
-    let delimiter = file.delimiter.as_deref().and_then(|d| match d.as_bytes() {
-        [byte @ (b',' | b';' | b'\t' | b'|')] => Some(*byte),
-        _ => {
+    let delimiter = file.delimiter.as_deref().and_then(|d| {
+        let byte = d.bytes().next().filter(|b| d.len() == 1 && b",;\t|".contains(b));
+        if byte.is_none() {
             found.error(
                 "spec.file.delimiter",
                 Reason::InvalidValue,
                 format!("{d:?} does not separate fields"),
                 "write \",\", \";\", \"|\" or \"\\t\", or leave it out: it is found from the header line",
             );
-            None
         }
+        byte
     });
     time::zone(&file.time_zone, "spec.file.timeZone", found);
     let lower = |list: &[String]| list.iter().map(|s| s.trim().to_lowercase()).collect::<Vec<_>>();
@@ -277,7 +277,7 @@ pub(super) fn http_url(text: &str, path: &str, found: &mut Findings) {
     let host = url::Url::parse(text).ok().filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
     match host {
         None => {
-            found.error(path, Reason::InvalidValue, "this is not a web address", "write it whole, like https://example.com/hook")
+            found.error(path, Reason::InvalidValue, "this is not a web address", "write it whole, like https://example.com/hook");
         }
         Some(url) if !url.username().is_empty() || url.password().is_some() => {
             found.error(

@@ -292,17 +292,16 @@ impl OneItem<'_> {
             if translation.sms.is_none() && translation.email.is_none() {
                 found.error(&path, Reason::InvalidUnion, "the translation has no text", "write sms: or email: as the item does");
             }
-            if bodies.contains_key(&language) {
+            let read = self.body(translation.sms.as_ref(), translation.email.as_ref(), declared, purpose, &path, found);
+            if let Some(read) = read
+                && bodies.insert(language.clone(), read).is_some()
+            {
                 found.error(
                     &format!("{path}.language"),
                     Reason::Duplicate,
                     format!("{language} is there twice"),
                     "keep one of them",
                 );
-            } else if let Some(read) =
-                self.body(translation.sms.as_ref(), translation.email.as_ref(), declared, purpose, &path, found)
-            {
-                bodies.insert(language, read);
             }
         }
         bodies

@@ -11,6 +11,7 @@ mod list;
 mod longest;
 mod names;
 mod policy;
+mod provider;
 mod resources;
 mod rule;
 mod snapshot;

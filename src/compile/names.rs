@@ -149,7 +149,7 @@ impl Names {
             ("brand", _) => {}
             ("deal", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => known(root, name, &self.text_deal, path, found),
             ("client", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => {
-                known(root, name, &self.text_client, path, found)
+                known(root, name, &self.text_client, path, found);
             }
             ("link", Use::ClickTask) => known(root, name, &words(&["name"]), path, found),
             ("links", Use::Item(declared)) => {
@@ -274,13 +274,13 @@ fn known(root: &str, name: Option<&str>, names: &BTreeSet<String>, path: &str, f
     if names.contains(name) {
         return;
     }
-    let mut help = match near(name, names.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean {root}.{near}?"),
-        None => {
+    let mut help = near(name, names.iter().map(String::as_str)).map_or_else(
+        || {
             let known: Vec<String> = names.iter().map(|n| format!("{root}.{n}")).collect();
             format!("known are {}", known.join(", "))
-        }
-    };
+        },
+        |near| format!("did you mean {root}.{near}?"),
+    );
     if matches!(root, "deal" | "client") {
         help.push_str(if help.ends_with('?') { " Otherwise" } else { ";" });
         help.push_str(" declare the field in the connection's spec.fields");

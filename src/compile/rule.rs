@@ -71,7 +71,9 @@ fn collect<'e>(of: &'e IdedExpr, bound: &mut Vec<&'e str>, free: &mut Vec<String
             let before = bound.len();
             bound.extend([each.iter_var.as_str(), each.accu_var.as_str()]);
             bound.extend(each.iter_var2.as_deref());
-            [&each.accu_init, &each.loop_cond, &each.loop_step, &each.result].into_iter().for_each(|e| collect(e, bound, free));
+            for part in [&each.accu_init, &each.loop_cond, &each.loop_step, &each.result] {
+                collect(part, bound, free);
+            }
             bound.truncate(before);
         }
     }

@@ -139,7 +139,7 @@ impl Scope<'_> {
                     "move this trigger to a warming stage",
                 );
             }
-            self.lost(reasons, spec.when.is_some(), path, lost, found);
+            lost_reasons(reasons, spec.when.is_some(), path, lost, found);
             kinds.push(TriggerKind::Lost(reasons.clone()));
         }
         for (name, time, make) in [
@@ -226,29 +226,6 @@ impl Scope<'_> {
         Some(Trigger { kind, when: when.flatten() })
     }
 
-    /// A reason that an earlier trigger takes without a condition never reaches a later one.
-    fn lost(&self, reasons: &[String], guarded: bool, path: &str, lost: &mut BTreeMap<String, String>, found: &mut Findings) {
-        const ANY: &str = "";
-        let place = |i: usize| if reasons.is_empty() { format!("{path}.lost") } else { format!("{path}.lost[{i}]") };
-        let wanted: Vec<String> =
-            if reasons.is_empty() { vec![ANY.into()] } else { reasons.iter().map(|r| r.trim().to_lowercase()).collect() };
-        for (i, reason) in wanted.into_iter().enumerate() {
-            if let Some(earlier) = lost.get(&reason).or_else(|| lost.get(ANY)) {
-                found.warn(
-                    &place(i),
-                    Reason::Unreachable,
-                    format!("{earlier} takes these deals already"),
-                    "remove it from one of the two, or put the narrower one first",
-                );
-            } else if !guarded {
-                lost.insert(reason, place(i));
-            } else {
-                // Remembered as a trigger of lost deals, but it takes none for certain.
-                lost.entry(format!("{reason} when {path}")).or_insert_with(|| place(i));
-            }
-        }
-    }
-
     fn content(&self, rules: &[ContentRuleSpec], path: &str, found: &mut Findings) -> Vec<ContentRule> {
         let mut always: Option<usize> = None;
         let mut list = Vec::new();
@@ -269,6 +246,29 @@ impl Scope<'_> {
             list.push(ContentRule { when, list: rule.list_ref.name.clone() });
         }
         list
+    }
+}
+
+/// A reason that an earlier trigger takes without a condition never reaches a later one.
+fn lost_reasons(reasons: &[String], guarded: bool, path: &str, lost: &mut BTreeMap<String, String>, found: &mut Findings) {
+    const ANY: &str = "";
+    let place = |i: usize| if reasons.is_empty() { format!("{path}.lost") } else { format!("{path}.lost[{i}]") };
+    let wanted: Vec<String> =
+        if reasons.is_empty() { vec![ANY.into()] } else { reasons.iter().map(|r| r.trim().to_lowercase()).collect() };
+    for (i, reason) in wanted.into_iter().enumerate() {
+        if let Some(earlier) = lost.get(&reason).or_else(|| lost.get(ANY)) {
+            found.warn(
+                &place(i),
+                Reason::Unreachable,
+                format!("{earlier} takes these deals already"),
+                "remove it from one of the two, or put the narrower one first",
+            );
+        } else if !guarded {
+            lost.insert(reason, place(i));
+        } else {
+            // Remembered as a trigger of lost deals, but it takes none for certain.
+            lost.entry(format!("{reason} when {path}")).or_insert_with(|| place(i));
+        }
     }
 }
 
