@@ -133,7 +133,9 @@ fn a_declared_provider_needs_no_code() {
 }
 
 fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(|f| format!("{} {} {:?}: {}; {}\n", f.object, f.path, f.reason, f.message, f.help)).collect()
+    let lines: Vec<String> =
+        findings.iter().map(|f| format!("{} {} {:?}: {}; {}", f.object, f.path, f.reason, f.message, f.help)).collect();
+    lines.join("\n")
 }
 
 /// (what is written, what is written instead, kind, path, reason, part of the help)
@@ -320,4 +322,65 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn one_bad_resource_stops_only_those_that_need_it() {
+    let second = "---\napiVersion: rekindle.dev/v1alpha1\nkind: ReactivationFunnel\nmetadata: {name: plain, namespace: marketing}\nspec:\n  \
+                  source: {crmRef: {name: sales-crm}}\n  policyRef: {name: default}\n  channels: [{name: sms, ref: {name: sms}}]\n  \
+                  stages:\n    warming: [{name: warming, enter: [{lost: []}], content: [{listRef: {name: short}}]}]\n    revived: {returnTo: {stage: A}}\n\
+                  ---\napiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {name: short, namespace: marketing}\n\
+                  spec: {items: [{name: a, sms: {text: Hello}}]}\n";
+    let both = format!("{EXAMPLE}{second}");
+    let plain = FunnelKey { namespace: "marketing".into(), name: "plain".into() };
+    let out = compile(&read(&both));
+    assert_eq!((out.findings.len(), out.funnels.len()), (0, 2), "{}", lines(&out.findings));
+    let defaults = compile_funnel(&out.funnels[&plain], 1, Timestamp::UNIX_EPOCH).unwrap().plan;
+    assert_eq!(
+        (defaults.mode, defaults.reentry),
+        (Mode::Observe, Reentry::After(HumanDuration::days(30))),
+        "the shortest funnel is safe"
+    );
+    assert_eq!(defaults.stages.revival.signals.len(), 4);
+
+    let out = compile(&read(&both.replace("links.catalog }}", "links.katalog }}")));
+    assert!(out.funnels.contains_key(&plain) && !out.funnels.contains_key(&key()), "{}", lines(&out.findings));
+    assert_eq!(out.wiring.channels.len(), 2, "channels are sound all the same");
+
+    let out =
+        compile(&read(&both.replace("port: 587, tls: Starttls, secretRef: {name: smtp}", "port: 587, secretRef: {name: smpt}")));
+    assert!(out.funnels.contains_key(&plain) && !out.funnels.contains_key(&key()), "{}", lines(&out.findings));
+
+    let twice = format!("{both}---\n{}", second.rsplit("---\n").next().unwrap());
+    let out = compile(&read(&twice));
+    assert!(out.findings.iter().any(|f| f.reason == Reason::Duplicate && f.path == "metadata.name" && f.object.name == "short"));
+}
+
+#[test]
+fn files_stand_beside_the_manifest_and_nowhere_else() {
+    let yaml = EXAMPLE.replace("deals: {configMap: {name: deals, key: deals.csv}}", "deals: {path: data/deals.csv}");
+    let mut snapshot = read(&yaml);
+    let ConnectionKind::File(file) = &compile(&snapshot).wiring.connections["marketing/sales-crm"].kind.clone();
+    assert_eq!(file.deals, FileSource::Path("/m/data/deals.csv".into()));
+    for object in &mut snapshot.objects {
+        object.origin = None;
+    }
+    let out = compile(&snapshot);
+    let found = out.findings.iter().find(|f| f.reason == Reason::LocalOnly).unwrap();
+    assert_eq!(found.path, "spec.file.deals.path");
+    assert!(found.help.contains("ConfigMap") && out.wiring.connections.is_empty() && out.funnels.is_empty());
+}
+
+#[test]
+fn an_own_html_shows_how_to_stop_it() {
+    let html = |body: &str| changed("markdown: \"Новости дома\"", &format!("html: \"{body}\"")).findings;
+    // The item is a service message: that needs no way to stop.
+    assert_eq!(html("<p>Новости</p>"), []);
+    let advertising = EXAMPLE
+        .replace("purpose: Service", "purpose: Advertising")
+        .replace("markdown: \"Новости дома\"", "html: \"<p>{{ brand }}</p>\"");
+    let out = compile(&read(&advertising));
+    assert!(out.findings.iter().any(|f| f.reason == Reason::NoOptOut && f.path == "spec.items[1].variants[1].email.html"));
+    let fixed = advertising.replace("{{ brand }}", "<a href='{{ links.unsubscribe }}'>{{ brand }}</a>");
+    assert_eq!(compile(&read(&fixed)).findings, []);
 }
