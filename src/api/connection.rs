@@ -143,7 +143,7 @@ pub struct FileConnection {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "short_strings")]
     pub manager_columns: BTreeMap<String, String>,
-    /// Which of your stages mean that a deal is won or lost.
+    /// Which of your stages mean that a deal is won, lost or open.
     #[serde(default)]
     pub stages: FileStages,
     /// Character encoding, as the web names it: utf-8 (default), windows-1251, …
@@ -189,7 +189,7 @@ pub struct FileOrigin {
     pub path: Option<String>,
 }
 
-/// Your words for won and lost.
+/// Your words for won, lost and open.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStages {
     /// Stages that mean won, compared without case. Default: Won.
@@ -200,7 +200,8 @@ pub struct FileStages {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub lost: Vec<String>,
-    /// Stages of deals that are open. When written, every other title is counted and shown as unknown (and taken as open).
+    /// Stages of deals that are open, compared without case. Where it is written, every other stage is counted as unknown, and shown.
+    /// Default: every stage that is neither won nor lost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub open: Vec<String>,

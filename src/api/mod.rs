@@ -4,6 +4,8 @@
 //! Every `///` on a field is what `kubectl explain` shows. Rules that one object alone can prove stand in the schema (bounds, enums,
 //! CEL); defaults stand there too, but never inside list members: the API server's defaults in lists make GitOps tools see
 //! differences for ever, so those are resolved in `compile`.
+// The docs here are read by people in `kubectl explain`, where backticks and brackets are noise; printer columns repeat their keys.
+#![allow(clippy::doc_markdown, clippy::duplicated_attributes, rustdoc::bare_urls)]
 
 mod channel;
 mod common;

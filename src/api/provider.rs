@@ -140,8 +140,8 @@ pub struct HttpSms {
     pub connections: Option<i32>,
 }
 
-/// One HTTP request. Values are templates that know to (+79991234567), toDigits, from, text, id (ours, stable over attempts), receiptUrl,
-/// parts and secret.KEY.
+/// One HTTP request. Values are templates that know to (+79991234567), toDigits, from, text, id (ours, stable over attempts), effect (the
+/// same, shorter, for receipts), receiptUrl, parts and secret.KEY.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.form), has(self.json), has(self.text)].filter(x, x).size() <= 1").message("set at most one of form, json, text"))]

@@ -11,9 +11,28 @@ use crate::api::{CrmConnectionSpec, FieldOwner, FieldType, FileConnection, FileO
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 const DEAL_COLUMNS: [&str; 22] = [
-    "id", "title", "url", "pipeline", "stage", "lostReason", "manager", "amount", "currency", "createdAt", "updatedAt",
-    "stageChangedAt", "closedAt", "lastActivityAt", "nextTaskAt", "contactId", "consent", "consentSms", "consentEmail", "name",
-    "phone", "email",
+    "id",
+    "title",
+    "url",
+    "pipeline",
+    "stage",
+    "lostReason",
+    "manager",
+    "amount",
+    "currency",
+    "createdAt",
+    "updatedAt",
+    "stageChangedAt",
+    "closedAt",
+    "lastActivityAt",
+    "nextTaskAt",
+    "contactId",
+    "consent",
+    "consentSms",
+    "consentEmail",
+    "name",
+    "phone",
+    "email",
 ];
 /// Of a contact that stands in the deal's own row.
 const INLINE_CONTACT: [&str; 3] = ["firstName", "timeZone", "language"];
@@ -30,7 +49,12 @@ pub(super) fn connection(
     let (spec, source) = (&resource.spec, resource.source);
     let every = spec.sync.every.elapsed();
     if every < Duration::from_secs(1) {
-        found.error("spec.sync.every", Reason::InvalidValue, format!("{} is too often", spec.sync.every), "write at least 1s, usually 1m");
+        found.error(
+            "spec.sync.every",
+            Reason::InvalidValue,
+            format!("{} is too often", spec.sync.every),
+            "write at least 1s, usually 1m",
+        );
     }
     if spec.max_staleness.elapsed() <= every {
         found.error(
@@ -41,7 +65,12 @@ pub(super) fn connection(
         );
     }
     if spec.region.len() != 2 || !spec.region.chars().all(|c| c.is_ascii_uppercase()) {
-        found.error("spec.region", Reason::InvalidValue, format!("{:?} is not a country", spec.region), "write its two letters, like RU");
+        found.error(
+            "spec.region",
+            Reason::InvalidValue,
+            format!("{:?} is not a country", spec.region),
+            "write its two letters, like RU",
+        );
     }
     let fields = fields(spec, found);
     let Some(file) = &spec.file else {
@@ -66,7 +95,12 @@ fn fields(spec: &CrmConnectionSpec, found: &mut Findings) -> Vec<FieldWiring> {
             FieldOwner::Client => FieldOf::Client,
         };
         if fields.iter().any(|f| f.name == field.name) {
-            found.error(&path, Reason::Duplicate, format!("the field {} is declared twice", field.name), "give one of them another name");
+            found.error(
+                &path,
+                Reason::Duplicate,
+                format!("the field {} is declared twice", field.name),
+                "give one of them another name",
+            );
         }
         if names::taken(field.of, &field.name) {
             found.error(
@@ -108,24 +142,41 @@ fn file_wiring(
     columns(&file.manager_columns, &MANAGER_COLUMNS, "spec.file.managerColumns", found);
     if encoding_rs::Encoding::for_label(file.encoding.as_bytes()).is_none() {
         let known = ["utf-8", "windows-1251", "windows-1252", "koi8-r", "utf-16le", "iso-8859-1"];
-        found.error("spec.file.encoding", Reason::InvalidValue, format!("the encoding {:?} is not known", file.encoding), suggest(&file.encoding, known));
+        found.error(
+            "spec.file.encoding",
+            Reason::InvalidValue,
+            format!("the encoding {:?} is not known", file.encoding),
+            suggest(&file.encoding, known),
+        );
     }
-    let delimiter = file.delimiter.as_deref().and_then(|d| match d.as_bytes() {
-        [byte @ (b',' | b';' | b'\t' | b'|')] => Some(*byte),
-        _ => {
+    let delimiter = file.delimiter.as_deref().and_then(|d| {
+        let byte = d.bytes().next().filter(|b| d.len() == 1 && b",;\t|".contains(b));
+        if byte.is_none() {
             found.error(
                 "spec.file.delimiter",
                 Reason::InvalidValue,
                 format!("{d:?} does not separate fields"),
                 "write \",\", \";\", \"|\" or \"\\t\", or leave it out: it is found from the header line",
             );
-            None
         }
+        byte
     });
     time::zone(&file.time_zone, "spec.file.timeZone", found);
     let lower = |list: &[String]| list.iter().map(|s| s.trim().to_lowercase()).collect::<Vec<_>>();
-    if let Some(both) = lower(&file.stages.won).iter().find(|s| lower(&file.stages.lost).contains(s)) {
-        found.error("spec.file.stages", Reason::Conflict, format!("the stage {both:?} is won and lost at once"), "keep it in one of the two lists");
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for (meaning, list) in [("won", &file.stages.won), ("lost", &file.stages.lost), ("open", &file.stages.open)] {
+        for (i, stage) in lower(list).into_iter().enumerate() {
+            if let Some(other) = seen.get(&stage).filter(|other| **other != meaning) {
+                let path = format!("spec.file.stages.{meaning}[{i}]");
+                found.error(
+                    &path,
+                    Reason::Conflict,
+                    format!("the stage {stage:?} is {other} and {meaning} at once"),
+                    "keep it in one of the lists",
+                );
+            }
+            seen.insert(stage, meaning);
+        }
     }
     let (mut journal, mut webhook) = (None, None);
     if let Some(back) = &file.write_back {
@@ -133,11 +184,17 @@ fn file_wiring(
         webhook = back.webhook.as_ref().map(|hook| {
             let path = "spec.file.writeBack.webhook";
             http_url(&hook.url, &format!("{path}.url"), found);
-            let token = hook.secret_ref.as_ref().and_then(|r| all.secret(namespace, &r.name, &r.key, &format!("{path}.secretRef"), found));
+            let token =
+                hook.secret_ref.as_ref().and_then(|r| all.secret(namespace, &r.name, &r.key, &format!("{path}.secretRef"), found));
             WebhookWiring { url: hook.url.clone(), token }
         });
         if back.path.is_none() && back.webhook.is_none() {
-            found.error("spec.file.writeBack", Reason::InvalidUnion, "neither path nor webhook is set", "set one of them, or leave writeBack out");
+            found.error(
+                "spec.file.writeBack",
+                Reason::InvalidUnion,
+                "neither path nor webhook is set",
+                "set one of them, or leave writeBack out",
+            );
         }
     }
     Some(FileWiring {
@@ -190,7 +247,12 @@ fn file_source(
         }
         (None, Some(file)) => local(file, origin, &format!("{path}.path"), found).map(FileSource::Path),
         _ => {
-            found.error(path, Reason::InvalidUnion, "exactly one of configMap, path must be set", "write configMap: {name: …, key: …}, or path: with rekindle run -f");
+            found.error(
+                path,
+                Reason::InvalidUnion,
+                "exactly one of configMap, path must be set",
+                "write configMap: {name: …, key: …}, or path: with rekindle run -f",
+            );
             None
         }
     }
@@ -214,9 +276,16 @@ fn local(file: &str, origin: Option<&Origin>, path: &str, found: &mut Findings) 
 pub(super) fn http_url(text: &str, path: &str, found: &mut Findings) {
     let host = url::Url::parse(text).ok().filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
     match host {
-        None => found.error(path, Reason::InvalidValue, "this is not a web address", "write it whole, like https://example.com/hook"),
+        None => {
+            found.error(path, Reason::InvalidValue, "this is not a web address", "write it whole, like https://example.com/hook");
+        }
         Some(url) if !url.username().is_empty() || url.password().is_some() => {
-            found.error(path, Reason::InvalidValue, "the address holds a user name or password", "move them into a Secret and name it in secretRef");
+            found.error(
+                path,
+                Reason::InvalidValue,
+                "the address holds a user name or password",
+                "move them into a Secret and name it in secretRef",
+            );
         }
         Some(_) => {}
     }

@@ -113,7 +113,7 @@ pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) 
     let spec = &snapshot.spec;
     let mut found = Findings::of("ReactivationFunnel", namespace, &snapshot.name);
     let mut others: Vec<Finding> = Vec::new();
-    let names = Names::of(&snapshot.connection.fields);
+    let names = Names::of(&snapshot.connection.fields).with_items(snapshot.lists.iter().map(|(name, list)| (name.as_str(), list)));
 
     let mut policy_found = Findings::of("ContactPolicy", namespace, &spec.policy_ref.name);
     let policy = policy::policy(&spec.policy_ref.name, &snapshot.policy, &mut policy_found);
@@ -179,7 +179,12 @@ pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) 
     if let Some(holdout) = &spec.holdout
         && !(0..=90).contains(&holdout.percent)
     {
-        found.error("spec.holdout.percent", Reason::InvalidValue, format!("{} of a hundred cannot be held out", holdout.percent), "write 0 to 90, usually 5 or 10");
+        found.error(
+            "spec.holdout.percent",
+            Reason::InvalidValue,
+            format!("{} of a hundred cannot be held out", holdout.percent),
+            "write 0 to 90, usually 5 or 10",
+        );
     }
     found.list.append(&mut others);
     (Compiled { plan: Arc::new(plan), texts: Arc::new(texts) }, found.list)
@@ -195,7 +200,12 @@ fn channels(
     for (i, entry) in snapshot.spec.channels.iter().enumerate() {
         let path = format!("spec.channels[{i}]");
         if channels.iter().any(|c| c.name == entry.name) {
-            found.error(&format!("{path}.name"), Reason::Duplicate, format!("two channels are named {}", entry.name), "give one of them another name");
+            found.error(
+                &format!("{path}.name"),
+                Reason::Duplicate,
+                format!("two channels are named {}", entry.name),
+                "give one of them another name",
+            );
         }
         let Some(facts) = snapshot.channels.get(&entry.reference.name) else {
             missing("MessageChannel", &entry.reference.name, &format!("{path}.ref.name"), snapshot.channels.keys(), found);
@@ -228,12 +238,27 @@ fn backfill(spec: &ReactivationFunnelSpec, found: &mut Findings) -> Option<Backf
     let given = spec.backfill.as_ref()?;
     let per_day = u32::try_from(given.per_day).unwrap_or(0);
     if per_day == 0 {
-        found.error("spec.backfill.perDay", Reason::NeverOpens, "at that pace no deal is ever admitted", "write at least 1, or leave backfill out");
+        found.error(
+            "spec.backfill.perDay",
+            Reason::NeverOpens,
+            "at that pace no deal is ever admitted",
+            "write at least 1, or leave backfill out",
+        );
     }
     if given.lost_within.is_zero() {
-        found.error("spec.backfill.lostWithin", Reason::NeverOpens, "no deal was lost within no time", "write how old a loss may be, like 180d");
+        found.error(
+            "spec.backfill.lostWithin",
+            Reason::NeverOpens,
+            "no deal was lost within no time",
+            "write how old a loss may be, like 180d",
+        );
     } else if given.lost_within > HumanDuration::days(3 * 366) {
-        found.warn("spec.backfill.lostWithin", Reason::Incomplete, format!("{} ago is long: many have forgotten you, and will complain", given.lost_within), "write 180d, and see how people answer before you go further back");
+        found.warn(
+            "spec.backfill.lostWithin",
+            Reason::Incomplete,
+            format!("{} ago is long: many have forgotten you, and will complain", given.lost_within),
+            "write 180d, and see how people answer before you go further back",
+        );
     }
     Some(Backfill { lost_within: given.lost_within, per_day })
 }
@@ -243,14 +268,24 @@ fn managers(spec: &ReactivationFunnelSpec, found: &mut Findings) -> Managers {
     if let Some(address) = fallback.as_deref().filter(|f| f.contains('@'))
         && Email::parse(address).is_err()
     {
-        found.error("spec.managers.fallback", Reason::InvalidValue, "this is not an email address", "write one plain address, like head@example.com, or a manager's id");
+        found.error(
+            "spec.managers.fallback",
+            Reason::InvalidValue,
+            "this is not an email address",
+            "write one plain address, like head@example.com, or a manager's id",
+        );
     }
     Managers { fallback }
 }
 
 fn attribution(spec: &ReactivationFunnelSpec, found: &mut Findings) -> HumanDuration {
     if spec.attribution.is_zero() {
-        found.error("spec.attribution", Reason::NeverOpens, "no revival would ever count as caused by a message", "write how long after a message a revival still counts, like 30d");
+        found.error(
+            "spec.attribution",
+            Reason::NeverOpens,
+            "no revival would ever count as caused by a message",
+            "write how long after a message a revival still counts, like 30d",
+        );
     }
     spec.attribution
 }
@@ -261,7 +296,12 @@ fn reentry(spec: &ReentrySpec, found: &mut Findings) -> Reentry {
         (None, Some(after), None) => Reentry::After(after),
         (None, None, Some(true)) => Reentry::Always,
         _ => {
-            found.error("spec.reentry", Reason::InvalidUnion, "exactly one of never, after, always must be set", "write {never: true}, {after: 30d} or {always: true}");
+            found.error(
+                "spec.reentry",
+                Reason::InvalidUnion,
+                "exactly one of never, after, always must be set",
+                "write {never: true}, {after: 30d} or {always: true}",
+            );
             Reentry::Never
         }
     }
@@ -299,7 +339,12 @@ pub(super) fn revival(spec: &ReactivationFunnelSpec, found: &mut Findings) -> Re
         }
     }
     if revived.signals.is_empty() {
-        found.error("spec.stages.revived.signals", Reason::NeverOpens, "nothing would ever revive a deal", "leave signals out for InboundCall, MissedCall, Chat, Form");
+        found.error(
+            "spec.stages.revived.signals",
+            Reason::NeverOpens,
+            "nothing would ever revive a deal",
+            "leave signals out for InboundCall, MissedCall, Chat, Form",
+        );
     }
     let to = revived.return_to.as_ref();
     Revival {

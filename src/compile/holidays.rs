@@ -97,6 +97,7 @@ fn on(rule: &Rule, year: i16) -> Option<Date> {
 }
 
 /// The anonymous Gregorian computus (Meeus, Jones, Butcher).
+#[allow(clippy::many_single_char_names)] // as published
 fn easter(year: i16) -> Option<Date> {
     let y = i32::from(year);
     let (a, b, c) = (y % 19, y / 100, y % 100);

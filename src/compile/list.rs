@@ -53,7 +53,12 @@ pub(super) fn list(
     for (i, item) in spec.items.iter().enumerate() {
         let path = format!("spec.items[{i}]");
         if items.iter().any(|other| other.name == item.name) {
-            found.error(&format!("{path}.name"), Reason::Duplicate, format!("two items are named {}", item.name), "give one of them another name");
+            found.error(
+                &format!("{path}.name"),
+                Reason::Duplicate,
+                format!("two items are named {}", item.name),
+                "give one of them another name",
+            );
         }
         let one = OneItem { list: name, item, path: &path, scope };
         if let Some((planned, text)) = one.compile(&spec.utm, found, funnel) {
@@ -90,7 +95,12 @@ impl OneItem<'_> {
             (Some(_), None) => Medium::Sms,
             (None, Some(_)) => Medium::Email,
             _ => {
-                found.error(path, Reason::InvalidUnion, "exactly one of sms, email must be set", "write sms: {text: …} or email: {subject: …, markdown: …}");
+                found.error(
+                    path,
+                    Reason::InvalidUnion,
+                    "exactly one of sms, email must be set",
+                    "write sms: {text: …} or email: {subject: …, markdown: …}",
+                );
                 return None;
             }
         };
@@ -103,7 +113,8 @@ impl OneItem<'_> {
         let (variants, variant_bodies) = self.variants(medium, &declared, purpose, found);
         let translations = self.translations(medium, &declared, purpose, found);
 
-        let used: BTreeSet<String> = main.iter().chain(variant_bodies.values()).chain(translations.values()).flat_map(|r| r.links.iter().cloned()).collect();
+        let used: BTreeSet<String> =
+            main.iter().chain(variant_bodies.values()).chain(translations.values()).flat_map(|r| r.links.iter().cloned()).collect();
         // Of a text that cannot be read nobody knows which links it uses.
         let used = (!found.failed()).then_some(&used);
         let links = text::links(&item.links, used, scope.names, path, found);
@@ -173,13 +184,23 @@ impl OneItem<'_> {
         match scope.channels.iter().find(|c| c.name == *name) {
             Some(channel) if channel.medium == medium => Some(channel),
             Some(_) => {
-                found.error(&path, Reason::NoChannel, format!("the channel {name} of funnel {} does not carry {kind}", scope.funnel), "name one that does, or leave channel out");
+                found.error(
+                    &path,
+                    Reason::NoChannel,
+                    format!("the channel {name} of funnel {} does not carry {kind}", scope.funnel),
+                    "name one that does, or leave channel out",
+                );
                 None
             }
             None if !scope.all_channels => None,
             None => {
                 let known = scope.channels.iter().filter(|c| c.medium == medium).map(|c| c.name.as_str());
-                found.error(&path, Reason::NoChannel, format!("the funnel {} has no channel {name}", scope.funnel), suggest(name, known));
+                found.error(
+                    &path,
+                    Reason::NoChannel,
+                    format!("the funnel {} has no channel {name}", scope.funnel),
+                    suggest(name, known),
+                );
                 None
             }
         }
@@ -213,12 +234,22 @@ impl OneItem<'_> {
         for (i, variant) in given.iter().enumerate() {
             let path = format!("{}.variants[{i}]", self.path);
             if list.iter().any(|v| v.name == variant.name) {
-                found.error(&format!("{path}.name"), Reason::Duplicate, format!("two variants are named {}", variant.name), "give one of them another name");
+                found.error(
+                    &format!("{path}.name"),
+                    Reason::Duplicate,
+                    format!("two variants are named {}", variant.name),
+                    "give one of them another name",
+                );
             }
             self.same_medium(medium, variant.sms.is_some(), variant.email.is_some(), &path, found);
             let weight = variant.weight.unwrap_or(1);
             if weight < 0 {
-                found.error(&format!("{path}.weight"), Reason::InvalidValue, "a share cannot be below zero", "write 1 for equal shares");
+                found.error(
+                    &format!("{path}.weight"),
+                    Reason::InvalidValue,
+                    "a share cannot be below zero",
+                    "write 1 for equal shares",
+                );
             }
             list.push(Variant { name: variant.name.clone(), weight: u32::try_from(weight).unwrap_or(0) });
             if let Some(read) = self.body(variant.sms.as_ref(), variant.email.as_ref(), declared, purpose, &path, found) {
@@ -227,14 +258,30 @@ impl OneItem<'_> {
         }
         let path = format!("{}.variants", self.path);
         if !list.is_empty() && list.iter().all(|v| v.weight == 0) {
-            found.error(&path, Reason::NeverOpens, "all variants have the weight 0", "give those that are to be sent a weight of at least 1");
+            found.error(
+                &path,
+                Reason::NeverOpens,
+                "all variants have the weight 0",
+                "give those that are to be sent a weight of at least 1",
+            );
         } else if list.iter().filter(|v| v.weight > 0).count() == 1 {
-            found.warn(&path, Reason::Incomplete, "there is only one variant, so nothing is compared", "add another one, or write its text into the item");
+            found.warn(
+                &path,
+                Reason::Incomplete,
+                "there is only one variant, so nothing is compared",
+                "add another one, or write its text into the item",
+            );
         }
         (list, bodies)
     }
 
-    fn translations(&self, medium: Medium, declared: &BTreeSet<String>, purpose: Purpose, found: &mut Findings) -> BTreeMap<String, Read> {
+    fn translations(
+        &self,
+        medium: Medium,
+        declared: &BTreeSet<String>,
+        purpose: Purpose,
+        found: &mut Findings,
+    ) -> BTreeMap<String, Read> {
         let mut bodies = BTreeMap::new();
         for (i, translation) in self.item.translations.iter().enumerate() {
             let path = format!("{}.translations[{i}]", self.path);
@@ -245,10 +292,16 @@ impl OneItem<'_> {
             if translation.sms.is_none() && translation.email.is_none() {
                 found.error(&path, Reason::InvalidUnion, "the translation has no text", "write sms: or email: as the item does");
             }
-            if bodies.contains_key(&language) {
-                found.error(&format!("{path}.language"), Reason::Duplicate, format!("{language} is there twice"), "keep one of them");
-            } else if let Some(read) = self.body(translation.sms.as_ref(), translation.email.as_ref(), declared, purpose, &path, found) {
-                bodies.insert(language, read);
+            let read = self.body(translation.sms.as_ref(), translation.email.as_ref(), declared, purpose, &path, found);
+            if let Some(read) = read
+                && bodies.insert(language.clone(), read).is_some()
+            {
+                found.error(
+                    &format!("{path}.language"),
+                    Reason::Duplicate,
+                    format!("{language} is there twice"),
+                    "keep one of them",
+                );
             }
         }
         bodies
@@ -271,7 +324,11 @@ impl OneItem<'_> {
         let place = |language: &str| self.item.translations.iter().position(|t| t.language.to_lowercase() == language);
         let wordings = std::iter::once((None, None, self.path.to_owned()))
             .chain(variants.map(|(i, v)| (Some(v.name.as_str()), None, format!("{}.variants[{i}]", self.path))))
-            .chain(languages.iter().filter_map(|l| Some((None, Some(l.as_str()), format!("{}.translations[{}]", self.path, place(l)?)))));
+            .chain(
+                languages
+                    .iter()
+                    .filter_map(|l| Some((None, Some(l.as_str()), format!("{}.translations[{}]", self.path, place(l)?)))),
+            );
         for (variant, language, path) in wordings {
             let member = if self.item.sms.is_some() { "sms.text" } else { "email" };
             let path = format!("{path}.{member}");
@@ -280,7 +337,10 @@ impl OneItem<'_> {
                 Trial::TooLong(long) => found.error(
                     &path,
                     Reason::TooManyParts,
-                    format!("with long names, links and the way to stop, the SMS has {} parts; the channel allows {}", long.parts, long.max),
+                    format!(
+                        "with long names, links and the way to stop, the SMS has {} parts; the channel allows {}",
+                        long.parts, long.max
+                    ),
                     format!("shorten it by about {} characters, or raise maxParts of the channel", long.over),
                 ),
                 Trial::Fails(error) => {
@@ -297,11 +357,17 @@ impl OneItem<'_> {
         let mut moment = |text: Option<&String>, member: &str| {
             text.and_then(|t| time::moment(t, &zone, &format!("{}.{member}", self.path), found))
         };
-        let (from, until) = (moment(self.item.valid_from.as_ref(), "validFrom"), moment(self.item.valid_until.as_ref(), "validUntil"));
+        let (from, until) =
+            (moment(self.item.valid_from.as_ref(), "validFrom"), moment(self.item.valid_until.as_ref(), "validUntil"));
         if let (Some(from), Some(until)) = (from, until)
             && until <= from
         {
-            found.error(&format!("{}.validUntil", self.path), Reason::NeverOpens, "it ends before it begins, so it is never sent", "write a later validUntil");
+            found.error(
+                &format!("{}.validUntil", self.path),
+                Reason::NeverOpens,
+                "it ends before it begins, so it is never sent",
+                "write a later validUntil",
+            );
         }
         (from, until)
     }

@@ -11,6 +11,7 @@ mod list;
 mod longest;
 mod names;
 mod policy;
+mod provider;
 mod resources;
 mod rule;
 mod snapshot;
@@ -116,7 +117,8 @@ fn lists(all: &Resources<'_>, findings: &mut Vec<Finding>) -> BTreeMap<Key, Cont
                 if email.markdown.is_some() || email.html.is_some() {
                     continue;
                 }
-                if let Some(bytes) = all.config_map(&key.0, &map.name, &map.key, &format!("{path}.bodyFrom.configMap"), &mut found) {
+                if let Some(bytes) = all.config_map(&key.0, &map.name, &map.key, &format!("{path}.bodyFrom.configMap"), &mut found)
+                {
                     text::place(email, String::from_utf8_lossy(&bytes).into_owned());
                 }
             }
@@ -186,7 +188,9 @@ fn funnel(key: &Key, all: &Resources<'_>, lists: &BTreeMap<Key, ContentListSpec>
         needs.push(("ContactPolicy", policy));
         let unsound = |finding: &Finding| {
             finding.is_error()
-                && needs.iter().any(|(kind, key)| finding.object.kind == *kind && finding.object.namespace == key.0 && finding.object.name == key.1)
+                && needs.iter().any(|(kind, key)| {
+                    finding.object.kind == *kind && finding.object.namespace == key.0 && finding.object.name == key.1
+                })
         };
         if !found.failed() && !findings.iter().any(Finding::is_error) && !out.findings.iter().any(unsound) {
             out.funnels.insert(snapshot.key(), snapshot);
@@ -213,7 +217,12 @@ fn deputy(funnel: &Key, connection: &Key, field: Option<&String>, used: &mut Use
     let path = "spec.managers.deputyField";
     if let Some((other, theirs)) = used.deputies.get(connection) {
         if theirs != field {
-            found.error(path, Reason::Conflict, format!("the funnel {other} reads deputies of the same connection from {theirs}"), "name the same field in both");
+            found.error(
+                path,
+                Reason::Conflict,
+                format!("the funnel {other} reads deputies of the same connection from {theirs}"),
+                "name the same field in both",
+            );
         }
         return;
     }
@@ -247,11 +256,20 @@ fn policies_alone(all: &Resources<'_>, used: &Used, findings: &mut Vec<Finding>)
 /// Lists that no funnel uses are checked as far as that is possible: with all fields that connections of the namespace declare.
 fn lists_alone(all: &Resources<'_>, lists: &BTreeMap<Key, ContentListSpec>, used: &Used, findings: &mut Vec<Finding>) {
     for (key, spec) in lists.iter().filter(|(key, _)| !used.lists.contains(*key)) {
-        let fields: Vec<_> = all.connections.iter().filter(|(k, _)| k.0 == key.0).flat_map(|(_, c)| c.spec.fields.clone()).collect();
+        let fields: Vec<_> =
+            all.connections.iter().filter(|(k, _)| k.0 == key.0).flat_map(|(_, c)| c.spec.fields.clone()).collect();
         let mut found = Findings::of("ContentList", &key.0, &key.1);
         let mut nobody = Findings::of("ReactivationFunnel", &key.0, "");
         let names = names::Names::of(&fields);
-        let scope = list::For { names: &names, fields: &fields, policy: None, channels: &[], all_channels: false, funnel: "", brand_title: "" };
+        let scope = list::For {
+            names: &names,
+            fields: &fields,
+            policy: None,
+            channels: &[],
+            all_channels: false,
+            funnel: "",
+            brand_title: "",
+        };
         list::list(&key.1, spec, &scope, &mut found, &mut nobody);
         findings.append(&mut found.list);
     }
@@ -273,7 +291,12 @@ impl Used {
             };
             for key in known.iter().copied().filter(|key| !used.contains(*key) && !meant(&key.0)) {
                 let mut found = Findings::of(kind, &key.0, &key.1);
-                found.warn("metadata.name", Reason::Unused, format!("no funnel uses the {kind} {}", key.1), format!("name it in a funnel's {place}, or remove it"));
+                found.warn(
+                    "metadata.name",
+                    Reason::Unused,
+                    format!("no funnel uses the {kind} {}", key.1),
+                    format!("name it in a funnel's {place}, or remove it"),
+                );
                 findings.append(&mut found.list);
             }
         }

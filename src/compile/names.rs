@@ -1,7 +1,7 @@
 //! The names that conditions and texts may use, and the checks against them.
 
 use super::finding::{Findings, Reason, near, suggest};
-use crate::api::{Field, FieldOwner};
+use crate::api::{ContentListSpec, Field, FieldOwner};
 use crate::content::{Escape, Template};
 use crate::engine::{CLIENT_NAMES, CYCLE_NAMES, Condition, ConditionError, DEAL_NAMES, MANAGER_NAMES};
 use std::collections::BTreeSet;
@@ -34,6 +34,8 @@ pub(super) struct Names {
     /// Of texts.
     text_deal: BTreeSet<String>,
     text_client: BTreeSet<String>,
+    /// `item` and `list/item`, as `sent('…')` takes them. Empty: not known here.
+    items: BTreeSet<String>,
 }
 
 /// Whether a declared field of that name would be hidden by one that we fill.
@@ -52,6 +54,7 @@ impl Names {
             client: words(&CLIENT_NAMES),
             text_deal: words(&TEXT_DEAL),
             text_client: words(&TEXT_CLIENT),
+            items: BTreeSet::new(),
         };
         for field in fields {
             let (conditions, texts) = match field.of {
@@ -62,6 +65,33 @@ impl Names {
             texts.insert(field.name.clone());
         }
         names
+    }
+
+    /// With the items that conditions may ask for.
+    pub fn with_items<'a>(mut self, lists: impl IntoIterator<Item = (&'a str, &'a ContentListSpec)>) -> Self {
+        for (list, spec) in lists {
+            for item in &spec.items {
+                self.items.insert(item.name.clone());
+                self.items.insert(format!("{list}/{}", item.name));
+            }
+        }
+        self
+    }
+
+    /// Items that `sent`, `clicked` and `opened` name.
+    fn asked(&self, source: &str, path: &str, found: &mut Findings) {
+        if self.items.is_empty() {
+            return;
+        }
+        for function in ["sent(", "clicked(", "opened("] {
+            for item in literals(source, function).filter(|item| !self.items.contains(*item)) {
+                let help = match near(item, self.items.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean {near}?"),
+                    None => "write the name of an item of this funnel's lists, like sent('new-layouts')".into(),
+                };
+                found.error(path, Reason::UnknownName, format!("there is no item {item}"), help);
+            }
+        }
     }
 
     /// Compiles a condition; `None` after a finding.
@@ -75,6 +105,7 @@ impl Names {
         };
         patterns(source, path, found);
         let before = found.list.len();
+        self.asked(source, path, found);
         for path_in_source in condition.identifiers() {
             let mut parts = path_in_source.split('.');
             let (root, name) = (parts.next().unwrap_or_default(), parts.next());
@@ -117,7 +148,9 @@ impl Names {
             ("manager", _) => known(root, name, &words(&MANAGER_NAMES), path, found),
             ("brand", _) => {}
             ("deal", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => known(root, name, &self.text_deal, path, found),
-            ("client", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => known(root, name, &self.text_client, path, found),
+            ("client", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => {
+                known(root, name, &self.text_client, path, found);
+            }
             ("link", Use::ClickTask) => known(root, name, &words(&["name"]), path, found),
             ("links", Use::Item(declared)) => {
                 let name = name.unwrap_or_default();
@@ -170,7 +203,12 @@ fn refused(source: &str, error: &ConditionError, path: &str, found: &mut Finding
             .chain(CYCLE_NAMES.iter().map(|n| format!("cycle.{n}")))
             .chain(["deal", "client", "manager", "cycle", "sent('item')", "clicked()", "opened()"].map(String::from))
             .collect();
-        found.error(path, Reason::UnknownName, format!("{name} is not known in conditions"), suggest(name, known.iter().map(String::as_str)));
+        found.error(
+            path,
+            Reason::UnknownName,
+            format!("{name} is not known in conditions"),
+            suggest(name, known.iter().map(String::as_str)),
+        );
         return;
     }
     let text = error.to_string();
@@ -178,9 +216,10 @@ fn refused(source: &str, error: &ConditionError, path: &str, found: &mut Finding
         &text,
         "write a comparison like deal.lostReason == 'Other' or client.city == 'Москва'; texts stand in single quotes",
     ));
-    let single = source
-        .match_indices('=')
-        .any(|(i, _)| !source.get(..i).is_some_and(|b| b.ends_with(['=', '!', '<', '>'])) && !source.get(i + 1..).is_some_and(|a| a.starts_with('=')));
+    let single = source.match_indices('=').any(|(i, _)| {
+        !source.get(..i).is_some_and(|b| b.ends_with(['=', '!', '<', '>']))
+            && !source.get(i + 1..).is_some_and(|a| a.starts_with('='))
+    });
     if single {
         found.error(path, Reason::InvalidCondition, "a single = compares nothing", "write ==, like client.city == 'Москва'");
     } else {
@@ -190,10 +229,7 @@ fn refused(source: &str, error: &ConditionError, path: &str, found: &mut Finding
 
 /// Patterns of `matches('…')` that are no regular expressions would fail at every client.
 fn patterns(source: &str, path: &str, found: &mut Findings) {
-    for rest in source.split("matches(").skip(1) {
-        let rest = rest.trim_start().trim_start_matches('r');
-        let Some(quote) = rest.chars().next().filter(|c| matches!(c, '\'' | '"')) else { continue };
-        let Some((pattern, _)) = rest.get(1..).and_then(|r| r.split_once(quote)) else { continue };
+    for pattern in literals(source, "matches(") {
         if regex::Regex::new(pattern).is_err() {
             found.error(
                 path,
@@ -203,6 +239,15 @@ fn patterns(source: &str, path: &str, found: &mut Findings) {
             );
         }
     }
+}
+
+/// The texts in quotes right behind every `function` with its bracket.
+fn literals<'a>(source: &'a str, function: &'a str) -> impl Iterator<Item = &'a str> {
+    source.split(function).skip(1).filter_map(|rest| {
+        let rest = rest.trim_start().trim_start_matches('r');
+        let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+        Some(rest.get(1..)?.split_once(quote)?.0)
+    })
 }
 
 /// The link that every message may use without declaring it.
@@ -218,19 +263,24 @@ fn unknown<'a>(root: &str, known: impl Iterator<Item = &'a str>, path: &str, fou
 
 fn known(root: &str, name: Option<&str>, names: &BTreeSet<String>, path: &str, found: &mut Findings) {
     let Some(name) = name else {
-        found.error(path, Reason::UnknownName, format!("{root} alone is not a value"), format!("write which one, like {root}.{}", names.first().map_or("name", String::as_str)));
+        found.error(
+            path,
+            Reason::UnknownName,
+            format!("{root} alone is not a value"),
+            format!("write which one, like {root}.{}", names.first().map_or("name", String::as_str)),
+        );
         return;
     };
     if names.contains(name) {
         return;
     }
-    let mut help = match near(name, names.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean {root}.{near}?"),
-        None => {
+    let mut help = near(name, names.iter().map(String::as_str)).map_or_else(
+        || {
             let known: Vec<String> = names.iter().map(|n| format!("{root}.{n}")).collect();
             format!("known are {}", known.join(", "))
-        }
-    };
+        },
+        |near| format!("did you mean {root}.{near}?"),
+    );
     if matches!(root, "deal" | "client") {
         help.push_str(if help.ends_with('?') { " Otherwise" } else { ";" });
         help.push_str(" declare the field in the connection's spec.fields");

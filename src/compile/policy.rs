@@ -32,12 +32,16 @@ pub(super) fn policy(name: &str, spec: &ContactPolicySpec, found: &mut Findings)
         );
     }
     if spec.spread > MAX_SPREAD {
-        found.error("spec.spread", Reason::InvalidValue, format!("{} is too long to spread messages over", spec.spread), "write at most 1w, usually 30m");
+        found.error(
+            "spec.spread",
+            Reason::InvalidValue,
+            format!("{} is too long to spread messages over", spec.spread),
+            "write at most 1w, usually 30m",
+        );
     }
     Policy {
         name: name.into(),
         brand: spec.brand.clone(),
-        brand_title: spec.brand_title.clone().unwrap_or_else(|| spec.brand.clone()),
         consent: match spec.consent.advertising {
             AdvertisingConsent::Recorded => ConsentRule::Recorded,
             AdvertisingConsent::AssumedFromCrm => ConsentRule::AssumedFromCrm,
@@ -71,12 +75,20 @@ fn holidays_of(spec: &ContactPolicySpec, found: &mut Findings) -> BTreeSet<Date>
                 "spec.holidays.country",
                 Reason::InvalidValue,
                 format!("the holidays of {country} are not known here"),
-                format!("write the days themselves into dates; known countries are {}", holidays::known().collect::<Vec<_>>().join(", ")),
+                format!(
+                    "write the days themselves into dates; known countries are {}",
+                    holidays::known().collect::<Vec<_>>().join(", ")
+                ),
             ),
         }
     }
     if given.country.is_none() && given.dates.is_empty() {
-        found.error("spec.holidays", Reason::InvalidUnion, "neither country nor dates is set", "set country, dates or both, or leave holidays out");
+        found.error(
+            "spec.holidays",
+            Reason::InvalidUnion,
+            "neither country nor dates is set",
+            "set country, dates or both, or leave holidays out",
+        );
     }
     for (i, text) in given.dates.iter().enumerate() {
         days.extend(time::date(text, &format!("spec.holidays.dates[{i}]"), found));
@@ -105,7 +117,12 @@ fn caps(spec: &ContactPolicySpec, found: &mut Findings) -> Vec<Cap> {
                 // The ledger of recent messages that caps look at reaches 35 days back.
                 Ok(span) if !span.is_zero() && span <= HumanDuration::days(35) => CapPer::Rolling(span),
                 Ok(_) => {
-                    found.error(&format!("{path}.per"), Reason::InvalidValue, format!("a cap cannot count over {text}"), "write at most 35d, and more than nothing");
+                    found.error(
+                        &format!("{path}.per"),
+                        Reason::InvalidValue,
+                        format!("a cap cannot count over {text}"),
+                        "write at most 35d, and more than nothing",
+                    );
                     continue;
                 }
                 Err(_) => {

@@ -8,7 +8,7 @@ use crate::api::{self, ContactPolicySpec, ContentListSpec, CrmConnectionSpec, Me
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// `(namespace, name)`.
 pub(super) type Key = (String, String);
@@ -48,7 +48,9 @@ impl<'a> Resources<'a> {
                 (api::API_VERSION, "MessageChannel") => add(&mut all.channels, &mut all.broken, "MessageChannel", object, out),
                 (api::API_VERSION, "ContactPolicy") => add(&mut all.policies, &mut all.broken, "ContactPolicy", object, out),
                 (api::API_VERSION, "ContentList") => add(&mut all.lists, &mut all.broken, "ContentList", object, out),
-                (api::API_VERSION, "ReactivationFunnel") => add(&mut all.funnels, &mut all.broken, "ReactivationFunnel", object, out),
+                (api::API_VERSION, "ReactivationFunnel") => {
+                    add(&mut all.funnels, &mut all.broken, "ReactivationFunnel", object, out);
+                }
                 _ => {}
             }
         }
@@ -91,7 +93,12 @@ impl<'a> Resources<'a> {
             },
         };
         let Some(value) = value.map(|v| v.trim_end_matches(['\r', '\n']).to_owned()).filter(|v| !v.is_empty()) else {
-            found.error(path, Reason::SecretNotFound, format!("the Secret {name} has no key {key}, or it is empty"), format!("add {key} to it"));
+            found.error(
+                path,
+                Reason::SecretNotFound,
+                format!("the Secret {name} has no key {key}, or it is empty"),
+                format!("add {key} to it"),
+            );
             return None;
         };
         Some(Secret(value))
@@ -153,18 +160,22 @@ fn add<'a, T: DeserializeOwned>(
 ) {
     let mut found = Findings::of(kind, &object.namespace, &object.name);
     let key = (object.namespace.clone(), object.name.clone());
-    if map.contains_key(&key) {
-        let first = map.get(&key).and_then(|p| p.source.origin.as_ref()).map(|o| format!(" in {}", o.file.display())).unwrap_or_default();
-        found.error(
-            "metadata.name",
-            Reason::Duplicate,
-            format!("there is already a {kind} {}{first}", object.name),
-            "give one of them another name; the first one is used",
-        );
-    } else if let Some(spec) = spec_of(object, &mut found) {
-        map.insert(key, Parsed { spec, source: object });
-    } else {
-        broken.push((kind, key));
+    match map.entry(key) {
+        Entry::Occupied(first) => {
+            let place = first.get().source.origin.as_ref().map(|o| format!(" in {}", o.file.display())).unwrap_or_default();
+            found.error(
+                "metadata.name",
+                Reason::Duplicate,
+                format!("there is already a {kind} {}{place}", object.name),
+                "give one of them another name; the first one is used",
+            );
+        }
+        Entry::Vacant(free) => match spec_of(object, &mut found) {
+            Some(spec) => {
+                free.insert(Parsed { spec, source: object });
+            }
+            None => broken.push((kind, free.into_key())),
+        },
     }
     out.append(&mut found.list);
 }

@@ -1,6 +1,10 @@
 //! The platform's own CEL: how the answers of a declared provider are read.
 
 use super::finding::{Findings, Reason, suggest};
+use cel::{
+    IdedExpr,
+    common::ast::{EntryExpr, Expr, IdedEntryExpr},
+};
 
 /// Stack for the parser, which recurses with the depth of the source; that is bounded too.
 const STACK: usize = 16 * 1024 * 1024;
@@ -21,7 +25,12 @@ pub(super) fn check(source: &str, known: &[&str], path: &str, found: &mut Findin
     match variables(source.to_owned()) {
         Ok(names) => {
             for name in names.iter().filter(|n| !known.contains(&n.as_str())) {
-                found.error(path, Reason::UnknownName, format!("{name} is not known in this rule"), suggest(name, known.iter().copied()));
+                found.error(
+                    path,
+                    Reason::UnknownName,
+                    format!("{name} is not known in this rule"),
+                    suggest(name, known.iter().copied()),
+                );
             }
         }
         Err(what) => found.error(
@@ -37,10 +46,49 @@ pub(super) fn check(source: &str, known: &[&str], path: &str, found: &mut Findin
 fn variables(source: String) -> Result<Vec<String>, String> {
     let thread = std::thread::Builder::new().name("rule".into()).stack_size(STACK).spawn(move || {
         let program = cel::Program::compile(&source).map_err(|e| e.to_string().lines().next().unwrap_or_default().to_owned())?;
-        let references = program.references();
-        Ok(references.variables().into_iter().filter(|n| !n.starts_with('@')).map(str::to_owned).collect())
+        let mut free = Vec::new();
+        collect(program.expression(), &mut Vec::new(), &mut free);
+        Ok(free)
     });
     thread.map_err(|e| e.to_string())?.join().map_err(|_| "it is too complicated".to_owned())?
+}
+
+fn collect<'e>(of: &'e IdedExpr, bound: &mut Vec<&'e str>, free: &mut Vec<String>) {
+    match &of.expr {
+        Expr::Unspecified | Expr::Literal(_) => {}
+        Expr::Ident(name) => {
+            if !name.starts_with('@') && !bound.contains(&name.as_str()) && !free.contains(name) {
+                free.push(name.clone());
+            }
+        }
+        Expr::Select(select) => collect(&select.operand, bound, free),
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).for_each(|e| collect(e, bound, free)),
+        Expr::List(list) => list.elements.iter().for_each(|e| collect(e, bound, free)),
+        Expr::Map(map) => entries(&map.entries, bound, free),
+        Expr::Struct(made) => entries(&made.entries, bound, free),
+        Expr::Comprehension(each) => {
+            collect(&each.iter_range, bound, free);
+            let before = bound.len();
+            bound.extend([each.iter_var.as_str(), each.accu_var.as_str()]);
+            bound.extend(each.iter_var2.as_deref());
+            for part in [&each.accu_init, &each.loop_cond, &each.loop_step, &each.result] {
+                collect(part, bound, free);
+            }
+            bound.truncate(before);
+        }
+    }
+}
+
+fn entries<'e>(entries: &'e [IdedEntryExpr], bound: &mut Vec<&'e str>, free: &mut Vec<String>) {
+    for entry in entries {
+        match &entry.expr {
+            EntryExpr::StructField(field) => collect(&field.value, bound, free),
+            EntryExpr::MapEntry(entry) => {
+                collect(&entry.key, bound, free);
+                collect(&entry.value, bound, free);
+            }
+        }
+    }
 }
 
 fn depth(source: &str) -> usize {

@@ -5,7 +5,9 @@ use super::{
     funnel::revival,
     names::Names,
 };
-use crate::api::{ContentRuleSpec, Field, FieldOwner, FieldType, ReactivationFunnelSpec, RemindWhoSpec, ReminderSpec, StageSpec, TriggerSpec};
+use crate::api::{
+    ContentRuleSpec, Field, FieldOwner, FieldType, ReactivationFunnelSpec, RemindWhoSpec, ReminderSpec, StageSpec, TriggerSpec,
+};
 use crate::engine::{ColdStage, ContentRule, RemindWho, Reminder, Stages, Trigger, TriggerKind};
 use std::collections::BTreeMap;
 
@@ -26,7 +28,12 @@ pub(super) fn stages(spec: &ReactivationFunnelSpec, names: &Names, fields: &[Fie
             .map(|(i, stage)| {
                 let path = format!("spec.stages.{kind}[{i}]");
                 if let Some(other) = seen.insert(stage.name.clone(), path.clone()) {
-                    found.error(&format!("{path}.name"), Reason::Duplicate, format!("the stage name {} is taken by {other}", stage.name), "give it another name");
+                    found.error(
+                        &format!("{path}.name"),
+                        Reason::Duplicate,
+                        format!("the stage name {} is taken by {other}", stage.name),
+                        "give it another name",
+                    );
                 }
                 scope.stage(stage, kind == "stalled", &path, &mut lost, found)
             })
@@ -51,7 +58,12 @@ pub(super) fn stages(spec: &ReactivationFunnelSpec, names: &Names, fields: &[Fie
         );
     }
     if spec.backfill.is_some() && lost.is_empty() {
-        found.warn("spec.backfill", Reason::Unreachable, "no stage takes lost deals, so there are none to admit", "leave backfill out, or add a warming stage with enter: [{lost: [...]}]");
+        found.warn(
+            "spec.backfill",
+            Reason::Unreachable,
+            "no stage takes lost deals, so there are none to admit",
+            "leave backfill out, or add a warming stage with enter: [{lost: [...]}]",
+        );
     }
     let customer = given.customer.as_ref().map(|stage| ColdStage {
         name: CUSTOMER.into(),
@@ -77,9 +89,21 @@ struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn stage(&self, spec: &StageSpec, open: bool, path: &str, lost: &mut BTreeMap<String, String>, found: &mut Findings) -> ColdStage {
+    fn stage(
+        &self,
+        spec: &StageSpec,
+        open: bool,
+        path: &str,
+        lost: &mut BTreeMap<String, String>,
+        found: &mut Findings,
+    ) -> ColdStage {
         if spec.enter.is_empty() {
-            found.error(&format!("{path}.enter"), Reason::NeverOpens, format!("nothing leads into the stage {}", spec.name), "write what does, like enter: [{inactivity: 5d}]");
+            found.error(
+                &format!("{path}.enter"),
+                Reason::NeverOpens,
+                format!("nothing leads into the stage {}", spec.name),
+                "write what does, like enter: [{inactivity: 5d}]",
+            );
         }
         let enter = spec
             .enter
@@ -108,9 +132,14 @@ impl Scope<'_> {
         let mut kinds = Vec::new();
         if let Some(reasons) = &spec.lost {
             if open {
-                found.error(&format!("{path}.lost"), Reason::Unreachable, "a stalled deal is open, so it is never lost", "move this trigger to a warming stage");
+                found.error(
+                    &format!("{path}.lost"),
+                    Reason::Unreachable,
+                    "a stalled deal is open, so it is never lost",
+                    "move this trigger to a warming stage",
+                );
             }
-            self.lost(reasons, spec.when.is_some(), path, lost, found);
+            lost_reasons(reasons, spec.when.is_some(), path, lost, found);
             kinds.push(TriggerKind::Lost(reasons.clone()));
         }
         for (name, time, make) in [
@@ -119,7 +148,12 @@ impl Scope<'_> {
         ] {
             let Some(time) = time else { continue };
             if time.is_zero() {
-                found.error(&format!("{path}.{name}"), Reason::InvalidValue, "after no time at all every deal would be meant", "write how long, like 5d");
+                found.error(
+                    &format!("{path}.{name}"),
+                    Reason::InvalidValue,
+                    "after no time at all every deal would be meant",
+                    "write how long, like 5d",
+                );
             }
             kinds.push(make(time));
         }
@@ -131,7 +165,12 @@ impl Scope<'_> {
         if let Some(change) = &spec.field_changed {
             Names::deal_field(self.fields, &change.field, &format!("{path}.fieldChanged.field"), found);
             if change.from.is_some() && change.from == change.to {
-                found.error(&format!("{path}.fieldChanged"), Reason::Unreachable, "from and to are the same, so that is no change", "leave one of them out");
+                found.error(
+                    &format!("{path}.fieldChanged"),
+                    Reason::Unreachable,
+                    "from and to are the same, so that is no change",
+                    "leave one of them out",
+                );
             }
             kinds.push(TriggerKind::FieldChanged { field: change.field.clone(), from: change.from.clone(), to: change.to.clone() });
         }
@@ -140,10 +179,20 @@ impl Scope<'_> {
             if Names::deal_field(self.fields, &date.field, &field_path, found)
                 && !self.fields.iter().any(|f| f.of == FieldOwner::Deal && f.name == date.field && f.kind == Some(FieldType::Date))
             {
-                found.error(&field_path, Reason::InvalidValue, format!("the field {} is not a date", date.field), "declare it with type: Date in the connection's spec.fields");
+                found.error(
+                    &field_path,
+                    Reason::InvalidValue,
+                    format!("the field {} is not a date", date.field),
+                    "declare it with type: Date in the connection's spec.fields",
+                );
             }
             if date.after.is_some() && date.before.is_some() {
-                found.error(&format!("{path}.date"), Reason::InvalidUnion, "after and before exclude each other", "leave one of them out");
+                found.error(
+                    &format!("{path}.date"),
+                    Reason::InvalidUnion,
+                    "after and before exclude each other",
+                    "leave one of them out",
+                );
             }
             kinds.push(TriggerKind::Date {
                 field: date.field.clone(),
@@ -165,28 +214,16 @@ impl Scope<'_> {
             (Some(kind), _) => kind,
             (None, Some(_)) => TriggerKind::When,
             (None, None) => {
-                found.error(path, Reason::InvalidUnion, "the entry is empty", "set one of lost, inactivity, clientQuiet, movedTo, fieldFilled, fieldChanged, date, signal, when");
+                found.error(
+                    path,
+                    Reason::InvalidUnion,
+                    "the entry is empty",
+                    "set one of lost, inactivity, clientQuiet, movedTo, fieldFilled, fieldChanged, date, signal, when",
+                );
                 return None;
             }
         };
         Some(Trigger { kind, when: when.flatten() })
-    }
-
-    /// A reason that an earlier trigger takes without a condition never reaches a later one.
-    fn lost(&self, reasons: &[String], guarded: bool, path: &str, lost: &mut BTreeMap<String, String>, found: &mut Findings) {
-        const ANY: &str = "";
-        let place = |i: usize| if reasons.is_empty() { format!("{path}.lost") } else { format!("{path}.lost[{i}]") };
-        let wanted: Vec<String> = if reasons.is_empty() { vec![ANY.into()] } else { reasons.iter().map(|r| r.trim().to_lowercase()).collect() };
-        for (i, reason) in wanted.into_iter().enumerate() {
-            if let Some(earlier) = lost.get(&reason).or_else(|| lost.get(ANY)) {
-                found.warn(&place(i), Reason::Unreachable, format!("{earlier} takes these deals already"), "remove it from one of the two, or put the narrower one first");
-            } else if !guarded {
-                lost.insert(reason, place(i));
-            } else {
-                // Remembered as a trigger of lost deals, but it takes none for certain.
-                lost.entry(format!("{reason} when {path}")).or_insert_with(|| place(i));
-            }
-        }
     }
 
     fn content(&self, rules: &[ContentRuleSpec], path: &str, found: &mut Findings) -> Vec<ContentRule> {
@@ -195,7 +232,12 @@ impl Scope<'_> {
         for (i, rule) in rules.iter().enumerate() {
             let path = format!("{path}.content[{i}]");
             if let Some(earlier) = always {
-                found.warn(&path, Reason::Unreachable, format!("content[{earlier}] has no condition, so this one is never reached"), "put the one without condition last");
+                found.warn(
+                    &path,
+                    Reason::Unreachable,
+                    format!("content[{earlier}] has no condition, so this one is never reached"),
+                    "put the one without condition last",
+                );
             }
             if rule.when.is_none() {
                 always.get_or_insert(i);
@@ -207,6 +249,29 @@ impl Scope<'_> {
     }
 }
 
+/// A reason that an earlier trigger takes without a condition never reaches a later one.
+fn lost_reasons(reasons: &[String], guarded: bool, path: &str, lost: &mut BTreeMap<String, String>, found: &mut Findings) {
+    const ANY: &str = "";
+    let place = |i: usize| if reasons.is_empty() { format!("{path}.lost") } else { format!("{path}.lost[{i}]") };
+    let wanted: Vec<String> =
+        if reasons.is_empty() { vec![ANY.into()] } else { reasons.iter().map(|r| r.trim().to_lowercase()).collect() };
+    for (i, reason) in wanted.into_iter().enumerate() {
+        if let Some(earlier) = lost.get(&reason).or_else(|| lost.get(ANY)) {
+            found.warn(
+                &place(i),
+                Reason::Unreachable,
+                format!("{earlier} takes these deals already"),
+                "remove it from one of the two, or put the narrower one first",
+            );
+        } else if !guarded {
+            lost.insert(reason, place(i));
+        } else {
+            // Remembered as a trigger of lost deals, but it takes none for certain.
+            lost.entry(format!("{reason} when {path}")).or_insert_with(|| place(i));
+        }
+    }
+}
+
 fn remind(list: &[ReminderSpec], path: &str, found: &mut Findings) -> Vec<Reminder> {
     let mut reminders: Vec<Reminder> = Vec::new();
     for (i, spec) in list.iter().enumerate() {
@@ -215,7 +280,12 @@ fn remind(list: &[ReminderSpec], path: &str, found: &mut Findings) -> Vec<Remind
             RemindWhoSpec::Supervisor => RemindWho::Supervisor,
         };
         if reminders.iter().any(|r| r.who == who && r.after == spec.after) {
-            found.error(&format!("{path}.remind[{i}]"), Reason::Duplicate, "the same person is reminded twice at the same time", "remove one of the two, or change after");
+            found.error(
+                &format!("{path}.remind[{i}]"),
+                Reason::Duplicate,
+                "the same person is reminded twice at the same time",
+                "remove one of the two, or change after",
+            );
         }
         reminders.push(Reminder { after: spec.after, who });
     }

@@ -70,7 +70,10 @@ fn the_example_compiles_and_means_what_it_says() {
     let text = |list: &str, item: &str| &compiled.texts.items[&(list.to_owned(), item.to_owned())];
     assert!(matches!(&text("lost-layout", "new-layouts").sender, Sender::Sms(s) if s.opt_out == OptOut::Link && s.max_parts == 3));
     let Body::Email(body) = &text("lost-other", "big").body else { panic!("not an email") };
-    assert!(matches!(&body.source, EmailSource::Markdown(t) if t.source().starts_with("# Новости")), "the body comes from its ConfigMap");
+    assert!(
+        matches!(&body.source, EmailSource::Markdown(t) if t.source().starts_with("# Новости")),
+        "the body comes from its ConfigMap"
+    );
     assert_eq!(text("lost-other", "big").variants.keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(text("lost-other", "hello").utm["utm_source"], "rekindle");
     assert!(compiled.texts.tasks.clicked.is_some() && compiled.texts.tasks.replied.is_none());
@@ -82,7 +85,10 @@ fn wiring_has_the_secrets_and_nothing_else_has() {
     let out = compile(&snapshot);
     let sms = &out.wiring.channels["marketing/sms"];
     let ProviderKind::Kannel(kannel) = &sms.providers[0].kind else { panic!("not Kannel") };
-    assert_eq!((kannel.username.as_str(), kannel.password.0.as_str(), kannel.from.as_str()), ("rekindle", "kannel-secret-word", "NOVYDOM"));
+    assert_eq!(
+        (kannel.username.as_str(), kannel.password.0.as_str(), kannel.from.as_str()),
+        ("rekindle", "kannel-secret-word", "NOVYDOM")
+    );
     assert_eq!((sms.burst, out.wiring.prices["marketing/sms"].per_part), (20, 42_000));
     let mail = &out.wiring.channels["marketing/mail"];
     let ProviderKind::Smtp(smtp) = &mail.providers[0].kind else { panic!("not SMTP") };
@@ -108,8 +114,28 @@ fn a_stored_revision_means_the_same_as_the_manifests() {
     assert_eq!(format!("{:?}", plans[0]), format!("{:?}", plans[1]));
 }
 
+#[test]
+fn a_declared_provider_needs_no_code() {
+    let out = changed(
+        "{name: main, type: Kannel, kannel: {url: \"http://kannel:13013\", secretRef: {name: kannel}}}",
+        r#"{name: main, type: Http, http: {secretRef: {name: kannel}, accepted: "json.items.exists(x, x.code == 0)", id: "json.items[0].id",
+          request: {url: "https://sms.example/send?to={{ toDigits }}", headers: {X-Key: "{{ secret.password }}"}, json: {body: "{{ text }}"}},
+          errors: [{when: status == 429, then: Throttled, after: 10s}, {when: "body.contains('balance')", then: ChannelDown}],
+          receipts: {id: query.id, delivered: "query.s == '1'", failed: "query.s == '2'", answer: "100"}}}"#,
+    );
+    assert_eq!(out.findings, [], "{}", lines(&out.findings));
+    let ProviderKind::Http(http) = &out.wiring.channels["marketing/sms"].providers[0].kind else { panic!("not HTTP") };
+    assert_eq!(
+        (http.method.as_str(), http.from.as_str(), http.secrets["password"].0.as_str()),
+        ("POST", "NOVYDOM", "kannel-secret-word")
+    );
+    assert_eq!((http.errors.len(), http.receipt.as_ref().unwrap().answer.as_deref()), (2, Some("100")));
+}
+
 fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(|f| format!("{} {} {:?}: {}; {}\n", f.object, f.path, f.reason, f.message, f.help)).collect()
+    let lines: Vec<String> =
+        findings.iter().map(|f| format!("{} {} {:?}: {}; {}", f.object, f.path, f.reason, f.message, f.help)).collect();
+    lines.join("\n")
 }
 
 /// (what is written, what is written instead, kind, path, reason, part of the help)
@@ -164,6 +190,8 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         ("client.city == 'Москва'", "client.town == 'Москва'", LIST, "spec.items[1].when", UnknownName, "client.city, client.firstName"),
         ("client.city == 'Москва'", "client.city = 'Москва'", LIST, "spec.items[1].when", InvalidCondition, "write =="),
         ("client.city == 'Москва'", "client.city.matches('[')", LIST, "spec.items[1].when", InvalidCondition, "contains"),
+        ("client.city == 'Москва'", "!sent('new-layout')", LIST, "spec.items[1].when", UnknownName, "did you mean new-layouts?"),
+        ("  sync: {every: 1m}", "  sync: {every: 0s}", CRM, "spec.sync.every", InvalidValue, "at least 1s"),
         ("client.city == 'Москва'", "cycle.dayz > 3", LIST, "spec.items[1].when", UnknownName, "did you mean cycle.days?"),
         ("client.city == 'Москва'", "(client.city == 'Москва'", LIST, "spec.items[1].when", InvalidCondition, ""),
         ("type: Kannel, kannel: {url: \"http://kannel:13013\", secretRef: {name: kannel}}", "type: Http, http: {request: {url: \"https://sms.example\", form: {to: \"{{ too }}\", text: \"{{ text }}\"}}}", CHANNEL, "spec.providers[0].http.request.form.to", UnknownName, "did you mean to?"),
@@ -210,7 +238,8 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
     let mut wrong = Vec::new();
     for (from, to, kind, path, reason, help) in cases {
         let out = changed(from, to);
-        let right = |f: &Finding| f.is_error() && f.object.kind == *kind && f.path == *path && f.reason == *reason && f.help.contains(help);
+        let right =
+            |f: &Finding| f.is_error() && f.object.kind == *kind && f.path == *path && f.reason == *reason && f.help.contains(help);
         if !out.findings.iter().any(right) {
             wrong.push(format!("{from} → {to}\n  wanted {kind} {path} {reason:?} … {help}\n  got\n{}", lines(&out.findings)));
         }
@@ -228,16 +257,59 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
 fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
     use Reason::*;
     let cases: &[(&str, &str, &str, &str, Reason)] = &[
-        ("links: {offer: \"https://novydom.example/offer\"}", "links: {offer: \"https://novydom.example/offer\", more: \"https://a.example\"}", "ContentList", "spec.items[0].links.more", UnusedLink),
-        ("markdown: \"Новости дома\"", "markdown: \"Новости на https://novydom.example\"", "ContentList", "spec.items[1].variants[1].email.markdown", UntrackedLink),
+        (
+            "links: {offer: \"https://novydom.example/offer\"}",
+            "links: {offer: \"https://novydom.example/offer\", more: \"https://a.example\"}",
+            "ContentList",
+            "spec.items[0].links.more",
+            UnusedLink,
+        ),
+        (
+            "markdown: \"Новости дома\"",
+            "markdown: \"Новости на https://novydom.example\"",
+            "ContentList",
+            "spec.items[1].variants[1].email.markdown",
+            UntrackedLink,
+        ),
         ("at: \"11:00\"", "at: \"21:00\"", "ContentList", "spec.items[0].at", NeverOpens),
-        ("      returnTo: {stage: Переговоры, ifOpen: Keep}\n", "", "ReactivationFunnel", "spec.stages.revived.returnTo", Incomplete),
-        ("- {when: \"deal.lostReason == 'Не подходит планировка'\", listRef: {name: lost-layout}}", "- {listRef: {name: lost-layout}}", "ReactivationFunnel", "spec.stages.warming[0].content[1]", Unreachable),
+        (
+            "      returnTo: {stage: Переговоры, ifOpen: Keep}\n",
+            "",
+            "ReactivationFunnel",
+            "spec.stages.revived.returnTo",
+            Incomplete,
+        ),
+        (
+            "- {when: \"deal.lostReason == 'Не подходит планировка'\", listRef: {name: lost-layout}}",
+            "- {listRef: {name: lost-layout}}",
+            "ReactivationFunnel",
+            "spec.stages.warming[0].content[1]",
+            Unreachable,
+        ),
         ("lostWithin: 180d", "lostWithin: 2000d", "ReactivationFunnel", "spec.backfill.lostWithin", Incomplete),
-        ("enter: [{lost: [Не подходит планировка,", "enter: [{lost: []}, {lost: [Не подходит планировка,", "ReactivationFunnel", "spec.stages.warming[0].enter[1].lost[0]", Unreachable),
+        (
+            "enter: [{lost: [Не подходит планировка,",
+            "enter: [{lost: []}, {lost: [Не подходит планировка,",
+            "ReactivationFunnel",
+            "spec.stages.warming[0].enter[1].lost[0]",
+            Unreachable,
+        ),
         ("dkim: {domain: news.example.com,", "dkim: {domain: example.org,", "MessageChannel", "spec.email.dkim.domain", Conflict),
+        (
+            "when: deal.amount >= 5000000.0 && client.city == 'Москва'",
+            "when: \"!clicked('new-layouts') && sent('lost-layout/new-layouts')\"\n      at: \"09:00\"",
+            "ContentList",
+            "spec.items[1].at",
+            NeverOpens,
+        ),
         ("tls: Starttls", "tls: None", "MessageChannel", "spec.providers[0].smtp.tls", Conflict),
-        ("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies", "---\napiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {name: idle, namespace: marketing}\nspec: {items: [{name: a, sms: {text: Hello}}]}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies", "ContentList", "metadata.name", Unused),
+        (
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies",
+            "---\napiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {name: idle, namespace: marketing}\nspec: {items: [{name: a, sms: {text: Hello}}]}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies",
+            "ContentList",
+            "metadata.name",
+            Unused,
+        ),
     ];
     let mut wrong = Vec::new();
     for (from, to, kind, path, reason) in cases {
@@ -250,4 +322,65 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn one_bad_resource_stops_only_those_that_need_it() {
+    let second = "---\napiVersion: rekindle.dev/v1alpha1\nkind: ReactivationFunnel\nmetadata: {name: plain, namespace: marketing}\nspec:\n  \
+                  source: {crmRef: {name: sales-crm}}\n  policyRef: {name: default}\n  channels: [{name: sms, ref: {name: sms}}]\n  \
+                  stages:\n    warming: [{name: warming, enter: [{lost: []}], content: [{listRef: {name: short}}]}]\n    revived: {returnTo: {stage: A}}\n\
+                  ---\napiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {name: short, namespace: marketing}\n\
+                  spec: {items: [{name: a, sms: {text: Hello}}]}\n";
+    let both = format!("{EXAMPLE}{second}");
+    let plain = FunnelKey { namespace: "marketing".into(), name: "plain".into() };
+    let out = compile(&read(&both));
+    assert_eq!((out.findings.len(), out.funnels.len()), (0, 2), "{}", lines(&out.findings));
+    let defaults = compile_funnel(&out.funnels[&plain], 1, Timestamp::UNIX_EPOCH).unwrap().plan;
+    assert_eq!(
+        (defaults.mode, defaults.reentry),
+        (Mode::Observe, Reentry::After(HumanDuration::days(30))),
+        "the shortest funnel is safe"
+    );
+    assert_eq!(defaults.stages.revival.signals.len(), 4);
+
+    let out = compile(&read(&both.replace("links.catalog }}", "links.katalog }}")));
+    assert!(out.funnels.contains_key(&plain) && !out.funnels.contains_key(&key()), "{}", lines(&out.findings));
+    assert_eq!(out.wiring.channels.len(), 2, "channels are sound all the same");
+
+    let out =
+        compile(&read(&both.replace("port: 587, tls: Starttls, secretRef: {name: smtp}", "port: 587, secretRef: {name: smpt}")));
+    assert!(out.funnels.contains_key(&plain) && !out.funnels.contains_key(&key()), "{}", lines(&out.findings));
+
+    let twice = format!("{both}---\n{}", second.rsplit("---\n").next().unwrap());
+    let out = compile(&read(&twice));
+    assert!(out.findings.iter().any(|f| f.reason == Reason::Duplicate && f.path == "metadata.name" && f.object.name == "short"));
+}
+
+#[test]
+fn files_stand_beside_the_manifest_and_nowhere_else() {
+    let yaml = EXAMPLE.replace("deals: {configMap: {name: deals, key: deals.csv}}", "deals: {path: data/deals.csv}");
+    let mut snapshot = read(&yaml);
+    let ConnectionKind::File(file) = &compile(&snapshot).wiring.connections["marketing/sales-crm"].kind.clone();
+    assert_eq!(file.deals, FileSource::Path("/m/data/deals.csv".into()));
+    for object in &mut snapshot.objects {
+        object.origin = None;
+    }
+    let out = compile(&snapshot);
+    let found = out.findings.iter().find(|f| f.reason == Reason::LocalOnly).unwrap();
+    assert_eq!(found.path, "spec.file.deals.path");
+    assert!(found.help.contains("ConfigMap") && out.wiring.connections.is_empty() && out.funnels.is_empty());
+}
+
+#[test]
+fn an_own_html_shows_how_to_stop_it() {
+    let html = |body: &str| changed("markdown: \"Новости дома\"", &format!("html: \"{body}\"")).findings;
+    // The item is a service message: that needs no way to stop.
+    assert_eq!(html("<p>Новости</p>"), []);
+    let advertising = EXAMPLE
+        .replace("purpose: Service", "purpose: Advertising")
+        .replace("markdown: \"Новости дома\"", "html: \"<p>{{ brand }}</p>\"");
+    let out = compile(&read(&advertising));
+    assert!(out.findings.iter().any(|f| f.reason == Reason::NoOptOut && f.path == "spec.items[1].variants[1].email.html"));
+    let fixed = advertising.replace("{{ brand }}", "<a href='{{ links.unsubscribe }}'>{{ brand }}</a>");
+    assert_eq!(compile(&read(&fixed)).findings, []);
 }

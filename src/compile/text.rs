@@ -42,7 +42,12 @@ pub(super) fn email(
     let plain = part(text.text.as_ref(), Escape::Text, "text");
     let one_line = text.subject.chars().any(|c| c == '\n' || c == '\r');
     if one_line {
-        found.error(&format!("{path}.subject"), Reason::InvalidValue, "the subject has several lines", "write it on one line, in quotes");
+        found.error(
+            &format!("{path}.subject"),
+            Reason::InvalidValue,
+            "the subject has several lines",
+            "write it on one line, in quotes",
+        );
     }
     let source = match (markdown, html, &text.body_from) {
         (Some(markdown), None, None) => {
@@ -65,15 +70,22 @@ pub(super) fn email(
         // A body from a ConfigMap was put in place of `bodyFrom` before, unless it is missing, which was told.
         (None, None, Some(_)) => return None,
         _ => {
-            found.error(&path, Reason::InvalidUnion, "exactly one of markdown, html, bodyFrom must be set", "write the body under markdown: |");
+            found.error(
+                &path,
+                Reason::InvalidUnion,
+                "exactly one of markdown, html, bodyFrom must be set",
+                "write the body under markdown: |",
+            );
             return None;
         }
     };
-    let (subject, preheader, plain) = (subject?, preheader.map_or(Some(None), |p| p.map(Some))?, plain.map_or(Some(None), |p| p.map(Some))?);
+    let (subject, preheader, plain) =
+        (subject?, preheader.map_or(Some(None), |p| p.map(Some))?, plain.map_or(Some(None), |p| p.map(Some))?);
     let main = match &source {
         EmailSource::Markdown(t) | EmailSource::Html(t) => t.clone(),
     };
-    let parts: Vec<Template> = [Some(subject.clone()), preheader.clone(), Some(main), plain.clone()].into_iter().flatten().collect();
+    let parts: Vec<Template> =
+        [Some(subject.clone()), preheader.clone(), Some(main), plain.clone()].into_iter().flatten().collect();
     let parts: Vec<&Template> = parts.iter().collect();
     Some(read(Body::Email(EmailBody { subject, preheader, source, text: plain }), &parts))
 }
@@ -104,7 +116,12 @@ fn untracked(source: &str, path: &str, found: &mut Findings) {
             // Pictures are not clicked.
             && !line.get(..start).unwrap_or_default().contains("![")
         {
-            let address: String = line.get(start..).unwrap_or_default().chars().take_while(|c| !c.is_whitespace() && !matches!(c, ')' | '"' | '>' | '{')).collect();
+            let address: String = line
+                .get(start..)
+                .unwrap_or_default()
+                .chars()
+                .take_while(|c| !c.is_whitespace() && !matches!(c, ')' | '"' | '>' | '{'))
+                .collect();
             found.warn(
                 path,
                 Reason::UntrackedLink,
@@ -126,18 +143,34 @@ pub(super) fn links(
     let mut list = Vec::new();
     for (name, target) in declared {
         let path = member(&format!("{path}.links"), name);
-        let word = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let word =
+            name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !word {
             let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-            found.error(&path, Reason::InvalidLink, format!("{name:?} cannot be named in a text"), format!("write a name of letters, digits and _, like {plain}"));
+            found.error(
+                &path,
+                Reason::InvalidLink,
+                format!("{name:?} cannot be named in a text"),
+                format!("write a name of letters, digits and _, like {plain}"),
+            );
             continue;
         }
         if name == UNSUBSCRIBE {
-            found.error(&path, Reason::InvalidLink, "links.unsubscribe is there already: it leads to our page with one button", "leave it out, or choose another name");
+            found.error(
+                &path,
+                Reason::InvalidLink,
+                "links.unsubscribe is there already: it leads to our page with one button",
+                "leave it out, or choose another name",
+            );
             continue;
         }
         if used.is_some_and(|used| !used.contains(name)) {
-            found.warn(&path, Reason::UnusedLink, format!("no text uses the link {name}"), format!("write {{{{ links.{name} }}}} where it belongs, or remove it"));
+            found.warn(
+                &path,
+                Reason::UnusedLink,
+                format!("no text uses the link {name}"),
+                format!("write {{{{ links.{name} }}}} where it belongs, or remove it"),
+            );
         }
         if let Some(template) = names.template(target, Escape::UrlParts, Use::Target, &path, found)
             && target_is_safe(target, &template, &path, found)
@@ -154,7 +187,11 @@ fn target_is_safe(source: &str, template: &Template, path: &str, found: &mut Fin
     let complete = fixed.len() == source.len();
     let example = "write a whole address like \"https://example.com/offer?city={{ client.city }}\"";
     let Some((scheme, rest)) = fixed.split_once("://") else {
-        let what = if complete { format!("{source:?} is not a whole web address") } else { "the address does not begin with https:// and a host".into() };
+        let what = if complete {
+            format!("{source:?} is not a whole web address")
+        } else {
+            "the address does not begin with https:// and a host".into()
+        };
         found.error(path, Reason::InvalidLink, what, example);
         return false;
     };

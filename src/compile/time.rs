@@ -27,7 +27,12 @@ pub(super) fn time_of_day(text: &str, closing: bool, path: &str, found: &mut Fin
         civil::Time::new(h, m, 0, 0).ok()
     });
     if time.is_none() {
-        found.error(path, Reason::InvalidValue, format!("{text:?} is not a time of day"), "write hours and minutes in quotes, like \"09:30\"");
+        found.error(
+            path,
+            Reason::InvalidValue,
+            format!("{text:?} is not a time of day"),
+            "write hours and minutes in quotes, like \"09:30\"",
+        );
     }
     time
 }
@@ -97,7 +102,12 @@ pub(super) fn moment(text: &str, zone: &TimeZone, path: &str, found: &mut Findin
 pub(super) fn date(text: &str, path: &str, found: &mut Findings) -> Option<civil::Date> {
     let date = (text.len() == 10).then(|| text.parse::<civil::Date>().ok()).flatten();
     if date.is_none() {
-        found.error(path, Reason::InvalidValue, format!("{text:?} is not a day of the calendar"), "write year, month and day, like 2027-05-03");
+        found.error(
+            path,
+            Reason::InvalidValue,
+            format!("{text:?} is not a day of the calendar"),
+            "write year, month and day, like 2027-05-03",
+        );
     }
     date
 }

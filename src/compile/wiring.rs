@@ -102,14 +102,14 @@ pub struct FileWiring {
 #[derive(Clone, Debug, PartialEq)]
 pub enum FileSource {
     Path(PathBuf),
-    /// From a ConfigMap: name of the file for messages, and its bytes.
+    /// From a `ConfigMap`: name of the file for messages, and its bytes.
     Inline {
         name: String,
         bytes: std::sync::Arc<Vec<u8>>,
     },
 }
 
-/// Write-backs as CloudEvents.
+/// Write-backs as `CloudEvents`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhookWiring {
     pub url: String,
@@ -154,6 +154,7 @@ pub struct ProviderWiring {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // a handful of them in a process
 pub enum ProviderKind {
     Smtp(SmtpWiring),
     Http(HttpSmsWiring),
