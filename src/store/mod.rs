@@ -6,6 +6,8 @@
 
 mod error;
 mod journal;
+mod outcome;
+mod rules;
 mod sql;
 mod timeline;
 mod views;

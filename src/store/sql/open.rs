@@ -116,6 +116,7 @@ async fn sqlite(path: &Path, access: Access) -> Result<Database> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(false)
         .busy_timeout(Duration::from_secs(10))
+        .row_buffer_size(1024)
         .statement_cache_capacity(256)
         .pragma("wal_autocheckpoint", "4000")
         .pragma("temp_store", "memory")
@@ -139,7 +140,11 @@ async fn sqlite(path: &Path, access: Access) -> Result<Database> {
 
 /// A database of one connection, which is its life.
 async fn memory() -> Result<Database> {
-    let options = SqliteConnectOptions::new().in_memory(true).statement_cache_capacity(256).pragma("temp_store", "memory");
+    let options = SqliteConnectOptions::new()
+        .in_memory(true)
+        .row_buffer_size(1024)
+        .statement_cache_capacity(256)
+        .pragma("temp_store", "memory");
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)
