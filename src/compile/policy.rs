@@ -42,6 +42,7 @@ pub(super) fn policy(name: &str, spec: &ContactPolicySpec, found: &mut Findings)
     Policy {
         name: name.into(),
         brand: spec.brand.clone(),
+        brand_title: spec.brand_title.clone().unwrap_or_else(|| spec.brand.clone()),
         consent: match spec.consent.advertising {
             AdvertisingConsent::Recorded => ConsentRule::Recorded,
             AdvertisingConsent::AssumedFromCrm => ConsentRule::AssumedFromCrm,

@@ -6,6 +6,9 @@
 
 mod error;
 mod journal;
+mod memory;
+mod outcome;
+mod rules;
 mod sql;
 mod timeline;
 mod views;
@@ -36,6 +39,10 @@ impl Store {
     /// [`StoreError::Url`] for anything else, [`StoreError::Locked`] while another process has the SQLite file,
     /// [`StoreError::Incompatible`] when a newer version changed the schema in a way this one cannot use.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        if url == "memory:" {
+            let store = Arc::new(memory::MemoryStore::new()?);
+            return Ok(Self { journal: store.clone(), views: store });
+        }
         Self::with(url, sql::Access::Engine).await
     }
 

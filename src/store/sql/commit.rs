@@ -2,17 +2,18 @@
 //! durable may bytes leave.
 
 use super::dialect::sql;
-use super::funnel::{self, is_held};
+use super::funnel;
 use super::identity::reserve;
 use super::lease::fence;
 use super::open::Database;
 use super::outbox::OutboxRow;
-use super::recipient::{self, Locked, item_name};
+use super::recipient::{self, Locked};
 use super::session::{Session, args, json_rows, to_json};
 use super::suppress::{self, purpose_text};
-use super::{AddressHasher, Result, inbox, page, up_to_ms};
+use super::{Result, inbox, page};
 use crate::engine::{CycleChange, EffectKind, History, Recent};
 use crate::model::{AddressHash, CopyId, EffectRef, EffectStatus, FunnelKey, Purpose};
+use crate::store::rules::{AddressHasher, is_held, item_name, kind_word, up_to_ms};
 use crate::store::{Batch, Change, Commit, Lease, NewEffect, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -394,19 +395,6 @@ struct CodeRow<'a> {
     copy_id: i64,
     seq: i32,
     link: usize,
-}
-
-/// The stored word of an effect's kind; `None`: it is not for the ledger.
-const fn kind_word(kind: &EffectKind) -> Option<&'static str> {
-    match kind {
-        EffectKind::Message { .. } => Some("message"),
-        EffectKind::Skip { .. } => Some("skip"),
-        EffectKind::Observed { .. } => None,
-        EffectKind::Move { .. } => Some("move"),
-        EffectKind::Comment { .. } => Some("comment"),
-        EffectKind::Task { .. } => Some("task"),
-        EffectKind::Notify { .. } => Some("notify"),
-    }
 }
 
 /// An effect on its way into the ledger.

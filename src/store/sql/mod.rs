@@ -21,15 +21,14 @@ mod views;
 
 pub(super) use open::Access;
 
+use super::rules::AddressHasher;
 use super::{
     Batch, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Revision,
     Source, StoreError, Stored,
 };
 use crate::model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use jiff::Timestamp;
 use open::Database;
-use ring::hmac;
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -51,28 +50,6 @@ impl SqlStore {
         let secret = open::secret(&database, access).await?;
         Ok(Self { database, secret, addresses: AddressHasher::new(&secret) })
     }
-}
-
-/// Keyed hashes of addresses, under a key of their own.
-#[derive(Clone)]
-pub(super) struct AddressHasher(hmac::Key);
-
-impl AddressHasher {
-    pub(super) fn new(secret: &[u8; 32]) -> Self {
-        let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"rekindle address hash");
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()))
-    }
-
-    pub(super) fn hash(&self, address: &Address) -> AddressHash {
-        let tag = hmac::sign(&self.0, address.identity().as_bytes());
-        AddressHash(BASE64.encode(tag.as_ref().get(..16).unwrap_or_default()))
-    }
-}
-
-/// For moments that must not come too early when they are read back: up to the next whole millisecond.
-fn up_to_ms(at: Timestamp) -> i64 {
-    let ms = at.as_millisecond();
-    if at.as_nanosecond() > i128::from(ms) * 1_000_000 { ms + 1 } else { ms }
 }
 
 #[async_trait::async_trait]

@@ -39,9 +39,6 @@ impl Database {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return postgres(url);
         }
-        if url == "memory:" {
-            return memory().await;
-        }
         match url.strip_prefix("sqlite:") {
             Some(path) if !path.is_empty() => {
                 let path = path.strip_prefix("//").filter(|p| p.starts_with('/')).unwrap_or(path);
@@ -116,6 +113,7 @@ async fn sqlite(path: &Path, access: Access) -> Result<Database> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(false)
         .busy_timeout(Duration::from_secs(10))
+        .row_buffer_size(1024)
         .statement_cache_capacity(256)
         .pragma("wal_autocheckpoint", "4000")
         .pragma("temp_store", "memory")
@@ -135,21 +133,6 @@ async fn sqlite(path: &Path, access: Access) -> Result<Database> {
     let read =
         pool().max_connections(4).connect_lazy_with(options.create_if_missing(false).read_only(true).pragma("cache_size", "-8000"));
     Ok(Database::Sqlite { write, read, _lock: lock })
-}
-
-/// A database of one connection, which is its life.
-async fn memory() -> Result<Database> {
-    let options = SqliteConnectOptions::new().in_memory(true).statement_cache_capacity(256).pragma("temp_store", "memory");
-    let pool = SqlitePoolOptions::new()
-        .max_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .acquire_timeout(Duration::from_secs(60))
-        .connect_with(options)
-        .await
-        .map_err(|e| fault(e, "open"))?;
-    Ok(Database::Sqlite { write: pool.clone(), read: pool, _lock: None })
 }
 
 fn postgres(url: &str) -> Result<Database> {

@@ -7,10 +7,11 @@ use super::open::Database;
 use super::recipient::{self, Refund};
 use super::session::{Session, args, json_rows};
 use super::suppress::{self, ref_rows};
-use super::up_to_ms;
 use crate::model::{
     AddressHash, CopyId, EffectKey, EffectRef, EffectStatus, FunnelKey, Outcome, Suppression, SuppressionReason, SuppressionScope,
 };
+use crate::store::outcome::{Receipt, Standing, Work};
+use crate::store::rules::{item_name, up_to_ms};
 use crate::store::{Lease, Mark, Outbox};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -51,127 +52,14 @@ pub(super) async fn start(database: &Database, lease: &Lease, effects: &[EffectR
     Ok(started)
 }
 
-/// What a receipt said, whatever the send itself reported: the two may come in either order.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Receipt {
-    None = 0,
-    Delivered = 1,
-    Bounced = 2,
-}
-
-enum Work {
-    Unchanged,
-    Done,
-    Again { at: i64, payload: Option<String> },
-}
-
 /// An effect while facts are merged into it.
 struct State {
-    status: EffectStatus,
-    attempt: i32,
-    receipt: Receipt,
-    at: Timestamp,
     kind: String,
     recipient: AddressHash,
     item: String,
     target: String,
     expires_at: Option<i64>,
-    has_payload: bool,
-    work: Work,
-    reason: Option<String>,
-    provider: Option<String>,
-    provider_id: Option<String>,
-    refund: bool,
-    bad_address: Option<Timestamp>,
-}
-
-impl State {
-    fn merge(&mut self, mark: Mark) {
-        // The first hand-over is attempt 1, whether its reporter counts from 0 or from 1. A receipt is about any.
-        let receipt = mark.attempt < 0;
-        let mine = receipt || mark.attempt.max(1) == self.attempt.max(1);
-        let settled =
-            self.status.sent() || matches!(self.status, EffectStatus::Skipped | EffectStatus::Failed | EffectStatus::Expired);
-        let done_elsewhere = settled || !mine;
-        match mark.outcome {
-            Outcome::Delivered => {
-                self.receipt = Receipt::Delivered;
-                if !self.status.sent() {
-                    self.at = mark.at;
-                }
-                self.status = EffectStatus::Delivered;
-                self.work = Work::Done;
-            }
-            Outcome::Accepted { provider, provider_id } => {
-                if !self.status.sent() && self.receipt != Receipt::Bounced {
-                    self.status = EffectStatus::Accepted;
-                    self.at = mark.at;
-                }
-                self.provider = Some(provider);
-                self.provider_id = provider_id;
-                self.work = Work::Done;
-            }
-            Outcome::Rejected { reason, suppress } => {
-                // A bounce comes after the acceptance; a refusal of an attempt never undoes one.
-                let applies = if receipt { self.status != EffectStatus::Delivered } else { !done_elsewhere };
-                if receipt && applies {
-                    self.receipt = Receipt::Bounced;
-                }
-                if applies {
-                    self.refund = !self.status.sent();
-                    self.fail(EffectStatus::Failed, reason, mark.at);
-                }
-                if suppress && (applies || mine) {
-                    self.bad_address = Some(mark.at);
-                }
-            }
-            Outcome::Expired if !done_elsewhere => {
-                self.refund = true;
-                self.fail(EffectStatus::Expired, "Expired".into(), mark.at);
-            }
-            Outcome::Unknown { reason } if !done_elsewhere => match mark.next {
-                Some(next) => self.again(next.at, next.payload, reason),
-                None => {
-                    self.status = EffectStatus::Unknown;
-                    self.reason = Some(reason);
-                    self.work = Work::Done;
-                }
-            },
-            Outcome::Retry { reason, .. } | Outcome::ChannelDown { reason } if !done_elsewhere => match mark.next {
-                Some(next) => self.again(next.at, next.payload, reason),
-                None => {
-                    self.refund = true;
-                    self.fail(EffectStatus::Failed, reason, mark.at);
-                }
-            },
-            Outcome::NotStarted if !done_elsewhere => match mark.next {
-                Some(next) => self.again(next.at, next.payload, "NotStarted".into()),
-                None if self.has_payload => self.again(mark.at, String::new(), "NotStarted".into()),
-                None => {
-                    self.refund = true;
-                    self.fail(EffectStatus::Failed, "NotStarted".into(), mark.at);
-                }
-            },
-            Outcome::Expired
-            | Outcome::Unknown { .. }
-            | Outcome::Retry { .. }
-            | Outcome::ChannelDown { .. }
-            | Outcome::NotStarted => {}
-        }
-    }
-
-    fn fail(&mut self, status: EffectStatus, reason: String, at: Timestamp) {
-        self.status = status;
-        self.reason = Some(reason);
-        self.at = at;
-        self.work = Work::Done;
-    }
-
-    fn again(&mut self, at: Timestamp, payload: String, reason: String) {
-        self.status = EffectStatus::Planned;
-        self.reason = Some(reason);
-        self.work = Work::Again { at: up_to_ms(at), payload: Some(payload).filter(|p| !p.is_empty()) };
-    }
+    standing: Standing,
 }
 
 #[derive(Serialize)]
@@ -224,7 +112,7 @@ pub(super) async fn mark_in(tx: &mut Session, mut marks: Vec<Mark>) -> Result<()
     let mut states = load_states(tx, &effects).await?;
     for mark in marks {
         if let Some(state) = states.get_mut(&mark.effect) {
-            state.merge(mark);
+            state.standing.merge(mark);
         }
     }
     store_states(tx, states).await
@@ -268,38 +156,23 @@ async fn load_states(tx: &mut Session, effects: &[EffectRef]) -> Result<BTreeMap
         };
         let (at, kind, recipient) = (c.time()?, c.text()?, AddressHash(c.text()?));
         let (list, item, namespace) = (c.text()?, c.text()?, c.text()?);
-        let state = State {
-            status,
-            attempt,
-            receipt,
-            at,
-            kind,
-            recipient,
-            item: recipient::item_name(&namespace, &list, &item),
-            target: c.text()?,
-            expires_at: c.opt_int()?,
-            has_payload: c.opt_text()?.is_some(),
-            work: Work::Unchanged,
-            reason: None,
-            provider: None,
-            provider_id: None,
-            refund: false,
-            bad_address: None,
-        };
+        let (item, target, expires_at) = (item_name(&namespace, &list, &item), c.text()?, c.opt_int()?);
+        let standing = Standing::new(status, attempt, receipt, at, c.opt_text()?.is_some());
+        let state = State { kind, recipient, item, target, expires_at, standing };
         states.insert(effect, state);
     }
     Ok(states)
 }
 
 async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> Result<()> {
-    let (mut rows, mut done, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut finished, mut again) = (Vec::new(), Vec::new(), Vec::new());
     let (mut refunds, mut suppressions) = (Vec::new(), Vec::new());
     for (effect, state) in states {
         if state.kind == "message" {
-            if state.refund {
+            if state.standing.refund {
                 refunds.push(Refund { hash: state.recipient.clone(), copy: effect.copy, item: state.item });
             }
-            if let Some(at) = state.bad_address {
+            if let Some(at) = state.standing.bad_address {
                 suppressions.push(Suppression {
                     scope: SuppressionScope::Address(state.recipient),
                     brand: None,
@@ -310,13 +183,13 @@ async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> R
                 });
             }
         }
-        match state.work {
+        match state.standing.work {
             Work::Unchanged => {}
-            Work::Done => done.push(effect),
+            Work::Done => finished.push(effect),
             Work::Again { at, payload } => again.push(OutboxRow {
                 copy_id: effect.copy.0,
                 seq: effect.seq,
-                due_at: at,
+                due_at: up_to_ms(at),
                 epoch: None,
                 expires_at: state.expires_at,
                 kind: state.kind,
@@ -327,19 +200,19 @@ async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> R
         rows.push(StateRow {
             copy_id: effect.copy.0,
             seq: effect.seq,
-            status: state.status.code(),
-            receipt: state.receipt as u8,
-            at: state.at.as_millisecond(),
-            reason: state.reason,
-            provider: state.provider,
-            provider_id: state.provider_id,
+            status: state.standing.status.code(),
+            receipt: state.standing.receipt as u8,
+            at: state.standing.at.as_millisecond(),
+            reason: state.standing.reason,
+            provider: state.standing.provider,
+            provider_id: state.standing.provider_id,
         });
     }
     if !rows.is_empty() {
         tx.run(sql!("effect/mark"), args![json_rows(&rows)?]).await?;
     }
-    if !done.is_empty() {
-        tx.run(sql!("outbox/done"), args![ref_rows(&done)?]).await?;
+    if !finished.is_empty() {
+        tx.run(sql!("outbox/done"), args![ref_rows(&finished)?]).await?;
     }
     if !again.is_empty() {
         tx.run(sql!("outbox/insert"), args![json_rows(&again)?]).await?;

@@ -1,12 +1,13 @@
 //! Taking over rows that were read from a CRM.
 
+use super::Result;
 use super::crm::{id_rows, put_cursor};
 use super::dialect::sql;
 use super::identity::{addresses, identify};
 use super::session::{Session, args, json_rows, to_json};
-use super::{AddressHasher, Result};
 use crate::model::{Contact, Deal, DealState, Medium};
 use crate::store::Page;
+use crate::store::rules::AddressHasher;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};

@@ -4,9 +4,9 @@
 use super::Result;
 use super::dialect::sql;
 use super::session::{Session, args, json_rows, to_json};
-use super::subject::RECENT;
 use crate::engine::Recent;
 use crate::model::{AddressHash, CopyId};
+use crate::store::rules::RECENT;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,11 +27,6 @@ pub(super) struct Refund {
     pub hash: AddressHash,
     pub copy: CopyId,
     pub item: String,
-}
-
-/// How [`Recent`] names an item.
-pub(super) fn item_name(namespace: &str, list: &str, item: &str) -> String {
-    format!("{namespace}/{list}/{item}")
 }
 
 pub(super) type Locked = BTreeMap<AddressHash, Vec<Recent>>;

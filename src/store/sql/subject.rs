@@ -1,24 +1,22 @@
 //! Everything known about copies, a whole batch at a time: a dozen statements whatever the number of copies.
 
+use super::Result;
 use super::crm::{Named, contacts_by_id, id_rows, managers_by_id};
 use super::dialect::sql;
 use super::identity::{address_key, addresses, contact_key};
 use super::open::Database;
 use super::session::{Session, args, json_rows};
 use super::suppress::medium_word;
-use super::{AddressHasher, Result};
 use crate::engine::{Client, Copy, CopyState, KnownAddress, LedgerEntry, Recent, Sibling, Subject};
 use crate::model::{
     Address, AddressHash, ClientId, Consent, ConsentStatus, CopyId, Deal, EffectKey, EffectStatus, FunnelKey, ManagerId, Money,
     Purpose, Role, SignalSubject, Suppression, SuppressionReason, SuppressionScope,
 };
+use crate::store::rules::{AddressHasher, RECENT};
 use crate::store::{Cursor, Due, Load};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// How far back caps and cooldowns look.
-pub(super) const RECENT: SignedDuration = SignedDuration::from_hours(35 * 24);
 
 pub(super) async fn due(database: &Database, now: Timestamp, low: Option<Timestamp>, limit: u32) -> Result<Vec<Due>> {
     let low = low.map_or(i64::MIN / 2, Timestamp::as_millisecond);

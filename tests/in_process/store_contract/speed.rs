@@ -80,5 +80,11 @@ async fn measure(backend: &Backend) {
 fn report(what: &str, took: &[std::time::Duration]) {
     let mut sorted = took.to_vec();
     sorted.sort();
-    println!("{what}: min {:?}, median {:?}, max {:?}, n {}", sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1], sorted.len());
+    println!(
+        "{what}: min {:?}, median {:?}, max {:?}, n {}",
+        sorted[0],
+        sorted[sorted.len() / 2],
+        sorted[sorted.len() - 1],
+        sorted.len()
+    );
 }

@@ -1,0 +1,712 @@
+//! The store as plain collections: what SQL must do, said without SQL. `simulate` runs on it, and the contract holds the
+//! databases to it. Nothing in here outlives the value.
+
+mod commit;
+mod people;
+mod views;
+
+use super::outcome::{Receipt, Standing, Work};
+use super::rules::{AddressHasher, RECENT, is_held, item_name};
+use super::{
+    Batch, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark,
+    Outbox, Revision, Source, StoreError, Stored,
+};
+use crate::engine::{Copy, History, KnownAddress, LedgerEntry, Recent, Subject};
+use crate::model::{
+    Address, AddressHash, ClickVerdict, ClientId, Consent, Contact, CopyId, Deal, DealState, EffectKey, EffectRef, EffectStatus,
+    FunnelKey, Manager, Medium, Money, Outcome, Purpose, Role, Suppression, SuppressionReason, SuppressionScope,
+};
+use jiff::Timestamp;
+use ring::rand::SecureRandom as _;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+pub(super) struct MemoryStore {
+    secret: [u8; 32],
+    hasher: AddressHasher,
+    data: Mutex<Data>,
+}
+
+/// A row of a CRM connection.
+type Named = (String, String);
+
+struct StoredDeal {
+    deal: Deal,
+    hash: i64,
+    client: i64,
+}
+
+struct StoredCopy {
+    copy: Copy,
+    connection: String,
+    deal: String,
+    backfill_at: Option<i64>,
+}
+
+#[derive(Default)]
+struct Funnel {
+    first_published: Option<Timestamp>,
+    revisions: Vec<Revision>,
+}
+
+struct Entry {
+    key: EffectKey,
+    kind: &'static str,
+    status: EffectStatus,
+    attempt: i32,
+    receipt: Receipt,
+    at: Timestamp,
+    expires_at: Option<Timestamp>,
+    clicked_at: Option<Timestamp>,
+    medium: Option<Medium>,
+    purpose: Option<Purpose>,
+    target: String,
+    brand: String,
+    variant: Option<String>,
+    links: Vec<String>,
+    reason: Option<String>,
+}
+
+#[derive(Clone)]
+struct Open {
+    kind: &'static str,
+    target: String,
+    due_at: Timestamp,
+    epoch: Option<i64>,
+    expires_at: Option<Timestamp>,
+    payload: Option<String>,
+}
+
+#[derive(Default)]
+struct ProviderRef {
+    effect: Option<EffectRef>,
+    early: Option<(Outcome, Timestamp)>,
+}
+
+struct Event {
+    event: crate::model::InboxEvent,
+    received_at: Timestamp,
+    ready_at: Timestamp,
+    attempts: i32,
+}
+
+struct Line {
+    at: Timestamp,
+    line: Option<History>,
+    stage: Option<(Role, String, Money)>,
+}
+
+struct Cycle {
+    began_at: Timestamp,
+    contacted: bool,
+    ended: bool,
+    holdout: bool,
+    role: Role,
+    how: &'static str,
+}
+
+#[derive(Default)]
+struct Data {
+    epoch: i64,
+    owner: String,
+    until: Option<Instant>,
+    funnels: BTreeMap<FunnelKey, Funnel>,
+    holds: Vec<Hold>,
+    cursors: BTreeMap<String, Cursor>,
+    deals: BTreeMap<Named, StoredDeal>,
+    contacts: BTreeMap<Named, Contact>,
+    managers: BTreeMap<Named, Manager>,
+    /// The root of each client; the first is number 1.
+    roots: Vec<i64>,
+    members: HashMap<i64, BTreeSet<i64>>,
+    keys: HashMap<String, i64>,
+    /// Contacts by client, for the addresses that a person has now.
+    contact_clients: BTreeMap<Named, i64>,
+    contacts_of: HashMap<i64, BTreeSet<Named>>,
+    addresses: BTreeMap<Named, Vec<KnownAddress>>,
+    copies: BTreeMap<CopyId, StoredCopy>,
+    copies_of_deal: HashMap<Named, BTreeMap<FunnelKey, CopyId>>,
+    copies_of_client: HashMap<i64, BTreeSet<CopyId>>,
+    due: BTreeSet<(Timestamp, CopyId)>,
+    effects: BTreeMap<EffectRef, Entry>,
+    natural: HashSet<(CopyId, EffectKey)>,
+    outbox: BTreeMap<EffectRef, Open>,
+    codes: HashMap<String, (EffectRef, i16)>,
+    provider_refs: HashMap<Named, ProviderRef>,
+    inbox: BTreeMap<i64, Event>,
+    last_event: i64,
+    seen: HashSet<Named>,
+    clicks: BTreeMap<(EffectRef, Timestamp, i16), (Option<ClickVerdict>, String)>,
+    recent: HashMap<AddressHash, Vec<Recent>>,
+    suppressions: Vec<Suppression>,
+    /// By address, brand, medium; `true`: withdrawn through us.
+    consents: BTreeMap<(AddressHash, String, Medium), (Consent, bool)>,
+    observed: BTreeMap<(CopyId, EffectKey), (Timestamp, Medium)>,
+    history: BTreeMap<(CopyId, i64, usize), Line>,
+    cycles: BTreeMap<(CopyId, i32), Cycle>,
+    dead: Vec<DeadLetter>,
+}
+
+/// As a database keeps it: whole milliseconds.
+fn ms(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+/// For moments that must not come too early.
+fn up(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(super::rules::up_to_ms(at)).unwrap_or(at)
+}
+
+impl MemoryStore {
+    pub(super) fn new() -> Result<Self> {
+        let mut secret = [0_u8; 32];
+        ring::rand::SystemRandom::new()
+            .fill(&mut secret)
+            .map_err(|_| StoreError::Corrupt { what: "the system gives no random numbers".into(), source: None })?;
+        Ok(Self { secret, hasher: AddressHasher::new(&secret), data: Mutex::default() })
+    }
+
+    fn data(&self) -> MutexGuard<'_, Data> {
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Data {
+    fn fence(&self, lease: &Lease) -> Result<()> {
+        if self.epoch == lease.epoch && self.owner == lease.owner { Ok(()) } else { Err(StoreError::LeaseLost) }
+    }
+
+    fn root(&self, client: i64) -> i64 {
+        usize::try_from(client - 1).ok().and_then(|i| self.roots.get(i)).copied().unwrap_or(client)
+    }
+
+    fn root_of_copy(&self, copy: CopyId) -> Option<i64> {
+        self.copies.get(&copy).map(|c| self.root(c.copy.client.0))
+    }
+
+    /// A message that a person stopped by hand.
+    fn held(&self, effect: EffectRef, open: &Open) -> bool {
+        open.kind == "message" && self.copies.get(&effect.copy).is_some_and(|c| is_held(&self.holds, &c.copy.funnel, &open.target))
+    }
+
+    /// A write-back behind one that is under way.
+    fn behind(&self, effect: EffectRef, open: &Open) -> bool {
+        let first = EffectRef { copy: effect.copy, seq: i32::MIN };
+        open.kind != "message" && self.outbox.range(first..effect).any(|(_, o)| o.kind != "message" && o.epoch.is_some())
+    }
+
+    fn forbidden(&self, copy: CopyId, recipient: &AddressHash, brand: &str, medium: Medium, purpose: Purpose) -> bool {
+        let root = self.root_of_copy(copy);
+        self.suppressions.iter().any(|s| {
+            let theirs = match &s.scope {
+                SuppressionScope::Client(id) => Some(self.root(id.0)) == root,
+                SuppressionScope::Address(hash) => hash == recipient,
+            };
+            theirs && s.forbids(brand, medium, purpose)
+        })
+    }
+
+    fn click(&mut self, effect: EffectRef, at: Timestamp, human: bool) {
+        if let Some(entry) = self.effects.get_mut(&effect) {
+            if human {
+                entry.clicked_at.get_or_insert(at);
+            }
+            if entry.status == EffectStatus::Unknown {
+                entry.status = EffectStatus::Accepted;
+            }
+        }
+    }
+
+    fn mark(&mut self, mut marks: Vec<Mark>) {
+        let mut early = Vec::new();
+        for mark in &marks {
+            if let Outcome::Accepted { provider, provider_id: Some(id) } = &mark.outcome {
+                let entry = self.provider_refs.entry((provider.clone(), id.clone())).or_default();
+                let effect = *entry.effect.get_or_insert(mark.effect);
+                if let Some((outcome, at)) = &entry.early {
+                    early.push(Mark { effect, attempt: -1, outcome: outcome.clone(), at: *at, next: None });
+                }
+            }
+        }
+        marks.append(&mut early);
+        for mark in marks {
+            self.merge(mark);
+        }
+    }
+
+    fn merge(&mut self, mark: Mark) {
+        let effect = mark.effect;
+        let has_payload = self.outbox.get(&effect).is_some_and(|o| o.payload.is_some());
+        let Some(entry) = self.effects.get_mut(&effect) else { return };
+        let mut standing = Standing::new(entry.status, entry.attempt, entry.receipt, entry.at, has_payload);
+        standing.merge(Mark { at: ms(mark.at), ..mark });
+        (entry.status, entry.receipt, entry.at) = (standing.status, standing.receipt, standing.at);
+        entry.reason = standing.reason.or(entry.reason.take());
+        let (kind, target, expires_at, recipient) =
+            (entry.kind, entry.target.clone(), entry.expires_at, entry.key.recipient.clone());
+        let (list, item) = (entry.key.list.clone(), entry.key.item.clone());
+        match standing.work {
+            Work::Unchanged => {}
+            Work::Done => {
+                self.outbox.remove(&effect);
+            }
+            Work::Again { at, payload } => {
+                let due_at = up(at);
+                let old = self.outbox.remove(&effect).and_then(|o| o.payload);
+                self.outbox.insert(effect, Open { kind, target, due_at, epoch: None, expires_at, payload: payload.or(old) });
+                if kind != "message" {
+                    let after = EffectRef { copy: effect.copy, seq: effect.seq.saturating_add(1) };
+                    let last = EffectRef { copy: effect.copy, seq: i32::MAX };
+                    for (_, open) in self.outbox.range_mut(after..=last).filter(|(_, o)| o.kind != "message" && o.epoch.is_none()) {
+                        open.due_at = open.due_at.max(due_at);
+                    }
+                }
+            }
+        }
+        if kind != "message" {
+            return;
+        }
+        if standing.refund
+            && let Some(copy) = self.copies.get(&effect.copy)
+            && let Some(recent) = self.recent.get_mut(&recipient)
+        {
+            let item = item_name(&copy.copy.funnel.namespace, &list, &item);
+            if let Some(at) = recent.iter().rposition(|r| r.copy == effect.copy && r.item == item) {
+                recent.remove(at);
+            }
+        }
+        if let Some(at) = standing.bad_address {
+            self.suppress(vec![Suppression {
+                scope: SuppressionScope::Address(recipient),
+                brand: None,
+                medium: None,
+                purpose: None,
+                reason: SuppressionReason::HardBounce,
+                at,
+            }]);
+        }
+    }
+
+    fn ledger(&self, copy: CopyId) -> Vec<LedgerEntry> {
+        let (first, last) = (EffectRef { copy, seq: i32::MIN }, EffectRef { copy, seq: i32::MAX });
+        self.effects
+            .range(first..=last)
+            .map(|(effect, e)| LedgerEntry {
+                key: e.key.clone(),
+                seq: effect.seq,
+                status: e.status,
+                at: e.at,
+                variant: e.variant.clone(),
+                clicked_at: e.clicked_at,
+                opened: e.clicked_at.is_some(),
+                reason: e.reason.clone(),
+            })
+            .collect()
+    }
+
+    fn subject(&self, id: CopyId, now: Timestamp) -> Option<Subject> {
+        let stored = self.copies.get(&id)?;
+        let named = |id: &str| (stored.connection.clone(), id.to_owned());
+        let deal = &self.deals.get(&named(&stored.deal))?.deal;
+        let manager_of = |id: &Option<crate::model::ManagerId>| id.as_ref().and_then(|m| self.managers.get(&named(&m.0))).cloned();
+        let contact = deal.contacts.first().map(|c| named(c)).filter(|name| self.contacts.contains_key(name));
+        let manager = manager_of(&deal.manager);
+        Some(Subject {
+            copy: stored.copy.clone(),
+            deal: deal.clone(),
+            client: self.client(&stored.copy, contact.as_ref(), now),
+            contact: contact.and_then(|name| self.contacts.get(&name).cloned()),
+            deputy: manager.as_ref().and_then(|m| manager_of(&m.deputy)),
+            supervisor: manager.as_ref().and_then(|m| manager_of(&m.supervisor)),
+            manager,
+            ledger: self.ledger(id),
+            crm_read_at: self.cursors.get(&stored.connection).and_then(|c| c.read_at),
+        })
+    }
+}
+
+#[async_trait::async_trait]
+impl Journal for MemoryStore {
+    fn address_hash(&self, address: &Address) -> AddressHash {
+        self.hasher.hash(address)
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        self.secret
+    }
+
+    async fn take(&self, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
+        let mut data = self.data();
+        if data.until.is_some_and(|until| until > Instant::now()) && data.owner != owner {
+            return Ok(None);
+        }
+        data.epoch += 1;
+        data.owner = owner.to_owned();
+        data.until = Some(Instant::now() + ttl);
+        let open: Vec<(EffectRef, &'static str)> =
+            data.outbox.iter().filter(|(_, o)| o.epoch.is_some()).map(|(e, o)| (*e, o.kind)).collect();
+        let mut orphans = 0;
+        for (effect, kind) in open {
+            let message = kind == "message";
+            if message {
+                data.outbox.remove(&effect);
+                orphans += 1;
+            } else if let Some(row) = data.outbox.get_mut(&effect) {
+                row.epoch = None;
+            }
+            if let Some(entry) = data.effects.get_mut(&effect).filter(|e| !e.status.terminal()) {
+                entry.status = if message { EffectStatus::Unknown } else { EffectStatus::Planned };
+                if message {
+                    entry.reason = Some("Interrupted".into());
+                }
+            }
+        }
+        Ok(Some(Lease { epoch: data.epoch, owner: owner.to_owned(), orphans }))
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool> {
+        let mut data = self.data();
+        let held = data.fence(lease).is_ok() && data.until.is_some_and(|until| until > Instant::now());
+        if held {
+            data.until = Some(Instant::now() + ttl);
+        }
+        Ok(held)
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<()> {
+        let mut data = self.data();
+        if data.fence(lease).is_ok() {
+            data.until = None;
+        }
+        Ok(())
+    }
+
+    async fn due(&self, now: Timestamp, low: Option<Timestamp>, limit: u32) -> Result<Vec<Due>> {
+        let data = self.data();
+        let low = (low.map_or(Timestamp::MIN, ms), CopyId(0));
+        let due = data.due.range(low..).take_while(|(due_at, _)| *due_at <= now);
+        Ok(due.take(limit as usize).map(|(due_at, copy)| Due { copy: *copy, due_at: *due_at }).collect())
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>> {
+        let data = self.data();
+        let copy = data.due.first().map(|(at, _)| *at);
+        let event = data.inbox.values().map(|e| e.ready_at).min();
+        let waiting = data.outbox.iter().filter(|(e, o)| o.epoch.is_none() && !data.held(**e, o) && !data.behind(**e, o));
+        Ok([copy, event, waiting.map(|(_, o)| o.due_at).min()].into_iter().flatten().min())
+    }
+
+    async fn load(&self, what: &Load, now: Timestamp) -> Result<Vec<Subject>> {
+        let data = self.data();
+        let ids: Vec<CopyId> = match what {
+            Load::Copies(ids) => {
+                let mut seen = HashSet::new();
+                ids.iter().copied().filter(|id| seen.insert(*id)).collect()
+            }
+            Load::Deals { connection, ids } => {
+                let named = ids.iter().map(|id| (connection.clone(), id.clone()));
+                let of = named.filter_map(|name| data.copies_of_deal.get(&name)).flat_map(BTreeMap::values);
+                of.copied().collect::<BTreeSet<_>>().into_iter().collect()
+            }
+            Load::Signal(signal) => data.copies_of_person(data.person(&self.hasher, signal)),
+        };
+        Ok(ids.into_iter().filter_map(|id| data.subject(id, now)).collect())
+    }
+
+    async fn stored(&self, connection: &str, ids: &[String]) -> Result<Vec<Stored>> {
+        let data = self.data();
+        let one = |id: &String| {
+            let row = data.deals.get(&(connection.to_owned(), id.clone()))?;
+            let (updated_at, deleted) = (row.deal.updated_at.map(ms), row.deal.state == DealState::Deleted);
+            Some(Stored { id: id.clone(), hash: row.hash, updated_at, deleted })
+        };
+        Ok(ids.iter().filter_map(one).collect())
+    }
+
+    async fn deal_ids(&self, connection: &str) -> Result<Vec<String>> {
+        let data = self.data();
+        let there = data.deals.iter().filter(|((c, _), row)| c == connection && row.deal.state != DealState::Deleted);
+        Ok(there.map(|((_, id), _)| id.clone()).collect())
+    }
+
+    async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
+        let data = self.data();
+        Ok(ids.iter().filter_map(|id| data.contacts.get(&(connection.to_owned(), id.clone())).cloned()).collect())
+    }
+
+    async fn managers(&self, connection: &str) -> Result<Vec<Manager>> {
+        Ok(self.data().managers.iter().filter(|((c, _), _)| c == connection).map(|(_, m)| m.clone()).collect())
+    }
+
+    async fn cursor(&self, connection: &str) -> Result<Cursor> {
+        Ok(self.data().cursors.get(connection).cloned().unwrap_or_default())
+    }
+
+    async fn set_cursor(&self, lease: &Lease, connection: &str, cursor: &Cursor) -> Result<()> {
+        let mut data = self.data();
+        data.fence(lease)?;
+        data.cursors.insert(connection.to_owned(), cursor.clone());
+        Ok(())
+    }
+
+    async fn commit(&self, lease: &Lease, batch: Batch) -> Result<Commit> {
+        let mut data = self.data();
+        data.fence(lease)?;
+        data.commit(&self.hasher, lease, batch)
+    }
+
+    async fn receive(&self, incoming: Vec<Incoming>) -> Result<Vec<bool>> {
+        let mut data = self.data();
+        let mut answers = Vec::with_capacity(incoming.len());
+        for one in incoming {
+            let new = data.seen.insert((one.source, one.id));
+            answers.push(new);
+            if !new {
+                continue;
+            }
+            data.last_event += 1;
+            let id = data.last_event;
+            let ready_at = one.not_before.map_or(ms(one.received_at), up);
+            data.inbox.insert(id, Event { event: one.event, received_at: ms(one.received_at), ready_at, attempts: 0 });
+            if let Some(Clicked { effect, link, at, verdict, why }) = one.click {
+                data.clicks.entry((effect, ms(at), link)).or_insert((verdict, why));
+                data.click(effect, ms(at), verdict == Some(ClickVerdict::Human));
+            }
+            data.suppress(one.suppress);
+        }
+        Ok(answers)
+    }
+
+    async fn inbox(&self, now: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
+        let mut data = self.data();
+        let mut ready: Vec<(&i64, &mut Event)> = data.inbox.iter_mut().filter(|(_, e)| e.ready_at <= now).collect();
+        ready.sort_by_key(|(id, e)| (e.ready_at, **id));
+        let rows = ready.into_iter().take(limit as usize).map(|(id, e)| {
+            e.attempts += 1;
+            InboxRow { id: *id, event: Ok(e.event.clone()), received_at: e.received_at, attempts: e.attempts - 1 }
+        });
+        Ok(rows.collect())
+    }
+
+    async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
+        let mut data = self.data();
+        data.fence(lease)?;
+        let copy = CopyId(id);
+        let word = match source {
+            Source::Inbox => data.inbox.remove(&id).map(|_| "inbox"),
+            Source::Outbox => {
+                let (first, last) = (EffectRef { copy, seq: i32::MIN }, EffectRef { copy, seq: i32::MAX });
+                let effect = data.outbox.range(first..=last).next().map(|(effect, _)| *effect);
+                effect.map(|effect| {
+                    data.outbox.remove(&effect);
+                    if let Some(entry) = data.effects.get_mut(&effect).filter(|e| !e.status.terminal()) {
+                        entry.status = EffectStatus::Failed;
+                        entry.reason = Some("SetAside".into());
+                    }
+                    "outbox"
+                })
+            }
+            Source::Copy => data.copies.get_mut(&copy).map(|c| (c.copy.next_at.take(), c.copy.ver += 1).0).map(|due| {
+                if let Some(due_at) = due {
+                    data.due.remove(&(due_at, copy));
+                }
+                "copy"
+            }),
+        };
+        if let Some(source) = word {
+            let id = i64::try_from(data.dead.len()).unwrap_or(i64::MAX - 1) + 1;
+            data.dead.push(DeadLetter { id, source: source.into(), error: error.into(), at: ms(now) });
+        }
+        Ok(())
+    }
+
+    async fn outbox(&self, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+        let data = self.data();
+        let mut due: Vec<(&EffectRef, &Open)> = data
+            .outbox
+            .iter()
+            .filter(|(e, o)| o.epoch.is_none() && o.due_at <= now && !data.held(**e, o) && !data.behind(**e, o))
+            .collect();
+        due.sort_by_key(|(e, o)| (o.due_at, **e));
+        let row = |(effect, open): (&EffectRef, &Open)| {
+            let (entry, copy) = (data.effects.get(effect)?, data.copies.get(&effect.copy)?);
+            Some(Outbox {
+                effect: *effect,
+                key: entry.key.clone(),
+                funnel: copy.copy.funnel.clone(),
+                kind: open.kind.into(),
+                target: open.target.clone(),
+                payload: open.payload.clone()?,
+                attempt: entry.attempt,
+                expires_at: open.expires_at,
+                connection: copy.connection.clone(),
+                deal: copy.deal.clone(),
+            })
+        };
+        Ok(due.into_iter().filter_map(row).take(limit as usize).collect())
+    }
+
+    async fn start(&self, lease: &Lease, effects: &[EffectRef], _now: Timestamp) -> Result<Vec<EffectRef>> {
+        let mut data = self.data();
+        data.fence(lease)?;
+        let mut started = Vec::new();
+        for effect in effects {
+            let may = data.outbox.get(effect).is_some_and(|o| o.epoch.is_none() && o.payload.is_some() && !data.held(*effect, o));
+            if let Some(open) = data.outbox.get_mut(effect).filter(|_| may) {
+                open.epoch = Some(lease.epoch);
+                if let Some(entry) = data.effects.get_mut(effect) {
+                    entry.status = EffectStatus::Intended;
+                    entry.attempt += 1;
+                }
+                started.push(*effect);
+            }
+        }
+        Ok(started)
+    }
+
+    async fn mark(&self, marks: Vec<Mark>) -> Result<()> {
+        self.data().mark(marks);
+        Ok(())
+    }
+
+    async fn receipt(&self, provider: &str, id: &str, outcome: Outcome, at: Timestamp) -> Result<Option<EffectRef>> {
+        let mut data = self.data();
+        let entry = data.provider_refs.entry((provider.to_owned(), id.to_owned())).or_default();
+        if !matches!(entry.early, Some((Outcome::Delivered, _))) {
+            entry.early = Some((outcome.clone(), ms(at)));
+        }
+        let effect = entry.effect;
+        if let Some(effect) = effect {
+            data.mark(vec![Mark { effect, attempt: -1, outcome, at, next: None }]);
+        }
+        Ok(effect)
+    }
+
+    async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {
+        let data = self.data();
+        let forbidden = |effect: &EffectRef| {
+            data.effects.get(effect).is_some_and(|e| match (e.kind, e.medium, e.purpose) {
+                ("message", Some(medium), Some(purpose)) => {
+                    data.forbidden(effect.copy, &e.key.recipient, &e.brand, medium, purpose)
+                }
+                _ => false,
+            })
+        };
+        Ok(effects.iter().copied().filter(forbidden).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
+        let data = self.data();
+        let (Some(entry), Some(copy)) = (data.effects.get(&effect), data.copies.get(&effect.copy)) else { return Ok(None) };
+        let (first, last) = ((effect, Timestamp::MIN, i16::MIN), (effect, Timestamp::MAX, i16::MAX));
+        Ok(Some(EffectInfo {
+            effect,
+            key: entry.key.clone(),
+            funnel: copy.copy.funnel.clone(),
+            client: ClientId(data.root(copy.copy.client.0)),
+            brand: entry.brand.clone(),
+            medium: entry.medium,
+            purpose: entry.purpose.unwrap_or(Purpose::Service),
+            status: entry.status,
+            at: entry.at,
+            links: entry.links.clone(),
+            hits: data.clicks.range(first..=last).map(|((_, at, link), _)| (*link, *at)).collect(),
+        }))
+    }
+
+    async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
+        Ok(self.data().codes.get(hash).copied())
+    }
+
+    async fn by_provider_id(&self, provider: &str, id: &str) -> Result<Option<EffectRef>> {
+        Ok(self.data().provider_refs.get(&(provider.to_owned(), id.to_owned())).and_then(|r| r.effect))
+    }
+
+    async fn judge(&self, effect: EffectRef, link: i16, at: Timestamp, verdict: ClickVerdict, why: &str) -> Result<()> {
+        let mut data = self.data();
+        if let Some(hit) = data.clicks.get_mut(&(effect, ms(at), link)) {
+            *hit = (Some(verdict), why.to_owned());
+        }
+        data.click(effect, ms(at), verdict == ClickVerdict::Human);
+        Ok(())
+    }
+
+    async fn holds(&self) -> Result<Vec<Hold>> {
+        Ok(self.data().holds.clone())
+    }
+
+    async fn hold(&self, hold: Hold) -> Result<()> {
+        let mut data = self.data();
+        match data.holds.iter_mut().find(|h| h.scope == hold.scope) {
+            Some(there) => (there.by, there.reason) = (hold.by, hold.reason),
+            None => data.holds.push(Hold { since: ms(hold.since), ..hold }),
+        }
+        data.holds.sort_by_key(|h| h.since);
+        Ok(())
+    }
+
+    async fn release_hold(&self, scope: &HoldScope) -> Result<bool> {
+        let mut data = self.data();
+        let before = data.holds.len();
+        data.holds.retain(|h| h.scope != *scope);
+        Ok(data.holds.len() < before)
+    }
+
+    async fn publish(&self, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
+        let mut data = self.data();
+        let known = data.funnels.entry(funnel.clone()).or_default();
+        known.first_published.get_or_insert(ms(now));
+        let number = match known.revisions.last() {
+            Some(newest) if !newest.deleted && newest.snapshot == *snapshot => return Ok(newest.number),
+            newest => newest.map_or(1, |r| r.number + 1),
+        };
+        let (funnel, snapshot, published_at) = (funnel.clone(), snapshot.clone(), ms(now));
+        known.revisions.push(Revision { funnel, number, published_at, snapshot, deleted: false });
+        Ok(number)
+    }
+
+    async fn retire(&self, funnel: &FunnelKey, now: Timestamp) -> Result<()> {
+        let mut data = self.data();
+        if let Some(known) = data.funnels.get_mut(funnel)
+            && let Some(newest) = known.revisions.last().filter(|r| !r.deleted).cloned()
+        {
+            known.revisions.push(Revision { number: newest.number + 1, published_at: ms(now), deleted: true, ..newest });
+        }
+        Ok(())
+    }
+
+    async fn revisions(&self) -> Result<Vec<Revision>> {
+        Ok(self.data().funnels.values().filter_map(|f| f.revisions.last().cloned()).collect())
+    }
+
+    async fn first_published(&self, funnel: &FunnelKey) -> Result<Option<Timestamp>> {
+        Ok(self.data().funnels.get(funnel).and_then(|f| f.first_published))
+    }
+
+    async fn copies_of(&self, funnel: &FunnelKey, after: CopyId, limit: u32) -> Result<Vec<CopyId>> {
+        let data = self.data();
+        let after = CopyId(after.0.saturating_add(1));
+        let theirs = data.copies.range(after..).filter(|(_, c)| c.copy.funnel == *funnel);
+        Ok(theirs.map(|(id, _)| *id).take(limit as usize).collect())
+    }
+
+    async fn backfill(&self, funnel: &FunnelKey, limit: u32) -> Result<Vec<CopyId>> {
+        let data = self.data();
+        let mut waiting: Vec<(i64, CopyId)> = data
+            .copies
+            .iter()
+            .filter(|(_, c)| c.copy.funnel == *funnel)
+            .filter_map(|(id, c)| c.backfill_at.map(|at| (-at, *id)))
+            .collect();
+        waiting.sort_unstable();
+        Ok(waiting.into_iter().map(|(_, id)| id).take(limit as usize).collect())
+    }
+}
+
+/// Keeps what caps and cooldowns look back at.
+fn trim(recent: &mut Vec<Recent>, now: Timestamp) {
+    recent.retain(|r| now.duration_since(r.at) <= RECENT);
+}

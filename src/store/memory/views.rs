@@ -1,0 +1,191 @@
+//! Read-only answers for people.
+
+use super::{Data, MemoryStore, Result};
+use crate::engine::History;
+use crate::model::{ClickVerdict, CopyId, EffectRef, EffectStatus, FunnelKey, Medium, Money, Role};
+use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
+use crate::store::{ChannelCounts, Cursor, DeadLetter, FunnelCounts, StageCount, TimelineEntry, Views};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, HashSet};
+
+/// Sums by the words of the roles, as SQL sorts them.
+#[derive(Default)]
+struct Stages(BTreeMap<(&'static str, String), StageCount>);
+
+impl Stages {
+    fn add(&mut self, role: Role, stage: &str, amount: Money) {
+        let empty = || StageCount { role, stage: stage.to_owned(), deals: 0, amount: Money(0) };
+        let count = self.0.entry((role.as_str(), stage.to_owned())).or_insert_with(empty);
+        count.deals += 1;
+        count.amount.0 += amount.0;
+    }
+
+    fn counts(self) -> Vec<StageCount> {
+        self.0.into_values().collect()
+    }
+}
+
+impl Data {
+    fn of_funnel(&self, funnel: &FunnelKey) -> HashSet<CopyId> {
+        self.copies.iter().filter(|(_, c)| c.copy.funnel == *funnel).map(|(id, _)| *id).collect()
+    }
+
+    fn story(&self, copy: CopyId) -> Vec<TimelineEntry> {
+        let mut entries = Vec::new();
+        for (_, line) in self.history.range((copy, i64::MIN, 0)..=(copy, i64::MAX, usize::MAX)) {
+            let Some(history) = &line.line else { continue };
+            let kind = match history {
+                History::Stage { .. } => "stage",
+                History::List { .. } => "list",
+                History::Postponed { .. } => "postponed",
+                History::Signal { .. } => "signal",
+                History::Note { .. } => "note",
+            };
+            entries.push(TimelineEntry { at: line.at, kind: kind.into(), text: history_text(history), effect: None });
+        }
+        let (first, last) = (EffectRef { copy, seq: i32::MIN }, EffectRef { copy, seq: i32::MAX });
+        for (effect, e) in self.effects.range(first..=last) {
+            let sent = Sent {
+                kind: e.kind.into(),
+                status: e.status,
+                list: e.key.list.clone(),
+                item: e.key.item.clone(),
+                medium: e.medium.map(|m| m.as_str().into()),
+                target: e.target.clone(),
+                variant: e.variant.clone(),
+                reason: e.reason.clone(),
+            };
+            let (kind, text) = sent_text(&sent);
+            entries.push(TimelineEntry { at: e.at, kind: kind.into(), text, effect: Some(*effect) });
+        }
+        let mut observed: Vec<_> = self.observed.iter().filter(|((id, _), _)| *id == copy).collect();
+        observed.sort_by_key(|(_, (at, _))| *at);
+        for ((_, key), (at, medium)) in observed {
+            let text = format!("observed: {}/{} by {} would have been sent", key.list, key.item, medium.as_str());
+            entries.push(TimelineEntry { at: *at, kind: "message".into(), text, effect: None });
+        }
+        for ((effect, at, link), (verdict, why)) in self.clicks.iter().filter(|((e, _, _), _)| e.copy == copy) {
+            let hit = Hit { link: *link, at: *at, verdict: verdict.map(|v| v.as_str().into()), why: why.clone() };
+            entries.push(TimelineEntry { at: *at, kind: "click".into(), text: hit_text(&hit), effect: Some(*effect) });
+        }
+        entries
+    }
+
+    fn counts(&self, funnel: &FunnelKey, since: Option<Timestamp>, now: Timestamp) -> FunnelCounts {
+        let since = since.unwrap_or(Timestamp::MIN);
+        let theirs = self.of_funnel(funnel);
+        let mut counts = FunnelCounts::default();
+        let mut stages = Stages::default();
+        for stored in self.copies.values().filter(|c| c.copy.funnel == *funnel) {
+            stages.add(stored.copy.role, &stored.copy.stage, stored.copy.amount);
+            counts.waiting_backfill += u64::from(stored.backfill_at.is_some());
+            if let Some(due) = stored.copy.next_at.filter(|due| *due <= now) {
+                counts.due += 1;
+                counts.oldest_due = Some(counts.oldest_due.map_or(due, |oldest| oldest.min(due)));
+            }
+        }
+        counts.stages = stages.counts();
+        for cycle in self.cycles.iter().filter(|((id, _), c)| theirs.contains(id) && c.began_at >= since).map(|(_, c)| c) {
+            let contacted = cycle.role == Role::Warming && cycle.contacted && !cycle.holdout;
+            counts.contacted += u64::from(contacted);
+            counts.revived += u64::from(contacted && cycle.how == "Revived");
+            counts.organic += u64::from(!cycle.holdout && cycle.how == "Organic");
+            counts.assisted += u64::from(!cycle.holdout && cycle.how == "Assisted");
+            counts.holdout += u64::from(cycle.holdout);
+            counts.holdout_revived += u64::from(cycle.holdout && matches!(cycle.how, "Revived" | "Organic"));
+            counts.unsubscribed += u64::from(cycle.how == "Unsubscribed");
+        }
+        let mut messages: BTreeMap<(String, String), u64> = BTreeMap::new();
+        let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
+        let mut writebacks: BTreeMap<(String, String), u64> = BTreeMap::new();
+        for e in self.effects.iter().filter(|(e, row)| theirs.contains(&e.copy) && row.at >= since).map(|(_, row)| row) {
+            let status = e.status.as_str().to_owned();
+            match e.kind {
+                "message" => *messages.entry((e.medium.map_or("", Medium::as_str).into(), status)).or_default() += 1,
+                "skip" => *skipped.entry(e.reason.clone().unwrap_or_default()).or_default() += 1,
+                kind => *writebacks.entry((kind.to_owned(), status)).or_default() += 1,
+            }
+        }
+        counts.messages = messages.into_iter().map(|((medium, status), n)| (medium, status, n)).collect();
+        counts.skipped = skipped.into_iter().collect();
+        counts.writebacks = writebacks.into_iter().map(|((kind, status), n)| (kind, status, n)).collect();
+        for ((_, at, _), (verdict, _)) in self.clicks.iter().filter(|((e, _, _), _)| theirs.contains(&e.copy)) {
+            if *at >= since {
+                counts.clicks_human += u64::from(*verdict == Some(ClickVerdict::Human));
+                counts.clicks_machine += u64::from(*verdict == Some(ClickVerdict::Machine));
+            }
+        }
+        counts
+    }
+}
+
+#[async_trait::async_trait]
+impl Views for MemoryStore {
+    async fn funnels(&self) -> Result<Vec<FunnelKey>> {
+        Ok(self.data().funnels.keys().cloned().collect())
+    }
+
+    async fn counts(&self, funnel: &FunnelKey, since: Option<Timestamp>, now: Timestamp) -> Result<FunnelCounts> {
+        Ok(self.data().counts(funnel, since, now))
+    }
+
+    async fn channels(&self) -> Result<Vec<ChannelCounts>> {
+        let data = self.data();
+        let mut channels: BTreeMap<String, ChannelCounts> = BTreeMap::new();
+        let empty = |channel: &str| ChannelCounts { channel: channel.to_owned(), waiting: 0, ambiguous: 0 };
+        for open in data.outbox.values().filter(|o| o.kind == "message") {
+            channels.entry(open.target.clone()).or_insert_with(|| empty(&open.target)).waiting += 1;
+        }
+        for e in data.effects.values().filter(|e| e.kind == "message" && e.status == EffectStatus::Unknown) {
+            channels.entry(e.target.clone()).or_insert_with(|| empty(&e.target)).ambiguous += 1;
+        }
+        Ok(channels.into_values().collect())
+    }
+
+    async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {
+        Ok(self.data().cursors.iter().map(|(name, cursor)| (name.clone(), cursor.clone())).collect())
+    }
+
+    async fn timeline(&self, funnel: &FunnelKey, deal: &str) -> Result<Vec<TimelineEntry>> {
+        let data = self.data();
+        let theirs = data.copies.iter().filter(|(_, c)| c.copy.funnel == *funnel && c.deal == deal);
+        let mut entries: Vec<TimelineEntry> = theirs.flat_map(|(id, _)| data.story(*id)).collect();
+        entries.sort_by_key(|e| e.at);
+        Ok(entries)
+    }
+
+    async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>> {
+        Ok(self.data().dead.iter().rev().take(limit as usize).cloned().collect())
+    }
+
+    async fn ambiguous(&self, limit: u32) -> Result<Vec<EffectRef>> {
+        let data = self.data();
+        let unknown = data.effects.iter().filter(|(_, e)| e.kind == "message" && e.status == EffectStatus::Unknown);
+        let mut unknown: Vec<(Timestamp, EffectRef)> = unknown.map(|(effect, e)| (e.at, *effect)).collect();
+        unknown.sort_unstable();
+        Ok(unknown.into_iter().map(|(_, effect)| effect).take(limit as usize).collect())
+    }
+
+    async fn stages_at(&self, funnel: &FunnelKey, moments: &[Timestamp]) -> Result<Vec<Vec<StageCount>>> {
+        let data = self.data();
+        let theirs = data.of_funnel(funnel);
+        let at = |moment: &Timestamp| {
+            let mut newest: BTreeMap<CopyId, &(Role, String, Money)> = BTreeMap::new();
+            for ((copy, _, _), line) in data.history.iter().filter(|((copy, _, _), l)| theirs.contains(copy) && l.at <= *moment) {
+                if let Some(stage) = &line.stage {
+                    newest.insert(*copy, stage);
+                }
+            }
+            let mut stages = Stages::default();
+            for (role, stage, amount) in newest.into_values() {
+                stages.add(*role, stage, *amount);
+            }
+            stages.counts()
+        };
+        Ok(moments.iter().map(at).collect())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! How facts about an effect are merged, in whatever order they come: delivered > accepted > unknown; a definite failure counts for
+//! the attempt that it is about, unless the message was sent.
+
+use super::Mark;
+use crate::model::{EffectStatus, Outcome};
+use jiff::Timestamp;
+
+/// What a receipt said, whatever the send itself reported: the two may come in either order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receipt {
+    None = 0,
+    Delivered = 1,
+    Bounced = 2,
+}
+
+pub(super) enum Work {
+    Unchanged,
+    Done,
+    Again { at: Timestamp, payload: Option<String> },
+}
+
+/// Where an effect stands while facts about it are merged.
+pub(super) struct Standing {
+    pub status: EffectStatus,
+    pub attempt: i32,
+    pub receipt: Receipt,
+    pub at: Timestamp,
+    pub has_payload: bool,
+    pub work: Work,
+    pub reason: Option<String>,
+    pub provider: Option<String>,
+    pub provider_id: Option<String>,
+    pub refund: bool,
+    pub bad_address: Option<Timestamp>,
+}
+
+impl Standing {
+    pub(super) const fn new(status: EffectStatus, attempt: i32, receipt: Receipt, at: Timestamp, has_payload: bool) -> Self {
+        Self {
+            status,
+            attempt,
+            receipt,
+            at,
+            has_payload,
+            work: Work::Unchanged,
+            reason: None,
+            provider: None,
+            provider_id: None,
+            refund: false,
+            bad_address: None,
+        }
+    }
+
+    pub(super) fn merge(&mut self, mark: Mark) {
+        // The first hand-over is attempt 1, whether its reporter counts from 0 or from 1. A receipt is about any.
+        let receipt = mark.attempt < 0;
+        let mine = receipt || mark.attempt.max(1) == self.attempt.max(1);
+        let settled =
+            self.status.sent() || matches!(self.status, EffectStatus::Skipped | EffectStatus::Failed | EffectStatus::Expired);
+        let done_elsewhere = settled || !mine;
+        match mark.outcome {
+            Outcome::Delivered => {
+                self.receipt = Receipt::Delivered;
+                if !self.status.sent() {
+                    self.at = mark.at;
+                }
+                self.status = EffectStatus::Delivered;
+                self.work = Work::Done;
+            }
+            Outcome::Accepted { provider, provider_id } => {
+                if !self.status.sent() && self.receipt != Receipt::Bounced {
+                    self.status = EffectStatus::Accepted;
+                    self.at = mark.at;
+                }
+                self.provider = Some(provider);
+                self.provider_id = provider_id;
+                self.work = Work::Done;
+            }
+            Outcome::Rejected { reason, suppress } => {
+                // A bounce comes after the acceptance; a refusal of an attempt never undoes one.
+                let applies = if receipt { self.status != EffectStatus::Delivered } else { !done_elsewhere };
+                if receipt && applies {
+                    self.receipt = Receipt::Bounced;
+                }
+                if applies {
+                    self.refund = !self.status.sent();
+                    self.fail(EffectStatus::Failed, reason, mark.at);
+                }
+                if suppress && (applies || mine) {
+                    self.bad_address = Some(mark.at);
+                }
+            }
+            Outcome::Expired if !done_elsewhere => {
+                self.refund = true;
+                self.fail(EffectStatus::Expired, "Expired".into(), mark.at);
+            }
+            Outcome::Unknown { reason } if !done_elsewhere => match mark.next {
+                Some(next) => self.again(next.at, next.payload, reason),
+                None => {
+                    self.status = EffectStatus::Unknown;
+                    self.reason = Some(reason);
+                    self.work = Work::Done;
+                }
+            },
+            Outcome::Retry { reason, .. } | Outcome::ChannelDown { reason } if !done_elsewhere => match mark.next {
+                Some(next) => self.again(next.at, next.payload, reason),
+                None => {
+                    self.refund = true;
+                    self.fail(EffectStatus::Failed, reason, mark.at);
+                }
+            },
+            Outcome::NotStarted if !done_elsewhere => match mark.next {
+                Some(next) => self.again(next.at, next.payload, "NotStarted".into()),
+                None if self.has_payload => self.again(mark.at, String::new(), "NotStarted".into()),
+                None => {
+                    self.refund = true;
+                    self.fail(EffectStatus::Failed, "NotStarted".into(), mark.at);
+                }
+            },
+            Outcome::Expired
+            | Outcome::Unknown { .. }
+            | Outcome::Retry { .. }
+            | Outcome::ChannelDown { .. }
+            | Outcome::NotStarted => {}
+        }
+    }
+
+    fn fail(&mut self, status: EffectStatus, reason: String, at: Timestamp) {
+        self.status = status;
+        self.reason = Some(reason);
+        self.at = at;
+        self.work = Work::Done;
+    }
+
+    fn again(&mut self, at: Timestamp, payload: String, reason: String) {
+        self.status = EffectStatus::Planned;
+        self.reason = Some(reason);
+        self.work = Work::Again { at, payload: Some(payload).filter(|p| !p.is_empty()) };
+    }
+}

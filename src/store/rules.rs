@@ -1,0 +1,59 @@
+//! What every store does alike, whatever it is made of.
+
+use super::{Hold, HoldScope};
+use crate::engine::EffectKind;
+use crate::model::{Address, AddressHash, FunnelKey};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use jiff::{SignedDuration, Timestamp};
+use ring::hmac;
+
+/// Keyed hashes of addresses, under a key of their own.
+#[derive(Clone)]
+pub(super) struct AddressHasher(hmac::Key);
+
+impl AddressHasher {
+    pub(super) fn new(secret: &[u8; 32]) -> Self {
+        let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"rekindle address hash");
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()))
+    }
+
+    pub(super) fn hash(&self, address: &Address) -> AddressHash {
+        let tag = hmac::sign(&self.0, address.identity().as_bytes());
+        AddressHash(BASE64.encode(tag.as_ref().get(..16).unwrap_or_default()))
+    }
+}
+
+/// For moments that must not come too early when they are read back: up to the next whole millisecond.
+pub(super) fn up_to_ms(at: Timestamp) -> i64 {
+    let ms = at.as_millisecond();
+    if at.as_nanosecond() > i128::from(ms) * 1_000_000 { ms + 1 } else { ms }
+}
+
+/// How [`Recent`] names an item.
+pub(super) fn item_name(namespace: &str, list: &str, item: &str) -> String {
+    format!("{namespace}/{list}/{item}")
+}
+
+/// How far back caps and cooldowns look.
+pub(super) const RECENT: SignedDuration = SignedDuration::from_hours(35 * 24);
+
+/// Whether a message of that funnel through that channel is stopped by hand.
+pub(super) fn is_held(holds: &[Hold], funnel: &FunnelKey, channel: &str) -> bool {
+    holds.iter().any(|h| match &h.scope {
+        HoldScope::All => true,
+        HoldScope::Channel(name) => name == channel,
+        HoldScope::Funnel(key) => key == funnel,
+    })
+}
+/// The stored word of an effect's kind; `None`: it is not for the ledger.
+pub(super) const fn kind_word(kind: &EffectKind) -> Option<&'static str> {
+    match kind {
+        EffectKind::Message { .. } => Some("message"),
+        EffectKind::Skip { .. } => Some("skip"),
+        EffectKind::Observed { .. } => None,
+        EffectKind::Move { .. } => Some("move"),
+        EffectKind::Comment { .. } => Some("comment"),
+        EffectKind::Task { .. } => Some("task"),
+        EffectKind::Notify { .. } => Some("notify"),
+    }
+}
