@@ -3,7 +3,7 @@
 use crate::{
     compile::{Finding, Severity, Snapshot},
     model::FunnelKey,
-    source::{self, Admission, Admitted, Folder, FolderError, Loaded, Problem},
+    source::{Admission, Admitted, Folder, FolderError, Loaded, Problem},
 };
 use std::{collections::BTreeSet, path::Path};
 
@@ -65,10 +65,6 @@ impl Reading {
     /// Everything that is wrong, in the order of files and lines.
     #[must_use]
     pub fn problems(&self, findings: Vec<Finding>) -> Vec<Problem> {
-        let mut problems = self.admitted.problems.clone();
-        problems.extend(source::locate(&self.admitted.without_consequences(findings), &self.loaded));
-        problems.sort_by(|a, b| (&a.file, a.position, &a.path).cmp(&(&b.file, b.position, &b.path)));
-        problems.dedup();
-        problems
+        self.admitted.problems(findings, &self.loaded)
     }
 }

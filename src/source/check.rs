@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api,
-    compile::{self, Finding, ObjectRef, Origin, Output, Reason, Severity, Snapshot, SourceObject},
+    compile::{Finding, ObjectRef, Origin, Reason, Severity, Snapshot, SourceObject},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path};
@@ -49,19 +49,6 @@ impl Admission {
     /// Names of our kinds: what a [`super::Folder`] is made with.
     pub fn kinds(&self) -> Vec<String> {
         self.schemas.keys().filter(|kind| !CORE_KINDS.contains(&kind.as_str())).cloned().collect()
-    }
-
-    /// Everything at once: what is compiled of the folder, and all that is wrong in it, in the order of files and lines. A funnel that
-    /// is missing in the output, because it or what it refers to is wrong, keeps its last good revision.
-    pub fn compile(&self, loaded: &Loaded) -> (Output, Vec<Problem>) {
-        let admitted = self.admit(loaded);
-        let mut output = compile::compile(&admitted.snapshot);
-        output.findings = admitted.without_consequences(output.findings);
-        let mut problems = admitted.problems;
-        problems.extend(locate(&output.findings, loaded));
-        problems.sort_by(|a, b| (&a.file, a.position, &a.path).cmp(&(&b.file, b.position, &b.path)));
-        problems.dedup();
-        (output, problems)
     }
 
     /// Checks each object by itself, and that no two have one name.
@@ -114,9 +101,18 @@ impl Admission {
 }
 
 impl Admitted {
+    /// Everything that is wrong with `loaded`, what was refused and what the compiler found, in the order of files and lines.
+    pub fn problems(&self, findings: Vec<Finding>, loaded: &Loaded) -> Vec<Problem> {
+        let mut problems = self.problems.clone();
+        problems.extend(locate(&self.without_consequences(findings), loaded));
+        problems.sort_by(|a, b| (&a.file, a.position, &a.path).cmp(&(&b.file, b.position, &b.path)));
+        problems.dedup();
+        problems
+    }
+
     /// Findings without those that only follow from a refusal: a funnel is not to blame when the list it names has a mistake of its
     /// own, which is reported already.
-    pub fn without_consequences(&self, findings: Vec<Finding>) -> Vec<Finding> {
+    fn without_consequences(&self, findings: Vec<Finding>) -> Vec<Finding> {
         let named = |finding: &Finding, refused: &ObjectRef| {
             let mut words = finding.message.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.'));
             words.any(|word| word == refused.name)
@@ -139,7 +135,7 @@ impl Admitted {
 }
 
 /// The compiler's findings with their places.
-pub fn locate(findings: &[Finding], loaded: &Loaded) -> Vec<Problem> {
+fn locate(findings: &[Finding], loaded: &Loaded) -> Vec<Problem> {
     let manifests: BTreeMap<&ObjectRef, &Manifest> = loaded.manifests.iter().rev().map(|m| (&m.object, m)).collect();
     let place = |finding: &Finding| {
         let base = Problem {

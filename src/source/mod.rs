@@ -1,7 +1,7 @@
 //! Where resources come from: a folder of manifests (later: the Kubernetes API) → `compile::Snapshot`.
 //!
-//! [`Folder`] reads files as kubectl does, [`Admission`] stores and refuses as the API server does, and [`locate`] puts the
-//! compiler's findings into the lines of their files: a folder means what it would mean in a cluster.
+//! [`Folder`] reads files as kubectl does, [`Admission`] stores and refuses as the API server does, and [`Admitted::problems`] puts
+//! the compiler's findings into the lines of their files: a folder means what it would mean in a cluster.
 
 mod check;
 mod folder;
@@ -15,7 +15,7 @@ mod scalar;
 mod schema;
 mod yaml;
 
-pub use check::{Admission, Admitted, locate};
+pub use check::{Admission, Admitted};
 pub use folder::{Folder, FolderError, Loaded, load_text};
 pub use manifest::Manifest;
 pub use node::{Content, Field, Node, Position};
