@@ -173,7 +173,7 @@ pub(super) fn links(
             );
         }
         if let Some(template) = names.template(target, Escape::UrlParts, Use::Target, &path, found)
-            && target_is_safe(target, &template, &path, found)
+            && target_is_safe(target, &path, found)
         {
             list.push((name.clone(), template));
         }
@@ -182,8 +182,14 @@ pub(super) fn links(
 }
 
 /// Absolute, https, and to a host that no client's data can change.
-fn target_is_safe(source: &str, template: &Template, path: &str, found: &mut Findings) -> bool {
-    let fixed = template.literal_prefix();
+fn target_is_safe(source: &str, path: &str, found: &mut Findings) -> bool {
+    let fixed = source
+        .find("{{")
+        .into_iter()
+        .chain(source.find("{%"))
+        .chain(source.find("{#"))
+        .min()
+        .map_or(source, |i| source.get(..i).unwrap_or_default());
     let complete = fixed.len() == source.len();
     let example = "write a whole address like \"https://example.com/offer?city={{ client.city }}\"";
     let Some((scheme, rest)) = fixed.split_once("://") else {
