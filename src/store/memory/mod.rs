@@ -86,7 +86,7 @@ struct ProviderRef {
     early: Option<(Outcome, Timestamp)>,
 }
 
-struct Event {
+struct Arrived {
     event: crate::model::InboxEvent,
     received_at: Timestamp,
     ready_at: Timestamp,
@@ -95,7 +95,7 @@ struct Event {
 
 struct Line {
     at: Timestamp,
-    line: Option<History>,
+    what: Option<History>,
     stage: Option<(Role, String, Money)>,
 }
 
@@ -136,7 +136,7 @@ struct Data {
     outbox: BTreeMap<EffectRef, Open>,
     codes: HashMap<String, (EffectRef, i16)>,
     provider_refs: HashMap<Named, ProviderRef>,
-    inbox: BTreeMap<i64, Event>,
+    inbox: BTreeMap<i64, Arrived>,
     last_event: i64,
     seen: HashSet<Named>,
     clicks: BTreeMap<(EffectRef, Timestamp, i16), (Option<ClickVerdict>, String)>,
@@ -247,7 +247,7 @@ impl Data {
         entry.reason = standing.reason.or(entry.reason.take());
         let (kind, target, expires_at, recipient) =
             (entry.kind, entry.target.clone(), entry.expires_at, entry.key.recipient.clone());
-        let (list, item) = (entry.key.list.clone(), entry.key.item.clone());
+        let (list, name) = (entry.key.list.clone(), entry.key.item.clone());
         match standing.work {
             Work::Unchanged => {}
             Work::Done => {
@@ -273,7 +273,7 @@ impl Data {
             && let Some(copy) = self.copies.get(&effect.copy)
             && let Some(recent) = self.recent.get_mut(&recipient)
         {
-            let item = item_name(&copy.copy.funnel.namespace, &list, &item);
+            let item = item_name(&copy.copy.funnel.namespace, &list, &name);
             if let Some(at) = recent.iter().rposition(|r| r.copy == effect.copy && r.item == item) {
                 recent.remove(at);
             }
@@ -344,7 +344,7 @@ impl Journal for MemoryStore {
             return Ok(None);
         }
         data.epoch += 1;
-        data.owner = owner.to_owned();
+        owner.clone_into(&mut data.owner);
         data.until = Some(Instant::now() + ttl);
         let open: Vec<(EffectRef, &'static str)> =
             data.outbox.iter().filter(|(_, o)| o.epoch.is_some()).map(|(e, o)| (*e, o.kind)).collect();
@@ -470,7 +470,7 @@ impl Journal for MemoryStore {
             data.last_event += 1;
             let id = data.last_event;
             let ready_at = one.not_before.map_or(ms(one.received_at), up);
-            data.inbox.insert(id, Event { event: one.event, received_at: ms(one.received_at), ready_at, attempts: 0 });
+            data.inbox.insert(id, Arrived { event: one.event, received_at: ms(one.received_at), ready_at, attempts: 0 });
             if let Some(Clicked { effect, link, at, verdict, why }) = one.click {
                 data.clicks.entry((effect, ms(at), link)).or_insert((verdict, why));
                 data.click(effect, ms(at), verdict == Some(ClickVerdict::Human));
@@ -482,7 +482,7 @@ impl Journal for MemoryStore {
 
     async fn inbox(&self, now: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
         let mut data = self.data();
-        let mut ready: Vec<(&i64, &mut Event)> = data.inbox.iter_mut().filter(|(_, e)| e.ready_at <= now).collect();
+        let mut ready: Vec<(&i64, &mut Arrived)> = data.inbox.iter_mut().filter(|(_, e)| e.ready_at <= now).collect();
         ready.sort_by_key(|(id, e)| (e.ready_at, **id));
         let rows = ready.into_iter().take(limit as usize).map(|(id, e)| {
             e.attempts += 1;

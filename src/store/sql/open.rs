@@ -1,6 +1,6 @@
 //! Opening a database: connections, the lock file beside SQLite, migrations, the installation's secret.
 
-use super::dialect::{Dialect, expand, sql};
+use super::dialect::{expand, sql};
 use super::session::{Session, args, fault};
 use crate::store::StoreError;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -123,7 +123,7 @@ async fn sqlite(path: &Path, access: Access) -> Result<Database> {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
-            .acquire_timeout(Duration::from_secs(60))
+            .acquire_timeout(Duration::from_mins(1))
     };
     let write = pool()
         .max_connections(1)
@@ -205,9 +205,4 @@ pub(super) async fn secret(database: &Database, access: Access) -> Result<[u8; 3
     let rows = database.read().await?.rows(sql!("installation/secret"), args![]).await?;
     let text = rows.into_iter().next().ok_or_else(|| corrupt("the installation has no secret"))?.text()?;
     BASE64.decode(text).ok().and_then(|s| s.try_into().ok()).ok_or_else(|| corrupt("the installation's secret is damaged"))
-}
-
-impl Dialect {
-    #[cfg(test)]
-    pub(super) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
 }

@@ -365,12 +365,12 @@ pub async fn a_receipt_by_the_providers_id_may_come_before_the_mark(backend: &Ba
 }
 
 pub async fn outcomes_only_get_stronger(backend: &Backend) {
+    use EffectStatus::{Accepted, Delivered, Failed, Unknown};
     let world = World::new(backend).await;
     let copy = world.deals(&[("d", "c", 1)]).await[0];
     let journal = &world.store.journal;
     let unknown = || Outcome::Unknown { reason: "Timeout".into() };
     let rejected = || Outcome::Rejected { reason: "No".into(), suppress: false };
-    use EffectStatus::{Accepted, Delivered, Failed, Unknown};
     let table: [(&[Outcome], EffectStatus); 7] = [
         (&[unknown()], Unknown),
         (&[unknown(), accepted(None)], Accepted),

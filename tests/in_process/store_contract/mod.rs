@@ -1,6 +1,7 @@
 //! One contract for all stores: each case runs on SQLite, on PostgreSQL and in memory.
 
 mod cases;
+mod differential;
 mod races;
 mod speed;
 mod statements;
