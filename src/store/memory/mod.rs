@@ -247,7 +247,7 @@ impl Data {
         entry.reason = standing.reason.or(entry.reason.take());
         let (kind, target, expires_at, recipient) =
             (entry.kind, entry.target.clone(), entry.expires_at, entry.key.recipient.clone());
-        let (list, name) = (entry.key.list.clone(), entry.key.item.clone());
+        let key = entry.key.clone();
         match standing.work {
             Work::Unchanged => {}
             Work::Done => {
@@ -273,7 +273,7 @@ impl Data {
             && let Some(copy) = self.copies.get(&effect.copy)
             && let Some(recent) = self.recent.get_mut(&recipient)
         {
-            let item = item_name(&copy.copy.funnel.namespace, &list, &name);
+            let item = item_name(&copy.copy.funnel.namespace, &key.list, &key.item);
             if let Some(at) = recent.iter().rposition(|r| r.copy == effect.copy && r.item == item) {
                 recent.remove(at);
             }

@@ -206,3 +206,22 @@ pub(super) async fn secret(database: &Database, access: Access) -> Result<[u8; 3
     let text = rows.into_iter().next().ok_or_else(|| corrupt("the installation has no secret"))?.text()?;
     BASE64.decode(text).ok().and_then(|s| s.try_into().ok()).ok_or_else(|| corrupt("the installation's secret is damaged"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Access, Database, MIGRATIONS, installed, migrate, migrate_to};
+
+    /// A database of any age is brought up to date and says how far it is.
+    #[tokio::test]
+    async fn databases_of_every_earlier_level_can_be_opened() {
+        for level in 0..=MIGRATIONS.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite:{}", folder.path().join("r.db").display());
+            let database = Database::open(&url, Access::Engine).await.unwrap();
+            let _ = migrate_to(&database, level).await;
+            migrate(&database).await.unwrap();
+            let there = installed(&mut database.read().await.unwrap()).await.unwrap().unwrap();
+            assert_eq!(there.0, i64::try_from(MIGRATIONS.len()).unwrap(), "from {level}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use rekindle::store::*;
 use std::fmt::Write as _;
 
 const PEOPLE: u32 = 5;
-const DEALS: u64 = 6;
+const DEALS: usize = 6;
 
 /// Numbers that only depend on the seed.
 struct Dice(u64);
@@ -43,7 +43,7 @@ enum Step {
 }
 
 fn step(dice: &mut Dice, n: i64) -> Step {
-    let deal = dice.roll(DEALS);
+    let deal = dice.roll(DEALS as u64);
     let scopes = [HoldScope::All, HoldScope::Channel("sms".into()), HoldScope::Funnel(funnel())];
     let scope = scopes[usize::try_from(dice.roll(3)).unwrap()].clone();
     let reason = || "Busy".to_owned();
@@ -92,12 +92,12 @@ fn step(dice: &mut Dice, n: i64) -> Step {
 /// One of the two stores.
 struct Side {
     world: World,
-    copies: [CopyId; DEALS as usize],
+    copies: [CopyId; DEALS],
 }
 
 impl Side {
     async fn new(backend: &Backend) -> Self {
-        Self { world: World::new(backend).await, copies: [CopyId(0); DEALS as usize] }
+        Self { world: World::new(backend).await, copies: [CopyId(0); DEALS] }
     }
 
     fn known(&self, deal: u64) -> Option<CopyId> {
