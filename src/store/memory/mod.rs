@@ -346,21 +346,29 @@ impl Journal for MemoryStore {
         data.epoch += 1;
         owner.clone_into(&mut data.owner);
         data.until = Some(Instant::now() + ttl);
-        let open: Vec<(EffectRef, &'static str)> =
-            data.outbox.iter().filter(|(_, o)| o.epoch.is_some()).map(|(e, o)| (*e, o.kind)).collect();
+        let open: Vec<(EffectRef, &'static str, bool)> = data
+            .outbox
+            .iter()
+            .filter(|(_, o)| o.epoch.is_some() || o.payload.is_none())
+            .map(|(e, o)| (*e, o.kind, o.epoch.is_some()))
+            .collect();
         let mut orphans = 0;
-        for (effect, kind) in open {
+        for (effect, kind, started) in open {
             let message = kind == "message";
             if message {
                 data.outbox.remove(&effect);
-                orphans += 1;
+                orphans += u64::from(started);
             } else if let Some(row) = data.outbox.get_mut(&effect) {
                 row.epoch = None;
             }
             if let Some(entry) = data.effects.get_mut(&effect).filter(|e| !e.status.terminal()) {
-                entry.status = if message { EffectStatus::Unknown } else { EffectStatus::Planned };
+                entry.status = match (message, started) {
+                    (true, true) => EffectStatus::Unknown,
+                    (true, false) => EffectStatus::Failed,
+                    (false, _) => EffectStatus::Planned,
+                };
                 if message {
-                    entry.reason = Some("Interrupted".into());
+                    entry.reason = Some(if started { "Interrupted" } else { "TextLost" }.into());
                 }
             }
         }
@@ -395,7 +403,10 @@ impl Journal for MemoryStore {
         let data = self.data();
         let copy = data.due.first().map(|(at, _)| *at);
         let event = data.inbox.values().map(|e| e.ready_at).min();
-        let waiting = data.outbox.iter().filter(|(e, o)| o.epoch.is_none() && !data.held(**e, o) && !data.behind(**e, o));
+        let waiting = data
+            .outbox
+            .iter()
+            .filter(|(e, o)| o.epoch.is_none() && o.payload.is_some() && !data.held(**e, o) && !data.behind(**e, o));
         Ok([copy, event, waiting.map(|(_, o)| o.due_at).min()].into_iter().flatten().min())
     }
 
