@@ -286,7 +286,8 @@ pub trait Journal: Send + Sync {
     fn secret(&self) -> [u8; 32];
 
     /// Takes the engine lease if it is free or expired. Then, in a second statement of the same transaction, turns the open
-    /// intents of earlier epochs into `unknown`. `None`: another engine has it.
+    /// intents of earlier epochs into `unknown` (write-backs go back to waiting; a held message whose text was only in the memory of
+    /// the former owner becomes `failed`). `None`: another engine has it.
     async fn take(&self, owner: &str, ttl: Duration) -> Result<Option<Lease>>;
     /// Extends the lease; false: it is lost.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool>;

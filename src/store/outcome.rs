@@ -94,21 +94,23 @@ impl Standing {
                 self.refund = true;
                 self.fail(EffectStatus::Expired, "Expired".into(), mark.at);
             }
-            Outcome::Unknown { reason } if !done_elsewhere => match mark.next {
-                Some(next) => self.again(next.at, next.payload, reason),
-                None => {
+            Outcome::Unknown { reason } if !done_elsewhere => {
+                if let Some(next) = mark.next {
+                    self.again(next.at, next.payload, reason);
+                } else {
                     self.status = EffectStatus::Unknown;
                     self.reason = Some(reason);
                     self.work = Work::Done;
                 }
-            },
-            Outcome::Retry { reason, .. } | Outcome::ChannelDown { reason } if !done_elsewhere => match mark.next {
-                Some(next) => self.again(next.at, next.payload, reason),
-                None => {
+            }
+            Outcome::Retry { reason, .. } | Outcome::ChannelDown { reason } if !done_elsewhere => {
+                if let Some(next) = mark.next {
+                    self.again(next.at, next.payload, reason);
+                } else {
                     self.refund = true;
                     self.fail(EffectStatus::Failed, reason, mark.at);
                 }
-            },
+            }
             Outcome::NotStarted if !done_elsewhere => match mark.next {
                 Some(next) => self.again(next.at, next.payload, "NotStarted".into()),
                 None if self.has_payload => self.again(mark.at, String::new(), "NotStarted".into()),

@@ -132,9 +132,9 @@ impl Data {
         let ver = change.copy.ver + 1;
         let mut n = self.history.range((id, ver, 0)..=(id, ver, usize::MAX)).count();
         let copy = &change.copy;
-        let mut push = |line: Option<History>, stage: Option<(Role, String)>| {
+        let mut push = |what: Option<History>, stage: Option<(Role, String)>| {
             let stage = stage.map(|(role, title)| (role, title, copy.amount));
-            self.history.insert((id, ver, n), Line { at: now, line, stage });
+            self.history.insert((id, ver, n), Line { at: now, what, stage });
             n += 1;
         };
         if copy.id.0 == 0 && !change.history.iter().any(|h| matches!(h, History::Stage { .. })) {

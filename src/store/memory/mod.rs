@@ -86,7 +86,7 @@ struct ProviderRef {
     early: Option<(Outcome, Timestamp)>,
 }
 
-struct Event {
+struct Arrived {
     event: crate::model::InboxEvent,
     received_at: Timestamp,
     ready_at: Timestamp,
@@ -95,7 +95,7 @@ struct Event {
 
 struct Line {
     at: Timestamp,
-    line: Option<History>,
+    what: Option<History>,
     stage: Option<(Role, String, Money)>,
 }
 
@@ -136,7 +136,7 @@ struct Data {
     outbox: BTreeMap<EffectRef, Open>,
     codes: HashMap<String, (EffectRef, i16)>,
     provider_refs: HashMap<Named, ProviderRef>,
-    inbox: BTreeMap<i64, Event>,
+    inbox: BTreeMap<i64, Arrived>,
     last_event: i64,
     seen: HashSet<Named>,
     clicks: BTreeMap<(EffectRef, Timestamp, i16), (Option<ClickVerdict>, String)>,
@@ -247,7 +247,7 @@ impl Data {
         entry.reason = standing.reason.or(entry.reason.take());
         let (kind, target, expires_at, recipient) =
             (entry.kind, entry.target.clone(), entry.expires_at, entry.key.recipient.clone());
-        let (list, item) = (entry.key.list.clone(), entry.key.item.clone());
+        let key = entry.key.clone();
         match standing.work {
             Work::Unchanged => {}
             Work::Done => {
@@ -273,7 +273,7 @@ impl Data {
             && let Some(copy) = self.copies.get(&effect.copy)
             && let Some(recent) = self.recent.get_mut(&recipient)
         {
-            let item = item_name(&copy.copy.funnel.namespace, &list, &item);
+            let item = item_name(&copy.copy.funnel.namespace, &key.list, &key.item);
             if let Some(at) = recent.iter().rposition(|r| r.copy == effect.copy && r.item == item) {
                 recent.remove(at);
             }
@@ -344,23 +344,31 @@ impl Journal for MemoryStore {
             return Ok(None);
         }
         data.epoch += 1;
-        data.owner = owner.to_owned();
+        owner.clone_into(&mut data.owner);
         data.until = Some(Instant::now() + ttl);
-        let open: Vec<(EffectRef, &'static str)> =
-            data.outbox.iter().filter(|(_, o)| o.epoch.is_some()).map(|(e, o)| (*e, o.kind)).collect();
+        let open: Vec<(EffectRef, &'static str, bool)> = data
+            .outbox
+            .iter()
+            .filter(|(_, o)| o.epoch.is_some() || o.payload.is_none())
+            .map(|(e, o)| (*e, o.kind, o.epoch.is_some()))
+            .collect();
         let mut orphans = 0;
-        for (effect, kind) in open {
+        for (effect, kind, started) in open {
             let message = kind == "message";
             if message {
                 data.outbox.remove(&effect);
-                orphans += 1;
+                orphans += u64::from(started);
             } else if let Some(row) = data.outbox.get_mut(&effect) {
                 row.epoch = None;
             }
             if let Some(entry) = data.effects.get_mut(&effect).filter(|e| !e.status.terminal()) {
-                entry.status = if message { EffectStatus::Unknown } else { EffectStatus::Planned };
+                entry.status = match (message, started) {
+                    (true, true) => EffectStatus::Unknown,
+                    (true, false) => EffectStatus::Failed,
+                    (false, _) => EffectStatus::Planned,
+                };
                 if message {
-                    entry.reason = Some("Interrupted".into());
+                    entry.reason = Some(if started { "Interrupted" } else { "TextLost" }.into());
                 }
             }
         }
@@ -395,7 +403,10 @@ impl Journal for MemoryStore {
         let data = self.data();
         let copy = data.due.first().map(|(at, _)| *at);
         let event = data.inbox.values().map(|e| e.ready_at).min();
-        let waiting = data.outbox.iter().filter(|(e, o)| o.epoch.is_none() && !data.held(**e, o) && !data.behind(**e, o));
+        let waiting = data
+            .outbox
+            .iter()
+            .filter(|(e, o)| o.epoch.is_none() && o.payload.is_some() && !data.held(**e, o) && !data.behind(**e, o));
         Ok([copy, event, waiting.map(|(_, o)| o.due_at).min()].into_iter().flatten().min())
     }
 
@@ -470,7 +481,7 @@ impl Journal for MemoryStore {
             data.last_event += 1;
             let id = data.last_event;
             let ready_at = one.not_before.map_or(ms(one.received_at), up);
-            data.inbox.insert(id, Event { event: one.event, received_at: ms(one.received_at), ready_at, attempts: 0 });
+            data.inbox.insert(id, Arrived { event: one.event, received_at: ms(one.received_at), ready_at, attempts: 0 });
             if let Some(Clicked { effect, link, at, verdict, why }) = one.click {
                 data.clicks.entry((effect, ms(at), link)).or_insert((verdict, why));
                 data.click(effect, ms(at), verdict == Some(ClickVerdict::Human));
@@ -482,7 +493,7 @@ impl Journal for MemoryStore {
 
     async fn inbox(&self, now: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
         let mut data = self.data();
-        let mut ready: Vec<(&i64, &mut Event)> = data.inbox.iter_mut().filter(|(_, e)| e.ready_at <= now).collect();
+        let mut ready: Vec<(&i64, &mut Arrived)> = data.inbox.iter_mut().filter(|(_, e)| e.ready_at <= now).collect();
         ready.sort_by_key(|(id, e)| (e.ready_at, **id));
         let rows = ready.into_iter().take(limit as usize).map(|(id, e)| {
             e.attempts += 1;

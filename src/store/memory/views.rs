@@ -33,7 +33,7 @@ impl Data {
     fn story(&self, copy: CopyId) -> Vec<TimelineEntry> {
         let mut entries = Vec::new();
         for (_, line) in self.history.range((copy, i64::MIN, 0)..=(copy, i64::MAX, usize::MAX)) {
-            let Some(history) = &line.line else { continue };
+            let Some(history) = &line.what else { continue };
             let kind = match history {
                 History::Stage { .. } => "stage",
                 History::List { .. } => "list",

@@ -4,7 +4,8 @@ use super::Result;
 use super::dialect::sql;
 use super::open::Database;
 use super::session::{Session, args, json_rows};
-use crate::model::EffectStatus;
+use super::suppress::ref_rows;
+use crate::model::{CopyId, EffectRef, EffectStatus};
 use crate::store::{Lease, StoreError};
 use serde::Serialize;
 use std::time::Duration;
@@ -16,7 +17,7 @@ fn millis(ttl: Duration) -> i64 {
 #[derive(Serialize)]
 struct Orphan {
     copy_id: i64,
-    seq: i64,
+    seq: i32,
     status: i16,
     reason: Option<&'static str>,
 }
@@ -28,22 +29,31 @@ pub(super) async fn take(database: &Database, owner: &str, ttl: Duration) -> Res
     };
     let epoch = row.int()?;
     let mut orphans = Vec::new();
+    let mut gone = Vec::new();
     let mut unknown = 0;
     for mut row in tx.rows(sql!("lease/orphans"), args![epoch]).await? {
-        let (copy_id, seq, kind) = (row.int()?, row.int()?, row.text()?);
+        let (copy_id, seq, kind, started) = (row.int()?, row.small()?, row.text()?, row.opt_int()?.is_some());
         let message = kind == "message";
-        unknown += u64::from(message);
+        unknown += u64::from(message && started);
+        if message {
+            gone.push(EffectRef { copy: CopyId(copy_id), seq });
+        }
         orphans.push(Orphan {
             copy_id,
             seq,
-            status: if message { EffectStatus::Unknown } else { EffectStatus::Planned }.code(),
-            reason: message.then_some("Interrupted"),
+            status: match (message, started) {
+                (true, true) => EffectStatus::Unknown,
+                (true, false) => EffectStatus::Failed,
+                (false, _) => EffectStatus::Planned,
+            }
+            .code(),
+            reason: message.then_some(if started { "Interrupted" } else { "TextLost" }),
         });
     }
     if !orphans.is_empty() {
         tx.run(sql!("lease/orphan_effects"), args![json_rows(&orphans)?]).await?;
         tx.run(sql!("lease/orphan_waiting"), args![epoch]).await?;
-        tx.run(sql!("lease/orphan_gone"), args![epoch]).await?;
+        tx.run(sql!("outbox/done"), args![ref_rows(&gone)?]).await?;
     }
     tx.commit().await?;
     Ok(Some(Lease { epoch, owner: owner.to_owned(), orphans: unknown }))

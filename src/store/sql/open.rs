@@ -1,6 +1,6 @@
 //! Opening a database: connections, the lock file beside SQLite, migrations, the installation's secret.
 
-use super::dialect::{Dialect, expand, sql};
+use super::dialect::{expand, sql};
 use super::session::{Session, args, fault};
 use crate::store::StoreError;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -123,7 +123,7 @@ async fn sqlite(path: &Path, access: Access) -> Result<Database> {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
-            .acquire_timeout(Duration::from_secs(60))
+            .acquire_timeout(Duration::from_mins(1))
     };
     let write = pool()
         .max_connections(1)
@@ -207,7 +207,21 @@ pub(super) async fn secret(database: &Database, access: Access) -> Result<[u8; 3
     BASE64.decode(text).ok().and_then(|s| s.try_into().ok()).ok_or_else(|| corrupt("the installation's secret is damaged"))
 }
 
-impl Dialect {
-    #[cfg(test)]
-    pub(super) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
+#[cfg(test)]
+mod tests {
+    use super::{Access, Database, MIGRATIONS, installed, migrate, migrate_to};
+
+    /// A database of any age is brought up to date and says how far it is.
+    #[tokio::test]
+    async fn databases_of_every_earlier_level_can_be_opened() {
+        for level in 0..=MIGRATIONS.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite:{}", folder.path().join("r.db").display());
+            let database = Database::open(&url, Access::Engine).await.unwrap();
+            let _ = migrate_to(&database, level).await;
+            migrate(&database).await.unwrap();
+            let there = installed(&mut database.read().await.unwrap()).await.unwrap().unwrap();
+            assert_eq!(there.0, i64::try_from(MIGRATIONS.len()).unwrap(), "from {level}");
+        }
+    }
 }

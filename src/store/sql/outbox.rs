@@ -144,7 +144,7 @@ async fn put_provider_refs(tx: &mut Session, marks: &[Mark]) -> Result<Vec<Mark>
 async fn load_states(tx: &mut Session, effects: &[EffectRef]) -> Result<BTreeMap<EffectRef, State>> {
     let refs = ref_rows(effects)?;
     tx.rows(sql!("outbox/lock"), args![&refs]).await?;
-    let mut states = BTreeMap::new();
+    let mut found = BTreeMap::new();
     for mut c in tx.rows(sql!("effect/state"), args![&refs]).await? {
         let effect = EffectRef { copy: CopyId(c.int()?), seq: c.small()? };
         let status = EffectStatus::from_code(c.small()?).unwrap_or(EffectStatus::Unknown);
@@ -159,9 +159,9 @@ async fn load_states(tx: &mut Session, effects: &[EffectRef]) -> Result<BTreeMap
         let (item, target, expires_at) = (item_name(&namespace, &list, &item), c.text()?, c.opt_int()?);
         let standing = Standing::new(status, attempt, receipt, at, c.opt_text()?.is_some());
         let state = State { kind, recipient, item, target, expires_at, standing };
-        states.insert(effect, state);
+        found.insert(effect, state);
     }
-    Ok(states)
+    Ok(found)
 }
 
 async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> Result<()> {

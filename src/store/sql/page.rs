@@ -63,7 +63,7 @@ pub(super) const fn state_word(state: DealState) -> &'static str {
 }
 
 /// The last of each id: a page may name a row twice.
-fn last_of<'a, T>(rows: &'a [T], id: impl Fn(&T) -> &str) -> Vec<&'a T> {
+fn last_of<T>(rows: &[T], id: impl Fn(&T) -> &str) -> Vec<&T> {
     let positions: HashMap<&str, usize> = rows.iter().enumerate().map(|(i, row)| (id(row), i)).collect();
     let mut positions: Vec<usize> = positions.into_values().collect();
     positions.sort_unstable();

@@ -269,7 +269,8 @@ impl Session {
             Self::SqliteTx(tx) => tx.commit().await,
             Self::PostgresTx(tx) => {
                 return tx.commit().await.map_err(|e| match e {
-                    sqlx::Error::Database(_) => fault(e, "commit"),
+                    // Refused (a deadlock, a full disk): certainly not stored. A server going down may have stored it.
+                    sqlx::Error::Database(ref d) if !d.code().is_some_and(|c| c.starts_with("57")) => fault(e, "commit"),
                     _ => StoreError::AmbiguousCommit,
                 });
             }

@@ -73,7 +73,7 @@ pub async fn database() -> Option<String> {
     let mut admin = loop {
         match PgConnection::connect(&url(&cluster.folder, "postgres")).await {
             Ok(connection) => break connection,
-            Err(e) if started.elapsed() > Duration::from_secs(60) => {
+            Err(e) if started.elapsed() > Duration::from_mins(1) => {
                 let log = std::fs::read_to_string(cluster.folder.join("log")).unwrap_or_default();
                 panic!("PostgreSQL does not answer: {e}\n{log}");
             }

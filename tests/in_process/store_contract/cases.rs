@@ -285,6 +285,20 @@ pub async fn a_hold_stops_messages_and_nothing_else(backend: &Backend) {
     }
 }
 
+pub async fn a_held_message_whose_text_died_with_its_process_is_shown_as_failed(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    journal.hold(Hold { scope: HoldScope::All, since: at(1), by: "sre".into(), reason: "stop".into() }).await.unwrap();
+    assert_eq!(world.decide(copy, vec![message(&world.store, 1, "a", &phone(1))]).await.held, [effect(copy, 1)]);
+    journal.release(&world.lease).await.unwrap();
+    assert_eq!(journal.take("two", TTL).await.unwrap().unwrap().orphans, 0, "it certainly was not sent");
+    journal.release_hold(&HoldScope::All).await.unwrap();
+    let ledger = world.copy(copy).await.ledger;
+    assert_eq!((ledger[0].status, ledger[0].reason.as_deref()), (EffectStatus::Failed, Some("TextLost")));
+    assert_eq!(journal.next_due().await.unwrap(), Some(at(100)), "and wakes nobody for ever");
+}
+
 pub async fn revisions_are_numbered_by_content(backend: &Backend) {
     let store = backend.open().await;
     let journal = &store.journal;
@@ -365,12 +379,12 @@ pub async fn a_receipt_by_the_providers_id_may_come_before_the_mark(backend: &Ba
 }
 
 pub async fn outcomes_only_get_stronger(backend: &Backend) {
+    use EffectStatus::{Accepted, Delivered, Failed, Unknown};
     let world = World::new(backend).await;
     let copy = world.deals(&[("d", "c", 1)]).await[0];
     let journal = &world.store.journal;
     let unknown = || Outcome::Unknown { reason: "Timeout".into() };
     let rejected = || Outcome::Rejected { reason: "No".into(), suppress: false };
-    use EffectStatus::{Accepted, Delivered, Failed, Unknown};
     let table: [(&[Outcome], EffectStatus); 7] = [
         (&[unknown()], Unknown),
         (&[unknown(), accepted(None)], Accepted),

@@ -1,6 +1,7 @@
 //! One contract for all stores: each case runs on SQLite, on PostgreSQL and in memory.
 
 mod cases;
+mod differential;
 mod races;
 mod speed;
 mod statements;
@@ -88,6 +89,7 @@ contract!(
     a_poison_event_is_set_aside_visibly,
     a_copy_that_cannot_be_processed_is_set_aside,
     a_hold_stops_messages_and_nothing_else,
+    a_held_message_whose_text_died_with_its_process_is_shown_as_failed,
     revisions_are_numbered_by_content,
     a_message_decided_on_an_old_revision_is_decided_again,
     a_receipt_may_come_before_the_mark,

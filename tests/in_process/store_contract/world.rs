@@ -9,7 +9,7 @@ use rekindle::model::{
 use rekindle::store::{Batch, Change, Commit, Lease, Load, NewEffect, Page, Store};
 use std::time::Duration;
 
-pub const TTL: Duration = Duration::from_secs(60);
+pub const TTL: Duration = Duration::from_mins(1);
 pub const CRM: &str = "default/crm";
 
 pub fn at(seconds: i64) -> Timestamp {

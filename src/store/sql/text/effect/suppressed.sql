@@ -7,3 +7,4 @@ JOIN client k ON k.client_id = c.client_id
 JOIN client m ON m.root = k.root
 JOIN suppression s ON (s.scope = 'client' AND s.who = CAST(m.client_id AS TEXT)) OR (s.scope = 'address' AND s.who = e.recipient)
 WHERE e.kind = 'message' AND s.brand IN ('', e.brand) AND s.medium IN ('', e.medium) AND s.purpose IN ('', e.purpose)
+ORDER BY e.copy_id, e.seq
