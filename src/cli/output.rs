@@ -56,7 +56,9 @@ pub fn words(rows: &[Vec<String>]) -> String {
             let line: String = row
                 .iter()
                 .enumerate()
-                .map(|(i, cell)| format!("{cell}{}   ", " ".repeat(widths.get(i).copied().unwrap_or(0).saturating_sub(cell.chars().count()))))
+                .map(|(i, cell)| {
+                    format!("{cell}{}   ", " ".repeat(widths.get(i).copied().unwrap_or(0).saturating_sub(cell.chars().count())))
+                })
                 .collect();
             format!("{}\n", line.trim_end())
         })

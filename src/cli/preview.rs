@@ -89,7 +89,8 @@ pub async fn run(args: PreviewArgs) -> Result<ExitCode, String> {
     let (list, name) = args.item.split_once('/').ok_or("write --item as LIST/ITEM, like lost-layout/new-layouts")?;
     let key = (list.to_owned(), name.to_owned());
     let known = || texts.compiled.texts.items.keys().map(|(l, i)| format!("{l}/{i}")).collect::<Vec<_>>().join(", ");
-    let item = texts.compiled.texts.items.get(&key).ok_or_else(|| format!("there is no item {}; there are {}", args.item, known()))?;
+    let item =
+        texts.compiled.texts.items.get(&key).ok_or_else(|| format!("there is no item {}; there are {}", args.item, known()))?;
     let meaning = plan.item(list, name).ok_or_else(|| format!("the funnel does not use {}", args.item))?;
     let subject = match (&args.deal, &store) {
         (Some(deal), Some(store)) => Some(subject(store, &plan.funnel, &plan.connection, deal).await?),

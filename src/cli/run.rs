@@ -40,7 +40,13 @@ pub struct RunArgs {
     #[arg(long, env = "REKINDLE_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
     /// Bearer tokens that may report signals to /v1/signals, separated by commas (several, so that they can be rotated).
-    #[arg(long = "signal-tokens", env = "REKINDLE_SIGNAL_TOKENS", value_delimiter = ',', hide_env_values = true, value_name = "TOKENS")]
+    #[arg(
+        long = "signal-tokens",
+        env = "REKINDLE_SIGNAL_TOKENS",
+        value_delimiter = ',',
+        hide_env_values = true,
+        value_name = "TOKENS"
+    )]
     tokens: Vec<String>,
     /// Country of phone numbers that signals report without a country code.
     #[arg(long, env = "REKINDLE_REGION", default_value = "RU")]

@@ -99,7 +99,8 @@ fn text(status: &Status, days: u16, now: Timestamp) -> String {
         out.push_str(&format!("HELD: {what} since {} by {}: {}\n", ago(hold.since, now), hold.by, hold.reason));
     }
     if !status.funnels.is_empty() {
-        let head = ["FUNNEL", "IN WORK", "STALLED", "WARMING", "REVIVED", "UNSUB", "AT RISK", &format!("RATE {days}D"), "DUE", "OLDEST"];
+        let head =
+            ["FUNNEL", "IN WORK", "STALLED", "WARMING", "REVIVED", "UNSUB", "AT RISK", &format!("RATE {days}D"), "DUE", "OLDEST"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(status.funnels.iter().map(|f| funnel_row(f, now)));
         out.push_str(&table(&rows));
@@ -112,7 +113,8 @@ fn text(status: &Status, days: u16, now: Timestamp) -> String {
         let mut rows = vec![["CONNECTION", "LAST READ", "DEALS SEEN", "STATE"].map(str::to_owned).to_vec()];
         rows.extend(status.connections.iter().map(|c| {
             let read = c.cursor.read_at.map_or_else(|| "never".into(), |at| ago(at, now));
-            let state = c.cursor.error.clone().unwrap_or_else(|| if c.cursor.complete { "ok".into() } else { "first reading".into() });
+            let state =
+                c.cursor.error.clone().unwrap_or_else(|| if c.cursor.complete { "ok".into() } else { "first reading".into() });
             vec![c.connection.clone(), read, c.cursor.rows.to_string(), state]
         }));
         out.push_str(&words(&rows));
@@ -180,7 +182,10 @@ fn details(out: &mut String, status: &FunnelStatus, days: u16) {
         vec!["  clicks".to_owned(), format!("{} by people, {} by scanners", counts.clicks_human, counts.clicks_machine)],
         vec![
             "  came back".to_owned(),
-            format!("{} of {} contacted; {} uncontacted, {} reopened by hand", counts.revived, counts.contacted, counts.organic, counts.assisted),
+            format!(
+                "{} of {} contacted; {} uncontacted, {} reopened by hand",
+                counts.revived, counts.contacted, counts.organic, counts.assisted
+            ),
         ],
     ];
     if counts.holdout > 0 {

@@ -46,7 +46,8 @@ impl Engine {
             }
             // Evenly over the day: by noon, half of them.
             let minutes = u64::from(local.hour().unsigned_abs()) * 60 + u64::from(local.minute().unsigned_abs()) + 10;
-            let share = u32::try_from(u64::from(backfill.per_day) * minutes / 1440).unwrap_or(backfill.per_day).min(backfill.per_day);
+            let share =
+                u32::try_from(u64::from(backfill.per_day) * minutes / 1440).unwrap_or(backfill.per_day).min(backfill.per_day);
             let room = share.saturating_sub(admitted.count);
             if room == 0 {
                 continue;

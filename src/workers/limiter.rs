@@ -80,7 +80,8 @@ mod tests {
     fn a_burst_then_the_rate_and_a_kept_slot() {
         let limiter = Limiter::new(2.0, 3);
         let t0 = Timestamp::from_second(1_000_000).unwrap();
-        let slots: Vec<i64> = (1..=6).map(|n| (limiter.reserve(CopyId(n), t0).as_millisecond() - t0.as_millisecond()) / 100).collect();
+        let slots: Vec<i64> =
+            (1..=6).map(|n| (limiter.reserve(CopyId(n), t0).as_millisecond() - t0.as_millisecond()) / 100).collect();
         assert_eq!(slots, [0, 0, 0, 5, 10, 15]);
         let later = t0 + SignedDuration::from_millis(500);
         assert_eq!(limiter.reserve(CopyId(4), later), later, "its kept slot has come");

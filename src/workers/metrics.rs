@@ -94,7 +94,9 @@ impl EngineMetrics {
     }
 
     pub(super) fn deals(&self, connection: &str, count: usize) {
-        self.deals.get_or_create(&ByConnection { connection: connection.to_owned(), label: "changed".to_owned() }).inc_by(count as u64);
+        self.deals
+            .get_or_create(&ByConnection { connection: connection.to_owned(), label: "changed".to_owned() })
+            .inc_by(count as u64);
     }
 
     pub(super) fn click(&self, verdict: ClickVerdict) {

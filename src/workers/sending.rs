@@ -8,10 +8,10 @@ use super::{
 use crate::{
     channels::{Job, Report},
     compile::OnAmbiguous,
-    content::{self, Context, RenderError, Rendered, ItemText, Sender, TaskFacts, Tracking},
-    links::{HookPath, hook_url, system_random},
+    content::{self, Context, ItemText, RenderError, Rendered, Sender, TaskFacts, Tracking},
     crm::{Operation, WriteBack},
     engine::{Decision, Effect, EffectKind, Event, Subject, TaskText, decide, zone_of},
+    links::{HookPath, hook_url, system_random},
     model::{
         Address, CopyId, EffectRef, EffectStatus, InboxEvent, Mode, Outcome, PostponeReason, SendAs, SkipReason, Suppression,
         SuppressionReason, SuppressionScope, stable_hash,
@@ -190,7 +190,13 @@ impl Engine {
     }
 
     /// Whether a message of this decision cannot leave now for reasons that the engine does not know: rate, room, a paused channel.
-    fn must_wait(&self, live: &Live, subject: &Subject, decision: &Decision, now: Timestamp) -> Option<(Timestamp, PostponeReason)> {
+    fn must_wait(
+        &self,
+        live: &Live,
+        subject: &Subject,
+        decision: &Decision,
+        now: Timestamp,
+    ) -> Option<(Timestamp, PostponeReason)> {
         let resource = decision.effects.iter().find_map(|effect| match &effect.kind {
             EffectKind::Message { channel, .. } => Some(channel),
             _ => None,

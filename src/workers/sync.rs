@@ -208,7 +208,8 @@ impl Engine {
             let mut copies = known.remove(&deal.id).unwrap_or_default();
             for live in &funnels {
                 let at = copies.iter().position(|s| s.copy.funnel == live.plan.funnel);
-                let in_pipeline = live.plan.pipeline.as_ref().is_none_or(|p| p.eq_ignore_ascii_case(&deal.pipeline) || *p == deal.pipeline);
+                let in_pipeline =
+                    live.plan.pipeline.as_ref().is_none_or(|p| p.eq_ignore_ascii_case(&deal.pipeline) || *p == deal.pipeline);
                 let (mut subject, old) = match at {
                     Some(at) => {
                         let subject = copies.swap_remove(at);

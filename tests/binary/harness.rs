@@ -41,11 +41,10 @@ impl World {
     pub fn deals(&self, n: usize, lost: bool) {
         let now = jiff::Timestamp::now();
         let (stage, reason) = if lost { ("Lost", "price") } else { ("Talks", "") };
-        let mut deals = String::from("id,title,pipeline,stage,lostReason,amount,createdAt,stageChangedAt,lastActivityAt,name,email\n");
+        let mut deals =
+            String::from("id,title,pipeline,stage,lostReason,amount,createdAt,stageChangedAt,lastActivityAt,name,email\n");
         for i in 0..n {
-            deals.push_str(&format!(
-                "D{i},Flat,Sales,{stage},{reason},1000,{now},{now},{now},Client {i},client{i}@mail.example\n"
-            ));
+            deals.push_str(&format!("D{i},Flat,Sales,{stage},{reason},1000,{now},{now},{now},Client {i},client{i}@mail.example\n"));
         }
         self.write("data/deals.csv", &deals);
     }

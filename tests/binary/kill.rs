@@ -44,9 +44,7 @@ fn kills_in_flight_lose_nothing_and_send_nothing_twice() {
         last = sink.accepted().len();
         running = world.start();
     }
-    world.wait("the rest", Duration::from_secs(90), || {
-        world.messages("accepted") + world.messages("unknown") == deals as u64
-    });
+    world.wait("the rest", Duration::from_secs(90), || world.messages("accepted") + world.messages("unknown") == deals as u64);
     assert!(running.stop(), "SIGTERM ends it cleanly");
 
     let accepted = sink.accepted();

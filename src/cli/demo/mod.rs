@@ -151,7 +151,8 @@ impl Demo {
         let metrics = EngineMetrics::new(&mut registry);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(say("no port on loopback"))?;
         let base = format!("http://{}", listener.local_addr().map_err(say("no port on loopback"))?);
-        let settings = EngineSettings { base_url: Some(base.clone()), lease: Duration::from_secs(3600), ..EngineSettings::default() };
+        let settings =
+            EngineSettings { base_url: Some(base.clone()), lease: Duration::from_secs(3600), ..EngineSettings::default() };
         let engine = Engine::new(store.journal.clone(), clock.clone(), settings, metrics);
         let pages = Pages { public: listener, admin: None, signal_tokens: vec![TOKEN.into()], region: "RU".into() };
         let served = serve::start(&store, &engine, registry, pages)?;
@@ -224,7 +225,11 @@ impl Demo {
                 (postbox.sms, postbox.email)
             };
             let before = days.iter().fold((0, 0), |sum, d| (sum.0 + d.sms, sum.1 + d.email));
-            days.push(Day { date: first.saturating_add(jiff::Span::new().days(day)), sms: sms - before.0, email: email - before.1 });
+            days.push(Day {
+                date: first.saturating_add(jiff::Span::new().days(day)),
+                sms: sms - before.0,
+                email: email - before.1,
+            });
             bar.set_message(format!("{sms} SMS, {email} emails, {} signals", self.signals));
             bar.inc(1);
             if (day + 1) % 7 == 0 || day + 1 == i64::from(args.days) {
@@ -327,7 +332,11 @@ impl Demo {
             .send()
             .await
             .map_err(|e| format!("the demo's own pages did not answer: {}", e.without_url()))?;
-        if answer.status().is_success() { Ok(()) } else { Err(format!("a demo signal was refused: {}", answer.text().await.unwrap_or_default())) }
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(format!("a demo signal was refused: {}", answer.text().await.unwrap_or_default()))
+        }
     }
 
     /// The CRM does what the write-backs ask for, and its managers see their tasks.

@@ -12,16 +12,31 @@ use std::collections::{BTreeMap, HashSet};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
     /// A person opens a link.
-    Click { url: String },
+    Click {
+        url: String,
+    },
     /// A mail gateway opens all of them at once.
-    Scan { urls: Vec<String> },
-    Unsubscribe { url: String, address: String },
+    Scan {
+        urls: Vec<String>,
+    },
+    Unsubscribe {
+        url: String,
+        address: String,
+    },
     /// Telephony, chat and site forms report what a client did.
-    Signal { kind: &'static str, address: String },
+    Signal {
+        kind: &'static str,
+        address: String,
+    },
     /// The manager closes the task we gave them.
-    CloseTask { deal: String, reaction: &'static str },
+    CloseTask {
+        deal: String,
+        reaction: &'static str,
+    },
     /// The manager gets to work on a forgotten deal.
-    Work { deal: String },
+    Work {
+        deal: String,
+    },
 }
 
 /// What will happen, in order of time.

@@ -173,7 +173,8 @@ pub fn tables(figures: &Figures) -> String {
         out.push_str(&table(&rows));
     }
     if figures.disagreements.is_empty() {
-        let _ = writeln!(out, "\nThe store and the mail and SMS servers counted independently and agree. {:.1} s.", figures.seconds);
+        let _ =
+            writeln!(out, "\nThe store and the mail and SMS servers counted independently and agree. {:.1} s.", figures.seconds);
     } else {
         let _ = writeln!(out, "\nTHE COUNTS DISAGREE: {}", figures.disagreements.join("; "));
     }
@@ -188,7 +189,10 @@ pub fn html(figures: &Figures) -> String {
     let rate = figures.rate().map_or_else(|| "–".into(), |r| format!("{r:.1} %"));
     let cards = [
         (rate, "of contacted clients came back".to_owned()),
-        (figures.revived.to_string(), format!("revived by a message; {revived_deals} deals stand in Revived, {}", money(revived_money))),
+        (
+            figures.revived.to_string(),
+            format!("revived by a message; {revived_deals} deals stand in Revived, {}", money(revived_money)),
+        ),
         (format!("{}", figures.sms + figures.email), format!("messages: {} SMS, {} emails", figures.sms, figures.email)),
         (figures.clicks_human.to_string(), format!("clicks by people ({} by scanners woke nobody)", figures.clicks_machine)),
         (figures.tasks.to_string(), "tasks for managers".to_owned()),
@@ -261,7 +265,12 @@ fn stages_chart(figures: &Figures) -> String {
     let mut svg = format!("<svg viewBox='0 0 {width} {height}' role=img aria-label='Deals by stage over time'>");
     for share in [0.25, 0.5, 0.75, 1.0] {
         let v = most * share;
-        let _ = write!(svg, "<line class=grid x1={left} x2={width} y1={0:.1} y2={0:.1} /><text x=0 y={1:.1}>{v:.0}</text>", y(v), y(v) + 4.0);
+        let _ = write!(
+            svg,
+            "<line class=grid x1={left} x2={width} y1={0:.1} y2={0:.1} /><text x=0 y={1:.1}>{v:.0}</text>",
+            y(v),
+            y(v) + 4.0
+        );
     }
     let mut floor = vec![0.0; n];
     let mut legend = String::new();
@@ -282,7 +291,13 @@ fn stages_chart(figures: &Figures) -> String {
         floor = top;
     }
     for i in 0..n {
-        let anchor = if i == 0 { "start" } else if i + 1 == n { "end" } else { "middle" };
+        let anchor = if i == 0 {
+            "start"
+        } else if i + 1 == n {
+            "end"
+        } else {
+            "middle"
+        };
         let _ = write!(svg, "<text x={:.1} y={:.1} text-anchor={anchor}>{}</text>", x(i), height - 6.0, figures.date(i));
     }
     format!("{svg}</svg><div class=legend>{legend}</div>")
@@ -295,7 +310,8 @@ fn days_chart(figures: &Figures) -> String {
     let most = figures.days.iter().map(|d| d.sms + d.email).max().unwrap_or(1).max(1) as f64;
     let step = (width - left) / figures.days.len().max(1) as f64;
     let scale = (height - bottom) / (most * 1.05);
-    let mut svg = format!("<svg viewBox='0 0 {width} {height}' role=img aria-label='Messages a day'><text x=0 y=16>{most:.0}</text>");
+    let mut svg =
+        format!("<svg viewBox='0 0 {width} {height}' role=img aria-label='Messages a day'><text x=0 y=16>{most:.0}</text>");
     for (i, day) in figures.days.iter().enumerate() {
         let (x, w) = (left + step * i as f64, step * 0.8);
         let (sms, email) = (day.sms as f64 * scale, day.email as f64 * scale);
@@ -304,7 +320,11 @@ fn days_chart(figures: &Figures) -> String {
             svg,
             "<g><title>{}: {} SMS, {} emails</title><rect x={x:.1} y={:.1} width={w:.1} height={sms:.1} fill='#4f86c6' />\
 <rect x={x:.1} y={:.1} width={w:.1} height={email:.1} fill='#e07a5f' /></g>",
-            day.date, day.sms, day.email, base - sms, base - sms - email
+            day.date,
+            day.sms,
+            day.email,
+            base - sms,
+            base - sms - email
         );
         if i % 7 == 0 {
             let _ = write!(svg, "<text x={x:.1} y={:.1}>{}</text>", height - 6.0, day.date.strftime("%d %b"));

@@ -42,7 +42,11 @@ pub struct Postbox {
 impl Postbox {
     fn put(&mut self, message: Arrived) {
         *self.keys.entry(message.key.clone()).or_default() += 1;
-        if message.sms { self.sms += 1 } else { self.email += 1 }
+        if message.sms {
+            self.sms += 1
+        } else {
+            self.email += 1
+        }
         self.fresh.push(message);
     }
 
@@ -85,7 +89,10 @@ pub async fn start(base_url: String) -> std::io::Result<(SocketAddr, SocketAddr,
     Ok((smtp_at, sms_at, shared))
 }
 
-async fn sendsms(State((shared, base)): State<(Shared, String)>, Query(query): Query<HashMap<String, String>>) -> (StatusCode, String) {
+async fn sendsms(
+    State((shared, base)): State<(Shared, String)>,
+    Query(query): Query<HashMap<String, String>>,
+) -> (StatusCode, String) {
     let field = |name: &str| query.get(name).cloned().unwrap_or_default();
     let (to, text) = (field("to"), field("text"));
     if to.is_empty() || text.is_empty() {
@@ -155,8 +162,9 @@ fn arrived_email(to: String, message: &str, base: &str) -> Arrived {
         })
     };
     let (links, unsubscribe) = find_links(&plain_part(message), base);
-    let unsubscribe =
-        header("List-Unsubscribe").and_then(|v| v.split('<').find_map(|p| p.split_once('>').map(|(url, _)| url.to_owned()))).or(unsubscribe);
+    let unsubscribe = header("List-Unsubscribe")
+        .and_then(|v| v.split('<').find_map(|p| p.split_once('>').map(|(url, _)| url.to_owned())))
+        .or(unsubscribe);
     Arrived { sms: false, to, key: header("Message-ID").unwrap_or_default(), links, unsubscribe }
 }
 
@@ -181,7 +189,8 @@ fn plain_part(message: &str) -> String {
 fn find_links(text: &str, base: &str) -> (Vec<String>, Option<String>) {
     let (mut links, mut unsubscribe) = (Vec::new(), None);
     for (at, _) in text.match_indices(base) {
-        let url: String = text[at..].chars().take_while(|c| !c.is_whitespace() && !matches!(c, '<' | '>' | ')' | '"' | ']')).collect();
+        let url: String =
+            text[at..].chars().take_while(|c| !c.is_whitespace() && !matches!(c, '<' | '>' | ')' | '"' | ']')).collect();
         let url = url.trim_end_matches(['.', ',']).to_owned();
         if url[base.len()..].starts_with("/u/") {
             unsubscribe.get_or_insert(url);

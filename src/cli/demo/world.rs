@@ -6,12 +6,40 @@ use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 const FIRST: [&str; 16] = [
-    "Анна", "Иван", "Мария", "Дмитрий", "Елена", "Сергей", "Ольга", "Алексей", "Наталья", "Андрей", "Татьяна", "Михаил", "Ирина", "Павел",
-    "Светлана", "Николай",
+    "Анна",
+    "Иван",
+    "Мария",
+    "Дмитрий",
+    "Елена",
+    "Сергей",
+    "Ольга",
+    "Алексей",
+    "Наталья",
+    "Андрей",
+    "Татьяна",
+    "Михаил",
+    "Ирина",
+    "Павел",
+    "Светлана",
+    "Николай",
 ];
 const LAST: [&str; 16] = [
-    "Смирнов", "Иванов", "Кузнецов", "Соколов", "Попов", "Лебедев", "Козлов", "Новиков", "Морозов", "Петров", "Волков", "Соловьёв",
-    "Васильев", "Зайцев", "Павлов", "Семёнов",
+    "Смирнов",
+    "Иванов",
+    "Кузнецов",
+    "Соколов",
+    "Попов",
+    "Лебедев",
+    "Козлов",
+    "Новиков",
+    "Морозов",
+    "Петров",
+    "Волков",
+    "Соловьёв",
+    "Васильев",
+    "Зайцев",
+    "Павлов",
+    "Семёнов",
 ];
 const CITIES: [&str; 6] = ["Москва", "Москва", "Москва", "Казань", "Екатеринбург", "Новосибирск"];
 pub const REASONS: [&str; 5] =
@@ -161,7 +189,8 @@ impl World {
             let forgotten = dice.share("forgotten", &row.id) < 0.15;
             if dice.share("works", &who) < if forgotten { 0.02 } else { 0.30 } {
                 row.activity = at;
-                row.next_task = (dice.share("plans", &who) < 0.5).then(|| at + SignedDuration::from_hours(dice.range("next", &who, 24, 120)));
+                row.next_task =
+                    (dice.share("plans", &who) < 0.5).then(|| at + SignedDuration::from_hours(dice.range("next", &who, 24, 120)));
             }
             match dice.share("turn", &who) {
                 s if s < 0.014 => {
@@ -214,7 +243,17 @@ impl World {
             let _ = writeln!(
                 deals,
                 "{},Квартира {}-комн.,Продажи,{},{},m{},{},RUB,{},{},{},{task},C{},{}",
-                row.id, row.rooms, row.stage, row.reason, row.manager, row.amount, row.created, row.stage_changed, row.activity, row.id, row.rooms
+                row.id,
+                row.rooms,
+                row.stage,
+                row.reason,
+                row.manager,
+                row.amount,
+                row.created,
+                row.stage_changed,
+                row.activity,
+                row.id,
+                row.rooms
             );
             let language = if person.english { "en" } else { "ru" };
             let _ = writeln!(
