@@ -66,6 +66,7 @@ pub(super) fn expand(text: &str, dialect: Dialect) -> String {
 fn expand_rows(text: &str, dialect: Dialect) -> String {
     let mut out = String::with_capacity(text.len() + 256);
     let mut rest = text;
+    let mut batched = false;
     while let Some((before, after)) = rest.split_once("rows($") {
         out.push_str(before);
         let Some((inside, after)) = after.split_once(") ") else {
@@ -90,6 +91,23 @@ fn expand_rows(text: &str, dialect: Dialect) -> String {
             }
         }
         rest = after;
+        batched = true;
+    }
+    out.push_str(rest);
+    if batched && dialect == Dialect::Sqlite { in_written_order(&out) } else { out }
+}
+
+/// SQLite knows nothing of the size of a JSON array and may scan it once for each row of a table: `CROSS JOIN` keeps the order in
+/// which the joins are written, the batch first and then its keys (sqlite.org/optoverview.html#crossjoin).
+fn in_written_order(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 32);
+    let mut rest = text;
+    while let Some(at) = rest.find("JOIN ") {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        let plain = !before.trim_end().to_ascii_uppercase().ends_with("LEFT") && !before.trim_end().to_ascii_uppercase().ends_with("CROSS");
+        out.push_str(if plain { "CROSS JOIN " } else { "JOIN " });
+        rest = after.strip_prefix("JOIN ").unwrap_or_default();
     }
     out.push_str(rest);
     out
@@ -109,7 +127,7 @@ mod tests {
         );
         assert_eq!(
             expand(text, Dialect::Sqlite),
-            "SELECT x.id FROM (SELECT value ->> 'id' AS id, value ->> 'name' AS name FROM jsonb_each($1)) AS r\nJOIN x ON x.id = \
+            "SELECT x.id FROM (SELECT value ->> 'id' AS id, value ->> 'name' AS name FROM jsonb_each($1)) AS r\nCROSS JOIN x ON x.id = \
              r.id AND x.at > CAST(unixepoch('subsec') * 1000 AS INTEGER)\n"
         );
     }
