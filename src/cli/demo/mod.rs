@@ -59,6 +59,8 @@ pub struct DemoArgs {
 
 /// The clock moves in quarters of an hour: short enough for every delay in the lists, long enough for sixty days in seconds.
 const STEP: SignedDuration = SignedDuration::from_mins(15);
+/// The made-up CRM exports its files so often.
+const EXPORT_EVERY: SignedDuration = SignedDuration::from_hours(3);
 const TOKEN: &str = "demo-signals-token";
 
 const MANIFESTS: [(&str, &str); 3] = [
@@ -136,6 +138,8 @@ struct Demo {
     tasks_seen: u64,
     notices_seen: u64,
     signals: u64,
+    /// When the CRM last wrote its files.
+    exported_at: Option<Timestamp>,
 }
 
 impl Demo {
@@ -195,6 +199,7 @@ impl Demo {
             tasks_seen: 0,
             notices_seen: 0,
             signals: 0,
+            exported_at: None,
         })
     }
 
@@ -256,7 +261,8 @@ impl Demo {
             for action in self.agenda.due(now) {
                 self.act(action, now).await?;
             }
-            if self.world.dirty {
+            if self.world.dirty && self.exported_at.is_none_or(|at| now.duration_since(at) >= EXPORT_EVERY) {
+                self.exported_at = Some(now);
                 self.world.write(&self.data).map_err(|e| format!("the demo's CRM files: {e}"))?;
                 self.engine.sync_soon();
             }
@@ -274,7 +280,7 @@ impl Demo {
                     people::react(self.dice, &self.world, &message, *count, now, &mut self.agenda, &mut self.leaving);
                 }
             }
-            if self.agenda.next().is_none_or(|at| at > now) && !self.world.dirty {
+            if self.agenda.next().is_none_or(|at| at > now) {
                 return Ok(());
             }
         }
