@@ -105,7 +105,8 @@ fn in_written_order(text: &str) -> String {
     while let Some(at) = rest.find("JOIN ") {
         let (before, after) = rest.split_at(at);
         out.push_str(before);
-        let plain = !before.trim_end().to_ascii_uppercase().ends_with("LEFT") && !before.trim_end().to_ascii_uppercase().ends_with("CROSS");
+        let plain =
+            !before.trim_end().to_ascii_uppercase().ends_with("LEFT") && !before.trim_end().to_ascii_uppercase().ends_with("CROSS");
         out.push_str(if plain { "CROSS JOIN " } else { "JOIN " });
         rest = after.strip_prefix("JOIN ").unwrap_or_default();
     }
