@@ -23,7 +23,7 @@ demo:
 	cargo run --locked -- demo
 
 figures:
-	cargo run --locked --release -- figures
+	scripts/figures
 
 crds:
 	cargo run --locked -- crds --output-dir crds

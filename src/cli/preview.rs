@@ -92,19 +92,17 @@ pub async fn run(args: PreviewArgs) -> Result<ExitCode, String> {
     let item =
         texts.compiled.texts.items.get(&key).ok_or_else(|| format!("there is no item {}; there are {}", args.item, known()))?;
     let meaning = plan.item(list, name).ok_or_else(|| format!("the funnel does not use {}", args.item))?;
-    let subject = match (&args.deal, &store) {
-        (Some(deal), Some(store)) => Some(subject(store, &plan.funnel, &plan.connection, deal).await?),
-        _ => None,
+    let subject = if let (Some(deal), Some(store)) = (&args.deal, &store) {
+        Some(subject(store, &plan.funnel, &plan.connection, deal).await?)
+    } else {
+        None
     };
-    let context = match &subject {
-        Some(s) => {
-            let language = args.language.as_deref().or_else(|| s.contact.as_ref()?.language.as_deref());
-            Context::new(&s.deal, s.contact.as_ref(), s.manager.as_ref(), &plan.policy.brand_title, language, &zone_of(plan, s))
-        }
-        None => {
-            let paths = item.requires();
-            Context::sample(paths.iter().map(String::as_str), &plan.policy.brand_title, args.language.as_deref())
-        }
+    let context = if let Some(s) = &subject {
+        let language = args.language.as_deref().or_else(|| s.contact.as_ref()?.language.as_deref());
+        Context::new(&s.deal, s.contact.as_ref(), s.manager.as_ref(), &plan.policy.brand_title, language, &zone_of(plan, s))
+    } else {
+        let paths = item.requires();
+        Context::sample(paths.iter().map(String::as_str), &plan.policy.brand_title, args.language.as_deref())
     };
     let to = address(args.to.as_deref(), meaning.medium)?;
     let effect = EffectRef { copy: CopyId(0), seq: 0 };
@@ -146,7 +144,7 @@ pub async fn run(args: PreviewArgs) -> Result<ExitCode, String> {
     let channel = channels::open(wiring).map_err(|e| e.to_string())?;
     let job = Job { effect, attempt: 1, key: uuid, to, message: rendered.message, receipt_url: None };
     let (sender, mut reports) = tokio::sync::mpsc::unbounded_channel();
-    channel.perform(vec![job], tokio::time::Instant::now() + Duration::from_secs(60), sender).await;
+    channel.perform(vec![job], tokio::time::Instant::now() + Duration::from_mins(1), sender).await;
     match reports.recv().await.map(|report| report.outcome) {
         Some(Outcome::Accepted { provider, .. }) => {
             eprintln!("accepted by {provider}");

@@ -36,7 +36,7 @@ pub struct RunArgs {
     /// Address of /metrics, /healthz and /readyz: not for the public.
     #[arg(long, env = "REKINDLE_ADMIN", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
-    /// How clients reach --listen from outside, like https://go.example.com. Default: http:// and the listening address.
+    /// How clients reach --listen from outside, like <https://go.example.com>. Default: http:// and the listening address.
     #[arg(long, env = "REKINDLE_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
     /// Bearer tokens that may report signals to /v1/signals, separated by commas (several, so that they can be rotated).
@@ -121,7 +121,7 @@ async fn open(url: &str, admin: &TcpListener, mut stop: watch::Receiver<bool>) -
             Err(error @ StoreError::Unavailable(_)) => {
                 if waiting.is_none() {
                     tracing::warn!(%error, "waiting for the store");
-                    waiting = Some(tokio::spawn(answer_waiting(again(admin).await?)));
+                    waiting = Some(tokio::spawn(answer_waiting(again(admin)?)));
                 }
             }
             Err(error) => return Err(error.to_string()),
@@ -134,7 +134,7 @@ async fn open(url: &str, admin: &TcpListener, mut stop: watch::Receiver<bool>) -
 }
 
 /// A second handle to the same listening socket.
-async fn again(listener: &TcpListener) -> Result<TcpListener, String> {
+fn again(listener: &TcpListener) -> Result<TcpListener, String> {
     use std::os::fd::AsFd;
     let copy = listener.as_fd().try_clone_to_owned().map_err(|e| e.to_string())?;
     TcpListener::from_std(std::net::TcpListener::from(copy)).map_err(|e| e.to_string())

@@ -11,7 +11,7 @@ use crate::{
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 /// Shows how the funnels do: deals and money per stage, what was sent, what waits, what is wrong. Works beside a running process.
 #[derive(Args, Debug)]
@@ -96,7 +96,7 @@ fn text(status: &Status, days: u16, now: Timestamp) -> String {
             HoldScope::Channel(name) => format!("channel {name}"),
             HoldScope::Funnel(funnel) => format!("funnel {funnel}"),
         };
-        out.push_str(&format!("HELD: {what} since {} by {}: {}\n", ago(hold.since, now), hold.by, hold.reason));
+        let _ = writeln!(out, "HELD: {what} since {} by {}: {}", ago(hold.since, now), hold.by, hold.reason);
     }
     if !status.funnels.is_empty() {
         let head =
@@ -120,9 +120,9 @@ fn text(status: &Status, days: u16, now: Timestamp) -> String {
         out.push_str(&words(&rows));
         for connection in &status.connections {
             for finding in &connection.cursor.findings {
-                out.push_str(&format!("  {} × {}\n", finding.count, finding.kind));
+                let _ = writeln!(out, "  {} × {}", finding.count, finding.kind);
                 for example in finding.examples.iter().take(3) {
-                    out.push_str(&format!("      {example}\n"));
+                    let _ = writeln!(out, "      {example}");
                 }
             }
         }
@@ -137,7 +137,7 @@ fn text(status: &Status, days: u16, now: Timestamp) -> String {
     if !status.dead_letters.is_empty() {
         out.push_str("\nSET ASIDE (could not be processed)\n");
         for letter in &status.dead_letters {
-            out.push_str(&format!("  {} {} #{}: {}\n", ago(letter.at, now), letter.source, letter.id, letter.error));
+            let _ = writeln!(out, "  {} {} #{}: {}", ago(letter.at, now), letter.source, letter.id, letter.error);
         }
     }
     out
@@ -168,7 +168,7 @@ fn rate(counts: &FunnelCounts) -> String {
 
 fn details(out: &mut String, status: &FunnelStatus, days: u16) {
     let counts = &status.counts;
-    out.push_str(&format!("\n{} in {days} days\n", status.funnel));
+    let _ = writeln!(out, "\n{} in {days} days", status.funnel);
     let sum = |rows: &[(String, String, u64)]| {
         let mut parts: Vec<String> = rows.iter().map(|(kind, state, n)| format!("{n} {kind} {state}")).collect();
         if parts.is_empty() {

@@ -91,9 +91,9 @@ impl fmt::Display for HumanDuration {
         }
         if self.days > 0 {
             if self.days.is_multiple_of(7) && self.seconds == 0 {
-                write!(f, "{}w", self.days / 7)?
+                write!(f, "{}w", self.days / 7)?;
             } else {
-                write!(f, "{}d", self.days)?
+                write!(f, "{}d", self.days)?;
             }
         }
         let (h, m, s) = (self.seconds / 3600, self.seconds / 60 % 60, self.seconds % 60);

@@ -203,16 +203,16 @@ impl Engine {
                     self.write_back(&mut new, live, &subject, id, Operation::Move { stage, expect }, now);
                 }
                 EffectKind::Comment { text } => {
-                    let (title, body) = self.words(live, &subject, &text, now);
+                    let (title, body) = Self::words(live, &subject, &text, now);
                     let text = if body.is_empty() { title } else { format!("{title}\n\n{body}") };
                     self.write_back(&mut new, live, &subject, id, Operation::Comment { text }, now);
                 }
                 EffectKind::Task { who, due_at, text } => {
-                    let (title, text) = self.words(live, &subject, &text, now);
+                    let (title, text) = Self::words(live, &subject, &text, now);
                     self.write_back(&mut new, live, &subject, id, Operation::Task { manager: who, title, text, due_at }, now);
                 }
                 EffectKind::Notify { who, text } => {
-                    let (text, _) = self.words(live, &subject, &text, now);
+                    let (text, _) = Self::words(live, &subject, &text, now);
                     self.write_back(&mut new, live, &subject, id, Operation::Notify { manager: who, text }, now);
                 }
             }
@@ -242,7 +242,7 @@ impl Engine {
         if at > now { Turn::At(at, PostponeReason::RateLimited) } else { Turn::Now(slot) }
     }
 
-    fn words(&self, live: &Live, subject: &Subject, text: &TaskText, now: Timestamp) -> (String, String) {
+    fn words(live: &Live, subject: &Subject, text: &TaskText, now: Timestamp) -> (String, String) {
         let context = context_of(live, subject);
         let facts = TaskFacts {
             context: &context,
@@ -384,7 +384,7 @@ impl Engine {
         }
         for (channel, jobs) in by_channel.into_values() {
             let reports = self.flights.reports.clone();
-            let deadline = if self.clock.is_virtual() { Instant::now() + Duration::from_secs(3600) } else { held.deadline };
+            let deadline = if self.clock.is_virtual() { Instant::now() + Duration::from_hours(1) } else { held.deadline };
             tokio::spawn(async move { channel.channel.perform(jobs, deadline, reports).await });
         }
         failed.map_or(Ok(()), |error| Err(error.into()))

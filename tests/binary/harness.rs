@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::{
+    fmt::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -44,7 +45,7 @@ impl World {
         let mut deals =
             String::from("id,title,pipeline,stage,lostReason,amount,createdAt,stageChangedAt,lastActivityAt,name,email\n");
         for i in 0..n {
-            deals.push_str(&format!("D{i},Flat,Sales,{stage},{reason},1000,{now},{now},{now},Client {i},client{i}@mail.example\n"));
+            let _ = writeln!(deals, "D{i},Flat,Sales,{stage},{reason},1000,{now},{now},{now},Client {i},client{i}@mail.example");
         }
         self.write("data/deals.csv", &deals);
     }

@@ -18,7 +18,7 @@ fn kills_in_flight_lose_nothing_and_send_nothing_twice() {
     let world = World::new(sink.port);
     world.deals(deals, false);
     let mut running = world.start();
-    world.wait("the import", Duration::from_secs(60), || world.in_role("InWork") == deals as u64);
+    world.wait("the import", Duration::from_mins(1), || world.in_role("InWork") == deals as u64);
     world.deals(deals, true);
     let (mut counted, mut in_flight) = (0, Vec::new());
     let mut last = 0;
@@ -59,7 +59,7 @@ fn kills_in_flight_lose_nothing_and_send_nothing_twice() {
     let known = world.messages("accepted");
     assert!(distinct.len() as u64 >= known, "the ledger says accepted of more than the sink has");
     assert!(distinct.len() as u64 <= known + unknown, "the sink has messages that the ledger does not know");
-    assert!(unknown as usize <= counted * BOUND, "{unknown} unclear after {counted} kills, at most {BOUND} each");
+    assert!(unknown <= (counted * BOUND) as u64, "{unknown} unclear after {counted} kills, at most {BOUND} each");
     assert!(counted >= kills / 2, "only {counted} of {kills} kills met messages in flight");
     eprintln!(
         "{counted} kills with {in_flight:?} in flight; {known} known accepted, {unknown} unclear of which the sink accepted {}",

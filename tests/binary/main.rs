@@ -1,4 +1,5 @@
 //! Tests of the real binary as its users run it.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers outside of #[test] functions
 
 mod demo;
 mod harness;

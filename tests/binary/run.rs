@@ -6,7 +6,7 @@ use crate::{
 };
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[test]
 fn a_broken_edit_keeps_the_last_good_one_and_says_so() {

@@ -115,7 +115,7 @@ fn serve(stream: TcpStream, log: &Mutex<File>, delay: Duration) -> Option<()> {
                     break;
                 }
                 if line.to_ascii_lowercase().starts_with("message-id:") && key.is_empty() {
-                    key = line[11..].trim().to_owned();
+                    line[11..].trim().clone_into(&mut key);
                 }
             }
             note(log, &format!("dot {key}"));

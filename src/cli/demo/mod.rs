@@ -155,8 +155,7 @@ impl Demo {
         let metrics = EngineMetrics::new(&mut registry);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(say("no port on loopback"))?;
         let base = format!("http://{}", listener.local_addr().map_err(say("no port on loopback"))?);
-        let settings =
-            EngineSettings { base_url: Some(base.clone()), lease: Duration::from_secs(3600), ..EngineSettings::default() };
+        let settings = EngineSettings { base_url: Some(base.clone()), lease: Duration::from_hours(1), ..EngineSettings::default() };
         let engine = Engine::new(store.journal.clone(), clock.clone(), settings, metrics);
         let pages = Pages { public: listener, admin: None, signal_tokens: vec![TOKEN.into()], region: "RU".into() };
         let served = serve::start(&store, &engine, registry, pages)?;
@@ -213,7 +212,7 @@ impl Demo {
         for day in 0..i64::from(args.days) {
             let morning = first_morning(first.saturating_add(jiff::Span::new().days(day)));
             let evening = morning + SignedDuration::from_hours(24) - STEP;
-            self.go_to(morning).await?;
+            self.go_to(morning);
             self.world.work(day, morning);
             loop {
                 self.turn().await?;
@@ -223,7 +222,7 @@ impl Demo {
                 if next >= evening {
                     break;
                 }
-                self.go_to(next).await?;
+                self.go_to(next);
             }
             let (sms, email) = {
                 let postbox = self.postbox.lock().unwrap_or_else(PoisonError::into_inner);
@@ -241,19 +240,18 @@ impl Demo {
                 moments.push(evening);
             }
         }
-        self.go_to(first_morning(first.saturating_add(jiff::Span::new().days(i64::from(args.days))))).await?;
+        self.go_to(first_morning(first.saturating_add(jiff::Span::new().days(i64::from(args.days)))));
         self.turn().await?;
         self.count(days, moments, started).await
     }
 
-    async fn go_to(&mut self, at: Timestamp) -> Result<(), String> {
+    fn go_to(&mut self, at: Timestamp) {
         // Rounded up to the step, so that what is due close together is done together.
         let step = STEP.as_millis();
         let ms = i128::from(at.as_millisecond()).div_euclid(step) * step;
         let ms = if ms < i128::from(at.as_millisecond()) { ms + step } else { ms };
         let at = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(at);
         self.clock.advance(at);
-        Ok(())
     }
 
     /// Everything that happens at the present moment, until it is quiet.

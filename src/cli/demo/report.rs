@@ -204,16 +204,21 @@ pub fn html(figures: &Figures) -> String {
     }
     let mut table_rows = String::new();
     for (role, title, colour) in ROLES {
-        let cells: String = (0..figures.moments.len())
-            .map(|i| {
-                let (deals, amount) = figures.at(i, role);
-                format!("<td>{deals}<small>{}</small></td>", money(amount))
-            })
-            .collect();
+        let mut cells = String::new();
+        for i in 0..figures.moments.len() {
+            let (deals, amount) = figures.at(i, role);
+            let _ = write!(cells, "<td>{deals}<small>{}</small></td>", money(amount));
+        }
         let _ = write!(table_rows, "<tr><th><i style='background:{colour}'></i>{title}</th>{cells}</tr>");
     }
-    let head: String = (0..figures.moments.len()).map(|i| format!("<th>{}</th>", figures.date(i))).collect();
-    let skipped: String = figures.skipped.iter().map(|(why, n)| format!("<tr><th>{why}</th><td>{n}</td></tr>")).collect();
+    let mut head = String::new();
+    for i in 0..figures.moments.len() {
+        let _ = write!(head, "<th>{}</th>", figures.date(i));
+    }
+    let mut skipped = String::new();
+    for (why, n) in &figures.skipped {
+        let _ = write!(skipped, "<tr><th>{why}</th><td>{n}</td></tr>");
+    }
     let skipped = if skipped.is_empty() { "<p>Nothing was skipped.</p>".to_owned() } else { format!("<table>{skipped}</table>") };
     let honest = if figures.disagreements.is_empty() {
         "The store and the mail and SMS servers counted independently of each other, and agree.".to_owned()
@@ -222,7 +227,7 @@ pub fn html(figures: &Figures) -> String {
     };
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>\
-<title>Rekindle demo</title><style>{STYLE}</style><body><main><h1>Sixty days of a reactivation funnel</h1>\
+<title>Rekindle demo</title><style>{STYLE}</style><body><main><h1>{} days of a reactivation funnel</h1>\
 <p class=lead>A made-up property developer with {} deals. Messages went over real SMTP and HTTP; only time was virtual.</p>\
 <div class=cards>{body}</div>\
 <h2>Where the deals stood</h2>{}<div class=scroll><table><tr><th></th>{head}</tr>{table_rows}</table></div>\
@@ -230,6 +235,7 @@ pub fn html(figures: &Figures) -> String {
 <h2>Promises</h2><table><tr><th>Sent after unsubscribing</th><td>{}</td></tr><tr><th>Sent twice</th><td>{}</td></tr>\
 <tr><th>Lost or left unclear</th><td>{}</td></tr><tr><th>Unsubscribed</th><td>{}</td></tr></table><p>{honest}</p>\
 <h2>Not sent, and why</h2>{skipped}</main></body></html>\n",
+        figures.days.len(),
         figures.deals,
         stages_chart(figures),
         days_chart(figures),

@@ -43,9 +43,9 @@ impl Postbox {
     fn put(&mut self, message: Arrived) {
         *self.keys.entry(message.key.clone()).or_default() += 1;
         if message.sms {
-            self.sms += 1
+            self.sms += 1;
         } else {
-            self.email += 1
+            self.email += 1;
         }
         self.fresh.push(message);
     }

@@ -89,7 +89,7 @@ pub fn port() -> u16 {
 pub async fn until(what: &str, mut ready: impl FnMut() -> bool) {
     let start = Instant::now();
     while !ready() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what} did not come about");
+        assert!(start.elapsed() < Duration::from_mins(1), "{what} did not come about");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -767,7 +767,7 @@ pub async fn clicks_are_kept_and_judged(backend: &Backend) {
     journal.mark(vec![mark(effect(copy, 1), 1, Outcome::Unknown { reason: "Timeout".into() })]).await.unwrap();
     let hit = |link, when, verdict| Incoming {
         click: Some(Clicked { effect: effect(copy, 1), link, at: at(when), verdict, why: "why".into() }),
-        ..incoming(&format!("{link}.{when}"), InboxEvent::Click { effect: effect(copy, 1), link, at: at(when), verdict: None })
+        ..incoming(&format!("{link}.{when}"), InboxEvent::Click { effect: effect(copy, 1), link, at: at(when), verdict })
     };
     journal.receive(vec![hit(0, 30, None), hit(1, 31, Some(ClickVerdict::Machine))]).await.unwrap();
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted), "whoever opens it has got it");
