@@ -268,6 +268,10 @@ impl Engine {
                 }
             }
         }
+        // What has not reached a provider goes back to wait in the store.
+        for state in self.adapters.load().channels.values() {
+            state.channel.close();
+        }
         // Started messages wait for their replies, but not longer than a supervisor's patience.
         let _ = tokio::time::timeout(Duration::from_secs(20), self.flights.landed()).await;
         renewer.abort();

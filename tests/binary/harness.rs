@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use std::{
-    fmt::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -40,16 +39,18 @@ impl World {
         std::fs::rename(fresh, path).unwrap();
     }
 
-    /// `n` deals with a contact each: open, or lost just now.
-    pub fn deals(&self, n: usize, lost: bool) {
+    /// A row of the deals file: the deal of a client, open, or lost just now.
+    pub fn deal(id: &str, client: usize, lost: bool) -> String {
         let now = jiff::Timestamp::now();
         let (stage, reason) = if lost { ("Lost", "price") } else { ("Talks", "") };
-        let mut deals =
-            String::from("id,title,pipeline,stage,lostReason,amount,createdAt,stageChangedAt,lastActivityAt,name,email\n");
-        for i in 0..n {
-            let _ = writeln!(deals, "D{i},Flat,Sales,{stage},{reason},1000,{now},{now},{now},Client {i},client{i}@mail.example");
-        }
-        self.write("data/deals.csv", &deals);
+        format!("{id},Flat,Sales,{stage},{reason},1000,{now},{now},{now},M1,Client {client},client{client}@mail.example\n")
+    }
+
+    /// `n` deals with a client each.
+    pub fn deals(&self, n: usize, lost: bool) {
+        let head = "id,title,pipeline,stage,lostReason,amount,createdAt,stageChangedAt,lastActivityAt,manager,name,email\n";
+        let rows: String = (0..n).map(|i| Self::deal(&format!("D{i}"), i, lost)).collect();
+        self.write("data/deals.csv", &format!("{head}{rows}"));
     }
 
     pub fn start(&self) -> Running {
@@ -79,6 +80,35 @@ impl World {
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("run.log")).unwrap_or_default()
+    }
+
+    /// Replaces the first `old` in the manifest.
+    pub fn edit(&self, old: &str, new: &str) {
+        let manifest = text(&self.path("funnel.yaml"));
+        assert!(manifest.contains(old));
+        self.write("funnel.yaml", &manifest.replacen(old, new, 1));
+    }
+
+    /// The newest address after `label` in the log.
+    fn address(&self, label: &str) -> String {
+        let mut found = String::new();
+        self.wait(label, Duration::from_secs(20), || {
+            let log = self.log();
+            let after = log.rsplit_once(label).map(|(_, rest)| rest.trim_start());
+            found = after.map(|t| t.split([',', '\n']).next().unwrap_or_default().trim().to_owned()).unwrap_or_default();
+            found.starts_with("http://")
+        });
+        found
+    }
+
+    /// Where clients reach the pages.
+    pub fn pages(&self) -> String {
+        self.address("pages on ")
+    }
+
+    /// Where health is asked.
+    pub fn admin(&self) -> String {
+        self.address("health and metrics on ")
     }
 
     pub fn command(&self, args: &[&str]) -> Output {

@@ -143,7 +143,7 @@ fn the_check_finds_duplicates_when_the_store_forgets() {
 #[test]
 fn the_check_finds_what_a_relay_lost() {
     let home = tempfile::tempdir().unwrap();
-    let sink = Sink::start_with(home.path(), DELAY, 5);
+    let sink = Sink::start_with(home.path(), DELAY, 5, 0);
     let tally = torment(&World::new(sink.port), &sink, 1, 100, |_| {});
     assert!(tally.lost() > 0, "every fifth message was lost and nobody noticed");
 }
