@@ -54,6 +54,10 @@ pub trait Channel: Send + Sync {
     /// started one is waited for as long as it takes. Every job is reported exactly once, as soon as its outcome is known.
     async fn perform(&self, jobs: Vec<Job>, deadline: Instant, reports: mpsc::UnboundedSender<Report>);
 
+    /// Begins nothing any more: whatever has not reached the point of no return is reported `NotStarted`, at once. For the end of
+    /// the process; there is no way back.
+    fn close(&self);
+
     /// How many messages it can usefully have under way at once.
     fn capacity(&self) -> usize;
 

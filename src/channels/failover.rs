@@ -100,6 +100,10 @@ impl Channel for Failover {
         stage(self.providers.clone(), 0, batch, deadline, reports).await;
     }
 
+    fn close(&self) {
+        self.providers.iter().for_each(|p| p.close());
+    }
+
     fn capacity(&self) -> usize {
         self.providers.iter().map(|p| p.capacity()).max().unwrap_or(0)
     }
@@ -162,6 +166,8 @@ mod tests {
                     .unwrap();
             }
         }
+
+        fn close(&self) {}
 
         fn capacity(&self) -> usize {
             4

@@ -127,6 +127,11 @@ impl Channel for Kannel {
         .await;
     }
 
+    fn close(&self) {
+        // Who waits for a permit does not get one any more.
+        self.shared.permits.close();
+    }
+
     fn capacity(&self) -> usize {
         self.in_flight_bound()
     }

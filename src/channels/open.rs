@@ -66,6 +66,10 @@ impl Channel for TryOut {
         self.channel.perform(mine, deadline, reports).await;
     }
 
+    fn close(&self) {
+        self.channel.close();
+    }
+
     fn capacity(&self) -> usize {
         self.channel.capacity()
     }

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use std::{
-    fmt::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -14,13 +13,15 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_rekindle");
 pub struct World {
     pub dir: tempfile::TempDir,
     pub store: String,
+    /// More arguments for `rekindle run`.
+    pub args: Vec<String>,
 }
 
 impl World {
     pub fn new(smtp_port: u16) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = format!("sqlite:{}", dir.path().join("store.db").display());
-        let world = Self { dir, store };
+        let world = Self { dir, store, args: Vec::new() };
         world.write("funnel.yaml", &MANIFEST.replace("SMTP_PORT", &smtp_port.to_string()));
         world
     }
@@ -38,16 +39,18 @@ impl World {
         std::fs::rename(fresh, path).unwrap();
     }
 
-    /// `n` deals with a contact each: open, or lost just now.
-    pub fn deals(&self, n: usize, lost: bool) {
+    /// A row of the deals file: the deal of a client, open, or lost just now.
+    pub fn deal(id: &str, client: usize, lost: bool) -> String {
         let now = jiff::Timestamp::now();
         let (stage, reason) = if lost { ("Lost", "price") } else { ("Talks", "") };
-        let mut deals =
-            String::from("id,title,pipeline,stage,lostReason,amount,createdAt,stageChangedAt,lastActivityAt,name,email\n");
-        for i in 0..n {
-            let _ = writeln!(deals, "D{i},Flat,Sales,{stage},{reason},1000,{now},{now},{now},Client {i},client{i}@mail.example");
-        }
-        self.write("data/deals.csv", &deals);
+        format!("{id},Flat,Sales,{stage},{reason},1000,{now},{now},{now},M1,Client {client},client{client}@mail.example\n")
+    }
+
+    /// `n` deals with a client each.
+    pub fn deals(&self, n: usize, lost: bool) {
+        let head = "id,title,pipeline,stage,lostReason,amount,createdAt,stageChangedAt,lastActivityAt,manager,name,email\n";
+        let rows: String = (0..n).map(|i| Self::deal(&format!("D{i}"), i, lost)).collect();
+        self.write("data/deals.csv", &format!("{head}{rows}"));
     }
 
     pub fn start(&self) -> Running {
@@ -56,6 +59,7 @@ impl World {
             .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--store", &self.store])
             .arg("-f")
             .arg(self.dir.path().join("config"))
+            .args(&self.args)
             .env("RUST_LOG", "rekindle=info")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -65,8 +69,46 @@ impl World {
         Running { child }
     }
 
+    /// The same on a PostgreSQL database of its own; `None` where there is no PostgreSQL.
+    pub fn on_postgres(mut self) -> Option<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        self.store = runtime.block_on(crate::postgres::database())?;
+        // A take-over waits for the lease of the dead to run out.
+        self.args.extend(["--lease".into(), "1s".into()]);
+        Some(self)
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("run.log")).unwrap_or_default()
+    }
+
+    /// Replaces the first `old` in the manifest.
+    pub fn edit(&self, old: &str, new: &str) {
+        let manifest = text(&self.path("funnel.yaml"));
+        assert!(manifest.contains(old));
+        self.write("funnel.yaml", &manifest.replacen(old, new, 1));
+    }
+
+    /// The newest address after `label` in the log.
+    fn address(&self, label: &str) -> String {
+        let mut found = String::new();
+        self.wait(label, Duration::from_secs(20), || {
+            let log = self.log();
+            let after = log.rsplit_once(label).map(|(_, rest)| rest.trim_start());
+            found = after.map(|t| t.split([',', '\n']).next().unwrap_or_default().trim().to_owned()).unwrap_or_default();
+            found.starts_with("http://")
+        });
+        found
+    }
+
+    /// Where clients reach the pages.
+    pub fn pages(&self) -> String {
+        self.address("pages on ")
+    }
+
+    /// Where health is asked.
+    pub fn admin(&self) -> String {
+        self.address("health and metrics on ")
     }
 
     pub fn command(&self, args: &[&str]) -> Output {

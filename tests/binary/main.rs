@@ -3,6 +3,10 @@
 
 mod demo;
 mod harness;
+mod http;
 mod kill;
+#[path = "../in_process/peers/postgres.rs"]
+mod postgres;
+mod promises;
 mod run;
 mod sink;

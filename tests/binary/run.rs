@@ -4,7 +4,7 @@ use crate::{
     harness::{World, text},
     sink::Sink,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -53,6 +53,55 @@ fn a_hold_stops_sending_and_release_goes_on_where_it_was() {
     assert!(timeline.contains("offer"), "{timeline}");
 }
 
+/// Stops while a provider has messages and has not answered yet: their answers are waited for.
+#[test]
+fn a_stop_waits_for_what_was_handed_over() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::from_millis(400));
+    let world = World::new(sink.port);
+    world.deals(40, false);
+    let mut running = world.start();
+    world.wait("the import", PATIENCE, || world.in_role("InWork") == 40);
+    world.deals(40, true);
+    for stop in 1..=3 {
+        world.wait("messages under way", PATIENCE, || sink.accepted().len() >= stop * 9 && sink.in_flight() > 0);
+        assert!(running.stop());
+        assert_eq!(sink.in_flight(), 0, "every reply was waited for");
+        assert_eq!(world.messages("accepted"), sink.accepted().len() as u64, "nothing is unclear");
+        running = world.start();
+    }
+    world.wait("the rest", PATIENCE, || world.messages("accepted") == 40);
+    assert!(running.stop());
+    assert_eq!(sink.accepted().len(), 40);
+}
+
+/// Stops while the provider does not even greet: what was intended goes back and leaves after the restart.
+#[test]
+fn a_stop_takes_back_what_no_provider_has() {
+    let hole = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let world = World::new(hole.local_addr().unwrap().port());
+    world.deals(20, false);
+    let running = world.start();
+    world.wait("the import", PATIENCE, || world.in_role("InWork") == 20);
+    world.deals(20, true);
+    let taken = hole.accept().unwrap();
+    world.wait("messages on their way", PATIENCE, || world.messages("intended") > 0);
+    let since = Instant::now();
+    assert!(running.stop());
+    assert!(since.elapsed() < Duration::from_secs(5), "nobody waits for a server that says nothing");
+    assert_eq!((world.messages("intended"), world.messages("unknown")), (0, 0), "{}", world.status());
+    let _ = taken.0.shutdown(std::net::Shutdown::Both);
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::ZERO);
+    let manifest = text(&world.path("funnel.yaml"));
+    let (old, new) = (hole.local_addr().unwrap().port().to_string(), sink.port.to_string());
+    world.write("funnel.yaml", &manifest.replace(&old, &new));
+    let running = world.start();
+    world.wait("all of them", PATIENCE, || world.messages("accepted") == 20);
+    assert!(running.stop());
+    assert_eq!(sink.accepted().len(), 20);
+}
+
 #[test]
 fn an_emptied_file_is_not_a_hundred_deletions() {
     let home = tempfile::tempdir().unwrap();
@@ -64,7 +113,7 @@ fn an_emptied_file_is_not_a_hundred_deletions() {
     world.write("data/deals.csv", "");
     world.wait("the complaint", PATIENCE, || {
         let shown = String::from_utf8(world.command(&["status"]).stdout).unwrap();
-        shown.contains("empty") || shown.contains("no rows")
+        shown.contains("has no deals where it had 40")
     });
     assert_eq!(world.in_role("InWork"), 40);
     drop(running);

@@ -7,7 +7,10 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -21,12 +24,24 @@ pub struct Sink {
 impl Sink {
     /// `delay`: how long the reply to each final dot takes.
     pub fn start(dir: &Path, delay: Duration) -> Self {
+        Self::start_with(dir, delay, 0, 0)
+    }
+
+    /// On a port where a server was expected before.
+    pub fn start_on(dir: &Path, port: u16) -> Self {
+        Self::start_with(dir, Duration::ZERO, 0, port)
+    }
+
+    /// One that accepts every `forgets`-th message and does not keep it: what it loses must be found out.
+    pub fn start_with(dir: &Path, delay: Duration, forgets: usize, port: u16) -> Self {
         let log = dir.join("sink.log");
         let port_file = dir.join("sink.port");
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "sink::sink_process", "--nocapture", "--test-threads=1"])
             .env("REKINDLE_SINK_DIR", dir)
             .env("REKINDLE_SINK_DELAY_MS", delay.as_millis().to_string())
+            .env("REKINDLE_SINK_PORT", port.to_string())
+            .env("REKINDLE_SINK_FORGETS", forgets.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -52,9 +67,49 @@ impl Sink {
         self.lines("dot ")
     }
 
+    /// Everything that was accepted, as a mail program sees it.
+    pub fn letters(&self) -> Vec<Letter> {
+        let text = std::fs::read_to_string(self.log.with_file_name("sink.letters")).unwrap_or_default();
+        text.split_terminator('\u{1}').map(Letter::parse).collect()
+    }
+
+    /// The one letter to whoever's address begins so.
+    pub fn letter(&self, to: &str) -> Letter {
+        self.letters().into_iter().find(|l| l.to.starts_with(to)).unwrap_or_else(|| panic!("no letter to {to}"))
+    }
+
     /// Messages accepted whose reply was not yet written: the ambiguous ones of this moment, as the outside sees them.
     pub fn in_flight(&self) -> usize {
         self.lines("dot ").len().saturating_sub(self.lines("replied ").len())
+    }
+}
+
+/// A message that arrived.
+pub struct Letter {
+    pub to: String,
+    unsubscribe: String,
+    text: String,
+}
+
+impl Letter {
+    fn parse(raw: &str) -> Self {
+        let mail = mail_parser::MessageParser::default().parse(raw.as_bytes()).unwrap();
+        let to = mail.to().and_then(|to| to.first()).and_then(|a| a.address()).unwrap_or_default().to_owned();
+        let unsubscribe = mail.header_raw("List-Unsubscribe").unwrap_or_default().to_owned();
+        Self { to, unsubscribe, text: mail.body_text(0).unwrap_or_default().into_owned() }
+    }
+
+    /// The first tracked link of the plain text.
+    pub fn link(&self) -> String {
+        let from = self.text.find("http://").unwrap_or_else(|| panic!("no link in {}", self.text));
+        self.text[from..].split(|c: char| c.is_whitespace() || matches!(c, ')' | '>' | '<')).next().unwrap().to_owned()
+    }
+
+    /// The address of List-Unsubscribe.
+    pub fn unsubscribe(&self) -> String {
+        let folded: String = self.unsubscribe.split_whitespace().collect();
+        let from = folded.find("<http").unwrap_or_else(|| panic!("no address in {folded}"));
+        folded[from + 1..].split('>').next().unwrap().to_owned()
     }
 }
 
@@ -70,18 +125,23 @@ impl Drop for Sink {
 fn sink_process() {
     let Ok(dir) = std::env::var("REKINDLE_SINK_DIR") else { return };
     let delay = Duration::from_millis(std::env::var("REKINDLE_SINK_DELAY_MS").unwrap().parse().unwrap());
+    let forgets: usize = std::env::var("REKINDLE_SINK_FORGETS").unwrap().parse().unwrap();
+    let dots = Arc::new(AtomicUsize::new(0));
     let dir = PathBuf::from(dir);
     std::thread::spawn(|| {
         let _ = std::io::stdin().lock().read_line(&mut String::new());
         std::process::exit(0);
     });
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let log = Arc::new(Mutex::new(OpenOptions::new().create(true).append(true).open(dir.join("sink.log")).unwrap()));
+    let listener = TcpListener::bind(format!("127.0.0.1:{}", std::env::var("REKINDLE_SINK_PORT").unwrap())).unwrap();
+    let append = |name: &str| OpenOptions::new().create(true).append(true).open(dir.join(name)).unwrap();
+    let log = Arc::new(Mutex::new(append("sink.log")));
+    let letters = Arc::new(Mutex::new(append("sink.letters")));
     std::fs::write(dir.join("sink.port.new"), listener.local_addr().unwrap().port().to_string()).unwrap();
     std::fs::rename(dir.join("sink.port.new"), dir.join("sink.port")).unwrap();
     for stream in listener.incoming() {
-        let log = log.clone();
-        std::thread::spawn(move || serve(stream.unwrap(), &log, delay));
+        let (log, letters, dots) = (log.clone(), letters.clone(), dots.clone());
+        let kept = move || forgets == 0 || dots.fetch_add(1, Ordering::SeqCst) % forgets != forgets - 1;
+        std::thread::spawn(move || serve(stream.unwrap(), &log, &letters, delay, &kept));
     }
 }
 
@@ -89,7 +149,7 @@ fn note(log: &Mutex<File>, line: &str) {
     log.lock().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-fn serve(stream: TcpStream, log: &Mutex<File>, delay: Duration) -> Option<()> {
+fn serve(stream: TcpStream, log: &Mutex<File>, letters: &Mutex<File>, delay: Duration, kept: &dyn Fn() -> bool) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut write = stream.try_clone().ok()?;
     let mut lines = BufReader::new(stream);
@@ -105,7 +165,7 @@ fn serve(stream: TcpStream, log: &Mutex<File>, delay: Duration) -> Option<()> {
             write.write_all(b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n").ok()?;
         } else if upper == "DATA" {
             write.write_all(b"354 go\r\n").ok()?;
-            let mut key = String::new();
+            let (mut key, mut letter) = (String::new(), String::new());
             loop {
                 line.clear();
                 if lines.read_line(&mut line).ok()? == 0 {
@@ -114,15 +174,22 @@ fn serve(stream: TcpStream, log: &Mutex<File>, delay: Duration) -> Option<()> {
                 if line == ".\r\n" {
                     break;
                 }
+                letter.push_str(&line);
                 if line.to_ascii_lowercase().starts_with("message-id:") && key.is_empty() {
                     line[11..].trim().clone_into(&mut key);
                 }
             }
-            note(log, &format!("dot {key}"));
+            let kept = kept();
+            if kept {
+                letters.lock().unwrap().write_all(format!("{letter}\u{1}").as_bytes()).unwrap();
+                note(log, &format!("dot {key}"));
+            }
             std::thread::sleep(delay);
             let answered = write.write_all(b"250 2.0.0 queued\r\n");
             // Whoever was killed meanwhile never reads it: still counted as replied, because the wire took it.
-            note(log, &format!("replied {key}"));
+            if kept {
+                note(log, &format!("replied {key}"));
+            }
             answered.ok()?;
         } else if upper == "QUIT" {
             let _ = write.write_all(b"221 bye\r\n");

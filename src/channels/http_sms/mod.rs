@@ -268,6 +268,11 @@ impl Channel for HttpSms {
         .await;
     }
 
+    fn close(&self) {
+        // Who waits for a permit does not get one any more.
+        self.shared.permits.close();
+    }
+
     fn capacity(&self) -> usize {
         self.shared.connections as usize
     }

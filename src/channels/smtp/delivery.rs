@@ -43,7 +43,15 @@ pub(super) async fn run(pool: &Pool, mut session: Session, first: Item) -> Ended
         return lost(pool, &session, current.item, &e);
     }
     loop {
-        match answer(pool, &mut session, &current.prepared).await {
+        let answer = tokio::select! {
+            answer = answer(pool, &mut session, &current.prepared) => answer,
+            () = pool.closed() => {
+                // Whoever hangs up before the content has handed nothing over.
+                current.item.not_started();
+                return Ended::Gone;
+            }
+        };
+        match answer {
             Ok(Answer::Go) => {}
             Ok(Answer::Refused(outcome)) => {
                 session.dirty = true;
@@ -56,7 +64,7 @@ pub(super) async fn run(pool: &Pool, mut session: Session, first: Item) -> Ended
             }
             Err(e) => return lost(pool, &session, current.item, &e),
         }
-        if current.item.late() {
+        if current.item.late() || pool.is_closed() {
             // Content must not begin after the deadline, and after 354 only closing takes DATA back.
             current.item.not_started();
             return Ended::Gone;

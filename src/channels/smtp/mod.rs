@@ -120,6 +120,10 @@ impl Channel for Smtp {
         }
     }
 
+    fn close(&self) {
+        self.pool.close();
+    }
+
     fn capacity(&self) -> usize {
         // One being answered and one being prepared on each connection.
         self.in_flight_bound() * 2

@@ -20,7 +20,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 /// So many sessions in a row that serve nothing are an outage.
 const USELESS: u32 = 3;
@@ -55,7 +58,6 @@ struct State {
     failures: u32,
     /// No new connection before that, and why.
     backoff: Option<(Instant, ConnectError)>,
-    closed: bool,
 }
 
 pub(super) struct Pool {
@@ -65,11 +67,12 @@ pub(super) struct Pool {
     tls: Option<Arc<ClientConfig>>,
     state: Mutex<State>,
     wake: Notify,
+    closed: watch::Sender<bool>,
 }
 
 impl Pool {
     pub(super) fn new(wiring: SmtpWiring, tls: Option<Arc<ClientConfig>>, signer: Option<Arc<Signer>>, limits: Timeouts) -> Self {
-        Self { wiring, signer, limits, tls, state: Mutex::default(), wake: Notify::new() }
+        Self { wiring, signer, limits, tls, state: Mutex::default(), wake: Notify::new(), closed: watch::Sender::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -83,6 +86,11 @@ impl Pool {
         let mut refused = Vec::new();
         {
             let mut state = self.state();
+            if self.is_closed() {
+                drop(state);
+                items.for_each(Item::not_started);
+                return;
+            }
             let waiting = state.backoff.clone().filter(|(until, _)| Instant::now() < *until);
             match waiting {
                 Some((until, why)) if state.live == 0 => {
@@ -125,7 +133,7 @@ impl Pool {
     pub(super) fn try_take(&self) -> Option<Item> {
         loop {
             let item = self.state().queue.pop_front()?;
-            if item.late() || item.ticket.abandoned() {
+            if item.late() || item.ticket.abandoned() || self.is_closed() {
                 item.not_started();
             } else {
                 return Some(item);
@@ -136,7 +144,7 @@ impl Pool {
     /// An untouched message back to the front of the queue, twice at most.
     pub(super) fn put_back(&self, mut item: Item, why: &str) {
         item.ticket.progress = Progress::Begun;
-        if item.late() {
+        if item.late() || self.is_closed() {
             // Its withdrawal has passed: nobody would look for it in the queue.
             item.not_started();
             return;
@@ -151,10 +159,22 @@ impl Pool {
         self.wake.notify_waiters();
     }
 
-    /// Lets all workers end.
+    /// Lets all workers end, once they have read the replies to what they handed over.
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        self.closed.send_replace(true);
+        let queue = std::mem::take(&mut self.state().queue);
+        queue.into_iter().for_each(Item::not_started);
         self.wake.notify_waiters();
+    }
+
+    /// Returns when nothing new may begin.
+    pub(super) async fn closed(&self) {
+        // The sender lives as long as the pool.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        *self.closed.borrow()
     }
 
     /// Waits for a message; `None` after the idle time or when closed. The worker is then no longer counted, so that a message
@@ -172,7 +192,7 @@ impl Pool {
                 if !state.queue.is_empty() {
                     continue;
                 }
-                if state.closed || Instant::now() >= until {
+                if self.is_closed() || Instant::now() >= until {
                     state.workers -= 1;
                     return None;
                 }
@@ -282,13 +302,17 @@ async fn work(mut worker: Worker) {
     while let Some(item) = pool.take().await {
         let session = match open.take() {
             Some(session) => session,
-            None => match session::open(&pool.wiring, pool.tls.as_ref(), &pool.limits).await {
-                Ok(session) => {
+            None => match opened(&pool).await {
+                None => {
+                    item.not_started();
+                    return;
+                }
+                Some(Ok(session)) => {
                     worker.live = true;
                     pool.connected();
                     session
                 }
-                Err(why) => {
+                Some(Err(why)) => {
                     pool.unreachable(Some(item), &why);
                     return;
                 }
@@ -314,6 +338,14 @@ async fn work(mut worker: Worker) {
     worker.counted = false;
     if let Some(session) = open {
         quit(session, &pool.limits).await;
+    }
+}
+
+/// A new session; `None` when the pool was closed meanwhile.
+async fn opened(pool: &Pool) -> Option<Result<session::Session, ConnectError>> {
+    tokio::select! {
+        session = session::open(&pool.wiring, pool.tls.as_ref(), &pool.limits) => Some(session),
+        () = pool.closed() => None,
     }
 }
 

@@ -1,0 +1,135 @@
+//! What clients, managers and telephony do, and what follows: over the wire, on the real binary.
+
+use crate::{
+    harness::{Running, World, text},
+    http,
+    sink::Sink,
+};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const TOKEN: &str = "a-token-of-the-test-suite";
+
+/// A world with `n` lost deals whose messages have arrived.
+fn warmed(sink: &Sink, n: usize) -> (World, Running) {
+    let mut world = World::new(sink.port);
+    world.args = vec!["--signal-tokens".into(), TOKEN.into()];
+    world.deals(n, false);
+    let running = world.start();
+    world.wait("the import", PATIENCE, || world.in_role("InWork") == n as u64);
+    world.deals(n, true);
+    world.wait("the messages", PATIENCE, || world.messages("accepted") == n as u64);
+    (world, running)
+}
+
+/// What was written back to the CRM about a deal.
+fn written(world: &World, deal: &str, what: &str) -> Vec<Value> {
+    let lines = text(&world.path("data/writeback.jsonl"));
+    let all = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    all.filter(|v| v["subject"] == deal && v["data"]["do"] == what).map(|v| v["data"].clone()).collect()
+}
+
+fn target(answer: &str) -> &str {
+    answer.lines().find_map(|l| l.strip_prefix("location: ")).unwrap_or_default().trim()
+}
+
+/// A person opens the link: redirected to where the content said, and the manager has a task. A scanner at the door wakes nobody.
+#[test]
+fn a_click_becomes_the_managers_task() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::ZERO);
+    let (world, running) = warmed(&sink, 2);
+    let arrived = Instant::now();
+    let (early, person) = (sink.letter("client0@").link(), sink.letter("client1@").link());
+    assert!(person.starts_with(&world.pages()), "{person}");
+    let (status, answer) = http::get(&early);
+    assert_eq!((status, target(&answer).split('?').next()), (302, Some("https://shop.example/offer")), "{answer}");
+    // Only what comes at least ten seconds after the delivery can be a person: the product's own rule.
+    std::thread::sleep(Duration::from_secs(11).saturating_sub(arrived.elapsed()));
+    assert_eq!(http::get(&person).0, 302);
+    world.wait("the task", PATIENCE, || written(&world, "D1", "task").len() == 1);
+    let task = &written(&world, "D1", "task")[0];
+    assert_eq!(task["manager"], "M1", "{task}");
+    assert_eq!(http::get(&person).0, 302);
+    let shown = world.command(&["timeline", "--deal", "D1"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("offer"));
+    assert!(running.stop());
+    assert_eq!(written(&world, "D1", "task").len(), 1, "once a period");
+    assert!(written(&world, "D0", "task").is_empty(), "a scanner wakes nobody");
+}
+
+/// One click in the mail program (RFC 8058), and no deal of this person leads to a message any more.
+#[test]
+fn one_click_unsubscribes_the_person() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::ZERO);
+    let (world, running) = warmed(&sink, 2);
+    let link = sink.letter("client0@").unsubscribe();
+    assert_eq!(http::get(&link).0, 200, "a page with a button");
+    assert_eq!(world.in_role("Unsubscribed"), 0, "looking at it changes nothing");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    assert_eq!(http::request("POST", &link, &form, "List-Unsubscribe=One-Click").0, 200);
+    world.wait("the opt-out", PATIENCE, || world.in_role("Unsubscribed") == 1);
+    // Another deal of the same person is lost, and one of somebody new.
+    let csv = text(&world.path("data/deals.csv"));
+    world.write("data/deals.csv", &format!("{csv}{}{}", World::deal("X0", 0, true), World::deal("X9", 9, true)));
+    world.wait("the newcomer's letter", PATIENCE, || world.messages("accepted") == 3);
+    world.wait("all deals to come to rest", PATIENCE, || world.status()["funnels"][0]["due"] == 0);
+    assert!(running.stop());
+    let letters = |to: &str| sink.letters().iter().filter(|l| l.to.starts_with(to)).count();
+    assert_eq!((letters("client0@"), letters("client1@"), letters("client9@")), (1, 1, 1));
+}
+
+/// The client calls: the deal goes back to work, the manager has a task, and the same call reported twice counts once.
+#[test]
+fn a_call_brings_the_deal_back() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::ZERO);
+    let (world, running) = warmed(&sink, 2);
+    let call = json!({"specversion": "1.0", "id": "call-1", "source": "/pbx", "type": "dev.rekindle.signal.inboundcall",
+        "time": jiff::Timestamp::now().to_string(), "data": {"email": "client1@mail.example"}});
+    let url = format!("{}/v1/signals", world.pages());
+    let report = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/cloudevents+json")];
+        http::request("POST", &url, &headers, &call.to_string()).0
+    };
+    assert_eq!(report("not-the-right-token"), 401);
+    let since = Instant::now();
+    assert_eq!((report(TOKEN), report(TOKEN)), (202, 202));
+    world.wait("the move and the task", PATIENCE, || {
+        !written(&world, "D1", "move").is_empty() && !written(&world, "D1", "task").is_empty()
+    });
+    eprintln!("signal to write-back: {:?}", since.elapsed());
+    assert_eq!(world.in_role("Revived"), 1);
+    assert_eq!(written(&world, "D1", "move")[0]["stage"], "Talks");
+    // A restart goes on exactly where it was: nothing is done again.
+    assert!(running.stop());
+    let running = world.start();
+    world.wait("the engine", PATIENCE, || http::get(&format!("{}/readyz", world.admin())).0 == 200);
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(running.stop());
+    assert_eq!((written(&world, "D1", "move").len(), written(&world, "D1", "task").len()), (1, 1));
+    assert_eq!(sink.accepted().len(), 2);
+}
+
+/// The mail server is down when the deals are lost, and comes back.
+#[test]
+fn a_mail_server_that_was_down_costs_only_time() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut world = World::new(port);
+    world.edit("rate:", "retry: {min: 1s, max: 2s}\n  rate:");
+    world.args = vec!["--signal-tokens".into(), TOKEN.into()];
+    world.deals(10, false);
+    let running = world.start();
+    world.wait("the import", PATIENCE, || world.in_role("InWork") == 10);
+    world.deals(10, true);
+    world.wait("attempts", PATIENCE, || world.log().contains("mail server not usable"));
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start_on(home.path(), port);
+    world.wait("all messages", PATIENCE, || world.messages("accepted") == 10);
+    assert_eq!(sink.accepted().len(), 10);
+    assert_eq!(world.messages("unknown"), 0);
+    assert!(running.stop());
+}
