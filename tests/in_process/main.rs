@@ -4,6 +4,7 @@
 
 mod architecture;
 mod channels;
+mod examples;
 mod peers;
 mod store_contract;
 mod web;

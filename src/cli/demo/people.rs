@@ -111,7 +111,12 @@ fn signal(kind: &'static str, person: &Person, by_phone: bool) -> Action {
 pub fn manage(dice: Dice, deal: &str, title: &str, now: Timestamp, agenda: &mut Agenda) {
     let who = format!("{deal}/{now}");
     let at = now + SignedDuration::from_mins(dice.range("closes", &who, 40, 1500));
-    if title.contains("Забытая") || title.contains("forgotten") {
+    if title.contains("Клиент вернулся") {
+        // The deal is back on the manager's desk: they simply work on it.
+        agenda.add(at, Action::Work { deal: deal.to_owned() });
+        return;
+    }
+    if title.contains("без движения") {
         if dice.share("wakes", &who) < 0.6 {
             agenda.add(at, Action::Work { deal: deal.to_owned() });
         }

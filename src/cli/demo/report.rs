@@ -227,7 +227,7 @@ pub fn html(figures: &Figures) -> String {
     };
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>\
-<title>Rekindle demo</title><style>{STYLE}</style><body><main><h1>Sixty days of a reactivation funnel</h1>\
+<title>Rekindle demo</title><style>{STYLE}</style><body><main><h1>{} days of a reactivation funnel</h1>\
 <p class=lead>A made-up property developer with {} deals. Messages went over real SMTP and HTTP; only time was virtual.</p>\
 <div class=cards>{body}</div>\
 <h2>Where the deals stood</h2>{}<div class=scroll><table><tr><th></th>{head}</tr>{table_rows}</table></div>\
@@ -235,6 +235,7 @@ pub fn html(figures: &Figures) -> String {
 <h2>Promises</h2><table><tr><th>Sent after unsubscribing</th><td>{}</td></tr><tr><th>Sent twice</th><td>{}</td></tr>\
 <tr><th>Lost or left unclear</th><td>{}</td></tr><tr><th>Unsubscribed</th><td>{}</td></tr></table><p>{honest}</p>\
 <h2>Not sent, and why</h2>{skipped}</main></body></html>\n",
+        figures.days.len(),
         figures.deals,
         stages_chart(figures),
         days_chart(figures),
