@@ -5,7 +5,7 @@ use super::{
     serve::{self, Pages},
 };
 use crate::{
-    model::FunnelKey,
+    model::{FunnelKey, HumanDuration},
     store::{Store, StoreError},
     workers::{Clock, Engine, EngineMetrics, EngineSettings, Published},
 };
@@ -48,9 +48,19 @@ pub struct RunArgs {
         value_name = "TOKENS"
     )]
     tokens: Vec<String>,
+    /// How long this engine's right to work lasts without renewal, 1s or more. A standby on the same PostgreSQL takes over so long
+    /// after a crash; shorter suits a database that always answers at once.
+    #[arg(long, env = "REKINDLE_LEASE", default_value = "8s", value_parser = lease)]
+    lease: Duration,
     /// Country of phone numbers that signals report without a country code.
     #[arg(long, env = "REKINDLE_REGION", default_value = "RU")]
     region: String,
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = text.parse::<HumanDuration>().map_err(|e| e.to_string())?.elapsed();
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(1);
+    if bounds.contains(&lease) { Ok(lease) } else { Err("write a duration between 1s and 1h".into()) }
 }
 
 /// How often the folder is looked at.
@@ -79,7 +89,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, String> {
     let Some(store) = open(&args.store, &admin, stop.clone()).await? else { return Ok(ExitCode::SUCCESS) };
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = EngineMetrics::new(&mut registry);
-    let settings = EngineSettings { base_url: Some(base.clone()), ..EngineSettings::default() };
+    let settings = EngineSettings { base_url: Some(base.clone()), lease: args.lease, ..EngineSettings::default() };
     let engine = Engine::new(store.journal.clone(), Clock::Real, settings, metrics);
     let pages = Pages { public, admin: Some(admin), signal_tokens: args.tokens, region: args.region };
     let served = serve::start(&store, &engine, registry, pages)?;

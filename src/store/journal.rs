@@ -118,7 +118,8 @@ pub struct NewEffect {
     pub links: Vec<String>,
     /// Codes of its short links: keyed hashes, in the order of `links`.
     pub codes: Vec<String>,
-    /// What a worker needs to perform it later: rendered message or write-back (JSON). `None` while only this process has it.
+    /// What a worker needs to perform it later: rendered message or write-back (JSON). Of a message that leaves at once the store
+    /// keeps nothing; of one that a hold stops it keeps this.
     pub payload: Option<String>,
     /// Where it goes, for limiters and holds: name of the channel or connection.
     pub target: String,

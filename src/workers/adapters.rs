@@ -1,16 +1,16 @@
 //! The outside as the passes see it: connectors and channels built from the wiring, with their limiters and their moods.
 
-use super::Limiter;
+use super::{Limiter, engine::lock};
 use crate::{
     channels::{self, Channel},
     compile::{ChannelWiring, ConnectionWiring, Wiring},
     crm::{self, Connector},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -35,29 +35,98 @@ pub struct ChannelState {
     pub wiring: ChannelWiring,
     pub channel: Arc<dyn Channel>,
     pub limiter: Limiter,
-    pub in_flight: AtomicUsize,
+    under_way: AtomicUsize,
+    pace: Mutex<Pace>,
     pause: Mutex<Option<(Timestamp, String)>>,
+}
+
+/// Room for one message of a channel, from before it is intended until its outcome is written down; free again when dropped.
+pub struct Slot(Arc<ChannelState>);
+
+impl Slot {
+    #[must_use]
+    pub const fn channel(&self) -> &Arc<ChannelState> {
+        &self.0
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+        lock(&self.0.pace).landed += 1;
+    }
 }
 
 impl ChannelState {
     /// Until when the channel paused itself (credentials, money), and why.
     #[must_use]
     pub fn paused(&self, now: Timestamp) -> Option<(Timestamp, String)> {
-        self.pause.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|(until, _)| *until > now)
+        lock(&self.pause).clone().filter(|(until, _)| *until > now)
     }
 
     pub fn pause(&self, until: Timestamp, why: &str) {
-        *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some((until, why.to_owned()));
+        *lock(&self.pause) = Some((until, why.to_owned()));
     }
 
     pub fn resume(&self) {
-        *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.pause) = None;
     }
 
-    /// Whether it makes sense to hand over one more now. Twice the capacity keeps its connections busy between two batches.
+    /// Room for one more message, if there is any. A kill makes everything intended ambiguous, so no more is intended than may be:
+    /// connections × pipeline depth.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) < self.channel.capacity().max(1) * 2
+    pub fn slot(self: &Arc<Self>) -> Option<Slot> {
+        let bound = self.channel.in_flight_bound().max(1);
+        let claim = |n: usize| (n < bound).then_some(n + 1);
+        self.under_way.fetch_update(Ordering::SeqCst, Ordering::SeqCst, claim).is_ok().then(|| Slot(self.clone()))
+    }
+
+    /// A slot whatever the bound: where time stands still, and for what is started already.
+    #[must_use]
+    pub fn extra_slot(self: &Arc<Self>) -> Slot {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        Slot(self.clone())
+    }
+
+    /// When to ask again for room: those who find none are laid out at the pace of what lands, so that a long queue is not
+    /// written anew every second.
+    #[must_use]
+    pub fn later(&self, now: Timestamp) -> Timestamp {
+        lock(&self.pace).later(now)
+    }
+}
+
+/// How fast messages land, and when the next one without room may ask.
+struct Pace {
+    landed: u32,
+    since: Timestamp,
+    per_second: f64,
+    next: Timestamp,
+}
+
+impl Pace {
+    /// Nobody waits longer than that for what may be a wrong guess.
+    const LONGEST: SignedDuration = SignedDuration::from_secs(30);
+
+    fn new(bound: usize) -> Self {
+        let bound = u32::try_from(bound).unwrap_or(u32::MAX);
+        Self { landed: 0, since: Timestamp::UNIX_EPOCH, per_second: f64::from(bound) * 5.0, next: Timestamp::UNIX_EPOCH }
+    }
+
+    fn later(&mut self, now: Timestamp) -> Timestamp {
+        let passed = now.duration_since(self.since).as_secs_f64();
+        if passed >= 1.0 {
+            if passed < 10.0 {
+                self.per_second = f64::midpoint(self.per_second, f64::from(self.landed) / passed).max(1.0);
+            }
+            (self.landed, self.since) = (0, now);
+        }
+        let at = self.next.max(now + SignedDuration::from_secs(1));
+        if at > now + Self::LONGEST {
+            return now + Self::LONGEST;
+        }
+        self.next = at + SignedDuration::try_from_secs_f64(1.0 / self.per_second).unwrap_or(SignedDuration::ZERO);
+        at
     }
 }
 
@@ -98,11 +167,13 @@ impl Adapters {
             }
             match channels::open(settings) {
                 Ok(channel) => {
+                    let bound = channel.in_flight_bound();
                     let state = ChannelState {
                         wiring: settings.clone(),
                         channel,
                         limiter: Limiter::new(settings.per_second, settings.burst),
-                        in_flight: AtomicUsize::new(0),
+                        under_way: AtomicUsize::new(0),
+                        pace: Mutex::new(Pace::new(bound)),
                         pause: Mutex::new(None),
                     };
                     next.channels.insert(key.clone(), Arc::new(state));

@@ -108,6 +108,8 @@ pub struct Engine {
 pub(super) struct Low {
     pub at: Option<Timestamp>,
     pub swept_at: Option<Timestamp>,
+    /// How many copies the next look takes: fewer while channels are full.
+    pub look: u32,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -302,6 +304,10 @@ impl Engine {
     /// The first failure; what was done before it is stored.
     pub async fn step(&self) -> Result<usize, WorkerError> {
         self.held()?;
+        if *self.publications.borrow() == 0 {
+            // Until it is known what is in force, every copy would look like one whose funnel is gone.
+            return Ok(0);
+        }
         let started = Instant::now();
         let mut done = self.sync_pass().await?;
         done += self.inbox_pass().await?;

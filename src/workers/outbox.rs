@@ -9,7 +9,7 @@ use crate::{
     channels::Job,
     crm::WriteBack,
     engine::{Subject, next_open, zone_of},
-    model::{CopyId, EffectRef, Outcome},
+    model::{CopyId, EffectRef, Outcome, Role},
     store::{Load, Mark, NextAttempt, Outbox},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -38,7 +38,7 @@ impl Engine {
         let subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
         let plans = self.plans.load();
         let adapters = self.adapters.load();
-        let (mut starting, mut marks) = (Vec::new(), Vec::new());
+        let (mut starting, mut marks, mut stayed) = (Vec::new(), Vec::new(), 0);
         for row in rows {
             let attempt = row.attempt + 1;
             let mark = |outcome, next| Mark { effect: row.effect, attempt, outcome, at: now, next };
@@ -48,6 +48,12 @@ impl Engine {
             };
             if row.expires_at.is_some_and(|at| at <= now) {
                 marks.push(mark(Outcome::Expired, None));
+                continue;
+            }
+            let over = |s: &Subject| matches!(s.copy.role, Role::Revived | Role::InWork | Role::Unsubscribed | Role::Archived);
+            if subjects.get(&row.effect.copy).is_none_or(over) {
+                // Written down when the client was still to be won back; it waited, and things have changed.
+                marks.push(mark(Outcome::Rejected { reason: "overtaken by events".into(), suppress: false }, None));
                 continue;
             }
             let later = |at| Some(NextAttempt { at, payload: row.payload.clone() });
@@ -65,7 +71,20 @@ impl Engine {
                 _ => now,
             };
             let free = channel.paused(now).map_or(opens, |(until, _)| until.max(opens));
-            let free = if free > now { free } else { channel.limiter.reserve(row.effect.copy, now) };
+            if free > now {
+                marks.push(mark(Outcome::NotStarted, later(free)));
+                continue;
+            }
+            let slot = if self.clock.is_virtual() { Some(channel.extra_slot()) } else { channel.slot() };
+            let Some(slot) = slot else {
+                // It stays due, and the next landing makes room; too many of them would stand in the way of everything else.
+                stayed += 1;
+                if stayed > self.settings.batch / 2 {
+                    marks.push(mark(Outcome::NotStarted, later(channel.later(now))));
+                }
+                continue;
+            };
+            let free = channel.limiter.reserve(row.effect.copy, now);
             if free > now {
                 marks.push(mark(Outcome::NotStarted, later(free)));
                 continue;
@@ -78,7 +97,7 @@ impl Engine {
                 message: stored.message,
                 receipt_url: self.receipt_url(row.effect, &channel.wiring.key),
             };
-            starting.push((channel.clone(), job, row.expires_at.unwrap_or(now + SignedDuration::from_hours(24))));
+            starting.push((slot, job, row.expires_at.unwrap_or(now + SignedDuration::from_hours(24))));
         }
         let count = starting.len() + marks.len();
         if !marks.is_empty() {

@@ -1,7 +1,10 @@
 //! What is in force: each funnel's newest good revision, compiled once.
 
 use crate::{compile::Compiled, content::Texts, engine::Plan, model::FunnelKey};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// A funnel ready to work by.
 #[derive(Clone, Debug)]
@@ -16,9 +19,9 @@ impl From<Compiled> for Live {
     }
 }
 
-/// All funnels in force.
+/// All funnels in force, and those that exist but cannot be worked by (broken, with no good revision to go on with).
 #[derive(Clone, Debug, Default)]
-pub struct Plans(pub BTreeMap<FunnelKey, Live>);
+pub struct Plans(pub BTreeMap<FunnelKey, Live>, pub BTreeSet<FunnelKey>);
 
 impl Plans {
     #[must_use]

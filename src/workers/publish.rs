@@ -73,6 +73,7 @@ impl Engine {
                 published.kept.push((funnel.clone(), None));
             }
         }
+        plans.1 = published.kept.iter().filter(|(_, revision)| revision.is_none()).map(|(funnel, _)| funnel.clone()).collect();
         let (adapters, errors) = self.adapters.load().update(self.wiring_with_kept(output.wiring, &published));
         published.adapters = errors;
         self.adapters.store(Arc::new(adapters));

@@ -1,7 +1,7 @@
 //! From decisions to bytes: rendering, the batch that writes everything down, handing over, and the outcomes' way back.
 
 use super::{
-    adapters::ChannelState,
+    adapters::{ChannelState, Slot},
     engine::{Engine, Held, WorkerError, lock},
     plans::{Live, channel_key, connection_key},
 };
@@ -35,7 +35,10 @@ use tokio::{
 #[derive(Default)]
 pub(super) struct Prepared {
     pub changes: Vec<Change>,
-    pub jobs: Vec<(Arc<ChannelState>, Job, Timestamp)>,
+    pub jobs: Vec<(Slot, Job, Timestamp)>,
+    /// How many copies may simply stay due when their channel has no room, and how many did.
+    pub may_stay: usize,
+    pub stayed: usize,
     /// Copies whose decision failed: set aside, visibly.
     pub poison: Vec<(CopyId, String)>,
 }
@@ -51,7 +54,7 @@ pub(super) struct StoredMessage {
 }
 
 struct Flight {
-    channel: Arc<ChannelState>,
+    slot: Slot,
     job: Job,
     expires_at: Timestamp,
 }
@@ -94,6 +97,20 @@ impl Flights {
     pub fn contains(&self, effect: EffectRef) -> bool {
         lock(&self.table).contains_key(&effect)
     }
+
+    fn len(&self) -> usize {
+        lock(&self.table).len()
+    }
+}
+
+/// Whether a message of a decision may leave now.
+enum Turn {
+    /// There is none.
+    Nothing,
+    Now(Slot),
+    At(Timestamp, PostponeReason),
+    /// Its channel is full for a moment.
+    NoRoom(Arc<ChannelState>),
 }
 
 impl Engine {
@@ -101,9 +118,11 @@ impl Engine {
     pub(super) fn decide_into(&self, prepared: &mut Prepared, subject: Subject, event: &Event, now: Timestamp) {
         let plans = self.plans.load();
         let Some(live) = plans.get(&subject.copy.funnel) else {
-            // The funnel is gone: nothing is sent, history stays; a re-created funnel's replan wakes its copies again.
+            // The funnel is gone: nothing is sent, history stays; a re-created funnel's replan wakes its copies again. One that is
+            // only broken comes back without a new revision, so its copies look again by themselves.
+            let broken = plans.1.contains(&subject.copy.funnel);
             let mut copy = subject.copy;
-            copy.next_at = None;
+            copy.next_at = broken.then(|| now + SignedDuration::from_mins(1));
             prepared.changes.push(change(copy, String::new(), subject.deal.id));
             return;
         };
@@ -115,7 +134,18 @@ impl Engine {
 
     pub(super) fn prepare(&self, prepared: &mut Prepared, live: &Live, subject: Subject, decision: Decision, now: Timestamp) {
         let connection = connection_key(&live.plan);
-        if let Some((until, why)) = self.must_wait(live, &subject, &decision, now) {
+        let turn = match self.turn(live, &subject, &decision, now) {
+            Turn::NoRoom(_) if prepared.stayed < prepared.may_stay => {
+                prepared.stayed += 1;
+                return;
+            }
+            Turn::NoRoom(channel) => Turn::At(channel.later(now), PostponeReason::RateLimited),
+            turn => turn,
+        };
+        let mut slot = None;
+        if let Turn::Now(free) = turn {
+            slot = Some(free);
+        } else if let Turn::At(until, why) = turn {
             let mut copy = subject.copy;
             copy.next_at = Some(until);
             copy.state.waiting = Some(why);
@@ -152,8 +182,10 @@ impl Engine {
                             new.body_hash = Some(rendered.body_hash);
                             new.links = rendered.links;
                             new.codes = rendered.codes;
-                            if let Some(state) = self.adapters.load().channels.get(&key) {
-                                prepared.jobs.push((state.clone(), rendered.job, expires_at));
+                            // Only a hold makes the store keep it.
+                            new.payload = store_message(&rendered.job, &key);
+                            if let Some(slot) = slot.take() {
+                                prepared.jobs.push((slot, rendered.job, expires_at));
                             }
                         }
                         Err(error) => {
@@ -189,32 +221,25 @@ impl Engine {
         prepared.changes.push(change);
     }
 
-    /// Whether a message of this decision cannot leave now for reasons that the engine does not know: rate, room, a paused channel.
-    fn must_wait(
-        &self,
-        live: &Live,
-        subject: &Subject,
-        decision: &Decision,
-        now: Timestamp,
-    ) -> Option<(Timestamp, PostponeReason)> {
+    /// Whether the message of this decision (there is one at most) can leave now, for reasons that the engine does not know: rate,
+    /// room, a paused channel.
+    fn turn(&self, live: &Live, subject: &Subject, decision: &Decision, now: Timestamp) -> Turn {
         let resource = decision.effects.iter().find_map(|effect| match &effect.kind {
             EffectKind::Message { channel, .. } => Some(channel),
             _ => None,
-        })?;
+        });
+        let Some(resource) = resource else { return Turn::Nothing };
         let adapters = self.adapters.load();
         let Some(state) = adapters.channels.get(&channel_key(&live.plan, resource)) else {
-            return Some((now + SignedDuration::from_secs(60), PostponeReason::ChannelDown));
+            return Turn::At(now + SignedDuration::from_secs(60), PostponeReason::ChannelDown);
         };
         if let Some((until, _)) = state.paused(now) {
-            return Some((until, PostponeReason::ChannelDown));
+            return Turn::At(until, PostponeReason::ChannelDown);
         }
-        if !state.has_room() && !self.clock.is_virtual() {
-            // Spread by the copy, so that what waits does not come back as one burst.
-            let spread = i64::try_from(stable_hash(&[&subject.copy.id.0.to_be_bytes()]) % 2000).unwrap_or(0);
-            return Some((now + SignedDuration::from_millis(1000 + spread), PostponeReason::RateLimited));
-        }
-        let slot = state.limiter.reserve(subject.copy.id, now);
-        (slot > now).then_some((slot, PostponeReason::RateLimited))
+        let slot = if self.clock.is_virtual() { Some(state.extra_slot()) } else { state.slot() };
+        let Some(slot) = slot else { return Turn::NoRoom(state.clone()) };
+        let at = state.limiter.reserve(subject.copy.id, now);
+        if at > now { Turn::At(at, PostponeReason::RateLimited) } else { Turn::Now(slot) }
     }
 
     fn words(live: &Live, subject: &Subject, text: &TaskText, now: Timestamp) -> (String, String) {
@@ -330,20 +355,28 @@ impl Engine {
     }
 
     /// One more look at suppressions, then the bytes leave.
-    pub(super) async fn hand_over(&self, held: &Held, jobs: Vec<(Arc<ChannelState>, Job, Timestamp)>) -> Result<(), WorkerError> {
+    pub(super) async fn hand_over(&self, held: &Held, jobs: Vec<(Slot, Job, Timestamp)>) -> Result<(), WorkerError> {
         if jobs.is_empty() {
             return Ok(());
         }
         let ids: Vec<EffectRef> = jobs.iter().map(|(_, job, _)| job.effect).collect();
-        // When the question fails, nothing leaves: the intents become visible as unknown, but no promise is broken.
-        let suppressed: HashSet<EffectRef> = self.journal.suppressed(&ids).await?.into_iter().collect();
+        let (suppressed, failed) = match self.journal.suppressed(&ids).await {
+            Ok(suppressed) => (suppressed.into_iter().collect::<HashSet<EffectRef>>(), None),
+            Err(error) => (HashSet::new(), Some(error)),
+        };
         let mut by_channel: HashMap<String, (Arc<ChannelState>, Vec<Job>)> = HashMap::new();
-        for (channel, job, expires_at) in jobs {
-            channel.in_flight.fetch_add(1, Ordering::Relaxed);
+        for (slot, job, expires_at) in jobs {
+            let channel = slot.channel().clone();
             let (effect, attempt) = (job.effect, job.attempt);
-            lock(&self.flights.table).insert(effect, Flight { channel: channel.clone(), job: job.clone(), expires_at });
-            if suppressed.contains(&effect) {
-                let outcome = Outcome::Rejected { reason: SkipReason::Suppressed.as_str().into(), suppress: false };
+            lock(&self.flights.table).insert(effect, Flight { slot, job: job.clone(), expires_at });
+            let at_once = if failed.is_some() {
+                // When the question fails, nothing leaves: what was intended is taken back.
+                Some(Outcome::NotStarted)
+            } else {
+                let refused = || Outcome::Rejected { reason: SkipReason::Suppressed.as_str().into(), suppress: false };
+                suppressed.contains(&effect).then(refused)
+            };
+            if let Some(outcome) = at_once {
                 let _ = self.flights.reports.send(Report { effect, attempt, outcome });
                 continue;
             }
@@ -354,7 +387,7 @@ impl Engine {
             let deadline = if self.clock.is_virtual() { Instant::now() + Duration::from_hours(1) } else { held.deadline };
             tokio::spawn(async move { channel.channel.perform(jobs, deadline, reports).await });
         }
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Writes outcomes down in small batches. They are facts: never fenced, never dropped, tried until the store takes them.
@@ -362,10 +395,10 @@ impl Engine {
         let mut batch = Vec::with_capacity(256);
         while reports.recv_many(&mut batch, 256).await > 0 {
             if batch.len() < 256 && !self.clock.is_virtual() {
-                // A little patience makes one transaction of many outcomes.
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                while batch.len() < 256 {
-                    let Ok(report) = reports.try_recv() else { break };
+                // A little patience makes one transaction of many outcomes, as long as more can come.
+                let patience = Instant::now() + Duration::from_millis(5);
+                while batch.len() < self.flights.len().min(256) {
+                    let Ok(Some(report)) = tokio::time::timeout_at(patience, reports.recv()).await else { break };
                     batch.push(report);
                 }
             }
@@ -379,9 +412,9 @@ impl Engine {
                 wait = (wait * 2).min(Duration::from_secs(5));
             }
             for report in batch.drain(..) {
-                if let Some(flight) = lock(&self.flights.table).remove(&report.effect) {
-                    flight.channel.in_flight.fetch_sub(1, Ordering::Relaxed);
-                    self.metrics.outcome(&flight.channel.wiring, &report.outcome);
+                let landed = lock(&self.flights.table).remove(&report.effect);
+                if let Some(flight) = landed {
+                    self.metrics.outcome(&flight.slot.channel().wiring, &report.outcome);
                 }
             }
             self.flights.changed.notify_waiters();
@@ -403,7 +436,8 @@ impl Engine {
         let table = lock(&self.flights.table);
         let flight = table.get(&report.effect)?;
         let mut outcome = report.outcome.clone();
-        let wiring = &flight.channel.wiring;
+        let channel = flight.slot.channel();
+        let wiring = &channel.wiring;
         if matches!(outcome, Outcome::Unknown { .. }) && wiring.on_ambiguous == OnAmbiguous::Resend {
             outcome = Outcome::Retry { reason: "the answer was ambiguous; this channel resends".into(), after: None };
         }
@@ -413,7 +447,7 @@ impl Engine {
             }
             Outcome::ChannelDown { reason } => {
                 let until = now + backoff(wiring, report).max(SignedDuration::from_secs(60));
-                flight.channel.pause(until, reason);
+                channel.pause(until, reason);
                 Some(until)
             }
             Outcome::NotStarted => Some(now),
@@ -428,19 +462,16 @@ impl Engine {
                 outcome = Outcome::Expired;
                 None
             }
-            Some(at) => {
-                let stored = StoredMessage {
-                    to: flight.job.to.clone(),
-                    message: flight.job.message.clone(),
-                    key: flight.job.key,
-                    channel: wiring.key.clone(),
-                };
-                serde_json::to_string(&stored).ok().map(|payload| NextAttempt { at, payload })
-            }
+            Some(at) => store_message(&flight.job, &wiring.key).map(|payload| NextAttempt { at, payload }),
             None => None,
         };
         Some(Mark { effect: report.effect, attempt: report.attempt, outcome, at: now, next })
     }
+}
+
+fn store_message(job: &Job, channel: &str) -> Option<String> {
+    let stored = StoredMessage { to: job.to.clone(), message: job.message.clone(), key: job.key, channel: channel.to_owned() };
+    serde_json::to_string(&stored).ok()
 }
 
 struct OutgoingMessage {

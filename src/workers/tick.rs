@@ -12,6 +12,8 @@ use jiff::SignedDuration;
 
 /// Rows may be back-dated by an edit: every so often the whole index is looked at, whatever the watermark says.
 const SWEEP_EVERY: SignedDuration = SignedDuration::from_secs(120);
+/// Copies looked at in one go while channels have no room for more.
+const SMALLEST_LOOK: u32 = 16;
 /// How far below the last seen moment the next look begins.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(10);
 
@@ -20,15 +22,15 @@ impl Engine {
     pub(super) async fn tick_pass(&self) -> Result<usize, WorkerError> {
         let held = self.held()?;
         let now = self.clock.now();
-        let low = {
+        let (low, limit) = {
             let mut low = lock(&self.low);
             if low.swept_at.is_none_or(|at| now.duration_since(at) >= SWEEP_EVERY) {
                 low.swept_at = Some(now);
                 low.at = None;
             }
-            low.at
+            (low.at, low.look.clamp(SMALLEST_LOOK, self.settings.batch.max(SMALLEST_LOOK)))
         };
-        let due = self.journal.due(now, low, self.settings.batch).await?;
+        let due = self.journal.due(now, low, limit).await?;
         let Some(last) = due.last().map(|d| d.due_at) else {
             lock(&self.low).at = Some(now - OVERLAP);
             return Ok(0);
@@ -40,12 +42,21 @@ impl Engine {
         let ids = due.iter().map(|d| d.copy).collect();
         let subjects = self.journal.load(&Load::Copies(ids), now).await?;
         let count = subjects.len();
-        let mut prepared = Prepared::default();
+        // A channel that is full for a moment must not fill all of what is looked at: half stays due, the rest asks again later.
+        let mut prepared = Prepared { may_stay: count / 2, ..Prepared::default() };
         for subject in subjects {
             self.decide_into(&mut prepared, subject, &Event::Timer, now);
         }
         self.bury(&held.lease, &mut prepared, now).await?;
+        let stayed = prepared.stayed;
+        let mut low = lock(&self.low);
+        if stayed > 0 {
+            // What stays due must not fall below the watermark.
+            low.at = due.first().map(|d| d.due_at.min(now) - OVERLAP);
+        }
+        low.look = if stayed * 4 > count { (limit / 2).max(SMALLEST_LOOK) } else { limit * 2 };
+        drop(low);
         self.commit_and_send(&held, prepared, Batch { now: Some(now), ..Batch::default() }).await?;
-        Ok(count)
+        Ok(count - stayed)
     }
 }

@@ -14,13 +14,15 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_rekindle");
 pub struct World {
     pub dir: tempfile::TempDir,
     pub store: String,
+    /// More arguments for `rekindle run`.
+    pub args: Vec<String>,
 }
 
 impl World {
     pub fn new(smtp_port: u16) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = format!("sqlite:{}", dir.path().join("store.db").display());
-        let world = Self { dir, store };
+        let world = Self { dir, store, args: Vec::new() };
         world.write("funnel.yaml", &MANIFEST.replace("SMTP_PORT", &smtp_port.to_string()));
         world
     }
@@ -56,6 +58,7 @@ impl World {
             .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--store", &self.store])
             .arg("-f")
             .arg(self.dir.path().join("config"))
+            .args(&self.args)
             .env("RUST_LOG", "rekindle=info")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -63,6 +66,15 @@ impl World {
             .spawn()
             .unwrap();
         Running { child }
+    }
+
+    /// The same on a PostgreSQL database of its own; `None` where there is no PostgreSQL.
+    pub fn on_postgres(mut self) -> Option<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        self.store = runtime.block_on(crate::postgres::database())?;
+        // A take-over waits for the lease of the dead to run out.
+        self.args.extend(["--lease".into(), "1s".into()]);
+        Some(self)
     }
 
     pub fn log(&self) -> String {

@@ -4,5 +4,7 @@
 mod demo;
 mod harness;
 mod kill;
+#[path = "../in_process/peers/postgres.rs"]
+mod postgres;
 mod run;
 mod sink;

@@ -7,7 +7,10 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -21,12 +24,18 @@ pub struct Sink {
 impl Sink {
     /// `delay`: how long the reply to each final dot takes.
     pub fn start(dir: &Path, delay: Duration) -> Self {
+        Self::start_with(dir, delay, 0)
+    }
+
+    /// One that accepts every `forgets`-th message and does not keep it: what it loses must be found out.
+    pub fn start_with(dir: &Path, delay: Duration, forgets: usize) -> Self {
         let log = dir.join("sink.log");
         let port_file = dir.join("sink.port");
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "sink::sink_process", "--nocapture", "--test-threads=1"])
             .env("REKINDLE_SINK_DIR", dir)
             .env("REKINDLE_SINK_DELAY_MS", delay.as_millis().to_string())
+            .env("REKINDLE_SINK_FORGETS", forgets.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -70,6 +79,8 @@ impl Drop for Sink {
 fn sink_process() {
     let Ok(dir) = std::env::var("REKINDLE_SINK_DIR") else { return };
     let delay = Duration::from_millis(std::env::var("REKINDLE_SINK_DELAY_MS").unwrap().parse().unwrap());
+    let forgets: usize = std::env::var("REKINDLE_SINK_FORGETS").unwrap().parse().unwrap();
+    let dots = Arc::new(AtomicUsize::new(0));
     let dir = PathBuf::from(dir);
     std::thread::spawn(|| {
         let _ = std::io::stdin().lock().read_line(&mut String::new());
@@ -80,8 +91,9 @@ fn sink_process() {
     std::fs::write(dir.join("sink.port.new"), listener.local_addr().unwrap().port().to_string()).unwrap();
     std::fs::rename(dir.join("sink.port.new"), dir.join("sink.port")).unwrap();
     for stream in listener.incoming() {
-        let log = log.clone();
-        std::thread::spawn(move || serve(stream.unwrap(), &log, delay));
+        let (log, dots) = (log.clone(), dots.clone());
+        let kept = move || forgets == 0 || dots.fetch_add(1, Ordering::SeqCst) % forgets != forgets - 1;
+        std::thread::spawn(move || serve(stream.unwrap(), &log, delay, &kept));
     }
 }
 
@@ -89,7 +101,7 @@ fn note(log: &Mutex<File>, line: &str) {
     log.lock().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-fn serve(stream: TcpStream, log: &Mutex<File>, delay: Duration) -> Option<()> {
+fn serve(stream: TcpStream, log: &Mutex<File>, delay: Duration, kept: &dyn Fn() -> bool) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut write = stream.try_clone().ok()?;
     let mut lines = BufReader::new(stream);
@@ -118,11 +130,16 @@ fn serve(stream: TcpStream, log: &Mutex<File>, delay: Duration) -> Option<()> {
                     line[11..].trim().clone_into(&mut key);
                 }
             }
-            note(log, &format!("dot {key}"));
+            let kept = kept();
+            if kept {
+                note(log, &format!("dot {key}"));
+            }
             std::thread::sleep(delay);
             let answered = write.write_all(b"250 2.0.0 queued\r\n");
             // Whoever was killed meanwhile never reads it: still counted as replied, because the wire took it.
-            note(log, &format!("replied {key}"));
+            if kept {
+                note(log, &format!("replied {key}"));
+            }
             answered.ok()?;
         } else if upper == "QUIT" {
             let _ = write.write_all(b"221 bye\r\n");

@@ -201,7 +201,8 @@ impl Data {
             };
             if let Some(epoch) = epoch {
                 let due_at = new.not_before.map_or(now, up);
-                let (target, payload, expires_at) = (new.target.clone(), new.payload.clone(), entry.expires_at);
+                let payload = new.payload.clone().filter(|_| status != EffectStatus::Intended);
+                let (target, expires_at) = (new.target.clone(), entry.expires_at);
                 self.outbox.insert(effect, Open { kind, target, due_at, epoch, expires_at, payload });
             }
             for (link, code) in (0_i16..).zip(&new.codes) {

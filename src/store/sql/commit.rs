@@ -465,7 +465,7 @@ impl<'a> Entry<'a> {
             expires_at,
             kind: self.kind.to_owned(),
             target: self.new.target.clone(),
-            payload: self.new.payload.clone(),
+            payload: self.new.payload.clone().filter(|_| self.status != EffectStatus::Intended),
         })
     }
 }

@@ -44,7 +44,10 @@ impl SqlStore {
     pub(super) async fn open(url: &str, access: Access) -> Result<Self> {
         let database = Database::open(url, access).await?;
         match access {
-            Access::Engine => open::migrate(&database).await?,
+            Access::Engine => {
+                open::migrate(&database).await?;
+                lease::bury_dead(&database).await?;
+            }
             Access::Beside => open::check(&database).await?,
         }
         let secret = open::secret(&database, access).await?;
