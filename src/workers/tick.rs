@@ -49,13 +49,14 @@ impl Engine {
         }
         self.bury(&held.lease, &mut prepared, now).await?;
         let stayed = prepared.stayed;
-        let mut low = lock(&self.low);
-        if stayed > 0 {
-            // What stays due must not fall below the watermark.
-            low.at = due.first().map(|d| d.due_at.min(now) - OVERLAP);
+        {
+            let mut low = lock(&self.low);
+            if stayed > 0 {
+                // What stays due must not fall below the watermark.
+                low.at = due.first().map(|d| d.due_at.min(now) - OVERLAP);
+            }
+            low.look = if stayed * 4 > count { (limit / 2).max(SMALLEST_LOOK) } else { limit * 2 };
         }
-        low.look = if stayed * 4 > count { (limit / 2).max(SMALLEST_LOOK) } else { limit * 2 };
-        drop(low);
         self.commit_and_send(&held, prepared, Batch { now: Some(now), ..Batch::default() }).await?;
         Ok(count - stayed)
     }

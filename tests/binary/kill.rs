@@ -68,7 +68,7 @@ impl Tally {
 fn torment(world: &World, sink: &Sink, kills: usize, deals: usize, mut between: impl FnMut(usize)) -> Tally {
     world.deals(deals, false);
     let mut running = world.start();
-    world.wait("the import", Duration::from_secs(60), || world.in_role("InWork") == deals as u64);
+    world.wait("the import", Duration::from_mins(1), || world.in_role("InWork") == deals as u64);
     world.deals(deals, true);
     let (mut in_flight, mut killed) = (Vec::new(), 0);
     let mut last = 0;

@@ -31,7 +31,7 @@ async fn live(name: &str, from: &str, days: i64) -> FunnelCounts {
     let clock = Clock::virtual_at(from.parse().unwrap());
     let store = Store::open("memory:").await.unwrap();
     let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
-    let settings = EngineSettings { lease: Duration::from_secs(3600), ..EngineSettings::default() };
+    let settings = EngineSettings { lease: Duration::from_hours(1), ..EngineSettings::default() };
     let engine = Engine::new(store.journal.clone(), clock.clone(), settings, metrics);
     assert!(engine.hold_lease().await.unwrap());
     let published = engine.publish(&admitted.snapshot, Some(&BTreeSet::new())).await.unwrap();

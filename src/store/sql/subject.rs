@@ -122,6 +122,8 @@ async fn load_copies(session: &mut Session, ids: &[i64]) -> Result<Vec<Draft>> {
     let numbers: BTreeSet<i64> = ids.iter().copied().collect();
     let numbers: Vec<Number> = numbers.into_iter().map(|id| Number { id }).collect();
     let mut drafts = Vec::with_capacity(numbers.len());
+    // One connection has thousands of copies: its cursor is read once.
+    let mut read_at: HashMap<String, Option<Timestamp>> = HashMap::new();
     for mut c in session.rows(sql!("copy/load"), args![json_rows(&numbers)?]).await? {
         let copy = Copy {
             id: CopyId(c.int()?),
@@ -140,7 +142,14 @@ async fn load_copies(session: &mut Session, ids: &[i64]) -> Result<Vec<Draft>> {
         let connection = c.text()?;
         let deal: Deal = c.json()?;
         let root = c.int()?;
-        let crm_read_at = c.opt_json::<Cursor>()?.and_then(|cursor| cursor.read_at);
+        let crm_read_at = match read_at.get(&connection) {
+            Some(known) => *known,
+            None => {
+                let at = c.opt_json::<Cursor>()?.and_then(|cursor| cursor.read_at);
+                read_at.insert(connection.clone(), at);
+                at
+            }
+        };
         drafts.push(Draft {
             subject: Subject {
                 copy,
