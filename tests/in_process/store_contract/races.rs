@@ -42,8 +42,9 @@ async fn what_was_committed_survives_closing_and_opening() {
         }
     };
     assert_eq!(store.journal.secret(), secret);
-    assert_eq!(store.journal.take("two", TTL).await.unwrap(), None, "the lease of a killed process runs until its end");
-    let lease = store.journal.take("one", TTL).await.unwrap().unwrap();
+    // Whoever could open it has its lock file: the former owner is dead, and its lease is nobody's.
+    let lease = store.journal.take("two", TTL).await.unwrap().unwrap();
+    assert_eq!(store.journal.take("three", TTL).await.unwrap(), None, "the lease of a living one runs until its end");
     assert_eq!(lease.orphans, 1);
     let world = World { store, lease };
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Unknown));
