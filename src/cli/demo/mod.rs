@@ -59,8 +59,8 @@ pub struct DemoArgs {
 
 /// The clock moves in quarters of an hour: short enough for every delay in the lists, long enough for sixty days in seconds.
 const STEP: SignedDuration = SignedDuration::from_mins(15);
-/// The made-up CRM exports its files so often.
-const EXPORT_EVERY: SignedDuration = SignedDuration::from_hours(12);
+/// The made-up CRM exports its files once a day, in the morning.
+const EXPORT_EVERY: SignedDuration = SignedDuration::from_hours(23);
 const TOKEN: &str = "demo-signals-token";
 
 const MANIFESTS: [(&str, &str); 3] = [
