@@ -36,6 +36,8 @@ impl Engine {
             if progress.revision != live.plan.revision {
                 progress = Progress { revision: live.plan.revision, ..Progress::default() };
             }
+            // Whatever exists was decided by a first revision itself.
+            progress.done |= live.plan.revision == 1;
             if !progress.done {
                 let now = self.clock.now();
                 let ids = self.journal.copies_of(funnel, CopyId(progress.after), self.settings.batch * 2).await?;

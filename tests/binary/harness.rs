@@ -213,6 +213,8 @@ spec:
   consent: {advertising: AssumedFromCrm}
   timeZone: UTC
   windows: [{from: "00:00", to: "24:00"}]
+  # A restart after a standstill must not lay the rest out over half an hour.
+  spread: 0s
 ---
 apiVersion: rekindle.dev/v1alpha1
 kind: ContentList

@@ -5,6 +5,7 @@ mod demo;
 mod harness;
 mod http;
 mod kill;
+mod outage;
 #[path = "../in_process/peers/postgres.rs"]
 mod postgres;
 mod promises;

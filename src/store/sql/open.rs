@@ -5,6 +5,7 @@ use super::session::{Session, args, fault};
 use crate::store::StoreError;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use ring::rand::SecureRandom as _;
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use std::{fs::File, fs::TryLockError, path::Path, path::PathBuf, time::Duration};
@@ -127,6 +128,9 @@ async fn sqlite(path: &Path, access: Access) -> Result<Database> {
     };
     let write = pool()
         .max_connections(1)
+        // After a COMMIT that failed for want of space SQLite has rolled back by itself, and the connection still counts a transaction:
+        // nothing could ever begin on it again.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(options.clone().pragma("cache_size", "-32000"))
         .await
         .map_err(|e| fault(e, "open"))?;
