@@ -17,7 +17,7 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) ->
         let mut text =
             format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            text = format!("{text}{name}: {value}\r\n");
         }
         write!(stream, "{text}\r\n{body}")?;
         let mut answer = Vec::new();

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A socket in front of the shared PostgreSQL, which can be cut without stopping the server for other tests.
 struct Wire {

@@ -8,7 +8,7 @@ use crate::{
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const TOKEN: &str = "a-token-of-the-test-suite";
 
 /// A world with `n` lost deals whose messages have arrived.

@@ -78,13 +78,13 @@ fn a_stop_waits_for_what_was_handed_over() {
 /// Stops while the provider does not even greet: what was intended goes back and leaves after the restart.
 #[test]
 fn a_stop_takes_back_what_no_provider_has() {
-    let hole = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let world = World::new(hole.local_addr().unwrap().port());
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let world = World::new(silent.local_addr().unwrap().port());
     world.deals(20, false);
     let running = world.start();
     world.wait("the import", PATIENCE, || world.in_role("InWork") == 20);
     world.deals(20, true);
-    let taken = hole.accept().unwrap();
+    let taken = silent.accept().unwrap();
     world.wait("messages on their way", PATIENCE, || world.messages("intended") > 0);
     let since = Instant::now();
     assert!(running.stop());
@@ -94,7 +94,7 @@ fn a_stop_takes_back_what_no_provider_has() {
     let home = tempfile::tempdir().unwrap();
     let sink = Sink::start(home.path(), Duration::ZERO);
     let manifest = text(&world.path("funnel.yaml"));
-    let (old, new) = (hole.local_addr().unwrap().port().to_string(), sink.port.to_string());
+    let (old, new) = (silent.local_addr().unwrap().port().to_string(), sink.port.to_string());
     world.write("funnel.yaml", &manifest.replace(&old, &new));
     let running = world.start();
     world.wait("all of them", PATIENCE, || world.messages("accepted") == 20);
