@@ -212,6 +212,7 @@ impl Connector for FileConnector {
             // A file that was written meanwhile is looked at again: nothing of it is marked as seen.
             let files = look.seen().unwrap_or_else(|| position.files.clone());
             page.cursor = Cursor {
+                looking: false,
                 rows: files.deals.as_ref().map_or(cursor.rows, |d| d.rows),
                 complete: cursor.complete || files != position.files,
                 position: json(&Position { files, look: None }),

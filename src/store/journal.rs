@@ -62,6 +62,8 @@ pub struct Cursor {
     pub read_at: Option<Timestamp>,
     /// Whether a full look was ever finished (the first import).
     pub complete: bool,
+    /// Between two pages of a look. One that goes on after a crash or an error has not seen all deals itself.
+    pub looking: bool,
     /// Rows seen in the last full look.
     pub rows: u64,
     /// Bad rows by kind, with their first examples.

@@ -44,6 +44,7 @@ impl Engine {
 
     async fn sync(&self, held: &Held, key: &str, connection: &ConnectionState, now: Timestamp) -> Result<usize, WorkerError> {
         let mut cursor = self.journal.cursor(key).await?;
+        let resumed = cursor.looking;
         match connection.connector.changed(&cursor).await {
             Ok(true) => {}
             Ok(false) => {
@@ -69,6 +70,7 @@ impl Engine {
             seen.extend(here.map(|id| stable_hash(&[id.as_bytes()])));
             managers.extend(page.managers.iter().map(|m| (m.id.clone(), m.clone())));
             cursor = page.cursor.clone();
+            cursor.looking = more;
             if !more {
                 cursor.read_at = Some(now);
                 cursor.complete |= full_look;
@@ -78,7 +80,8 @@ impl Engine {
             if more {
                 continue;
             }
-            if full_look {
+            // What came before the interruption was seen by somebody else: only a look from its beginning tells who is gone.
+            if full_look && !resumed {
                 let held = self.held()?;
                 done += self.take_leave(&held, key, &seen, &managers, now).await?;
             }
