@@ -33,8 +33,8 @@ use std::{
 };
 use world::World;
 
-/// Sixty days of a reactivation funnel in about twenty seconds, with nothing but this binary: about 3,000 made-up deals of a
-/// property developer, real SMTP and SMS servers on loopback, clients who click, answer, ignore and unsubscribe.
+/// Sixty days of a reactivation funnel while you wait, with nothing but this binary: about 3,000 made-up deals of a property
+/// developer, real SMTP and SMS servers on loopback, clients who click, answer, ignore and unsubscribe.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
     /// The same seed gives the same figures.
