@@ -11,7 +11,7 @@
 //! | `signal` | `kind` (titles of tasks) |
 
 use super::Language;
-use crate::model::{Contact, Deal, FieldValue, Manager};
+use crate::model::{Contact, Deal, FieldValue, Manager, first_and_last};
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 
@@ -79,13 +79,13 @@ impl Context {
         }
         if let Some(contact) = contact {
             context.set("client.name", &contact.name.0);
-            let (first, last) = names(contact.first_name.as_ref().map(|t| t.0.as_str()), &contact.name.0);
+            let (first, last) = first_and_last(contact.first_name.as_ref(), &contact.name);
             context.set("client.firstName", first);
             context.set_if_new("client.lastName", last);
         }
         if let Some(manager) = manager {
             context.set("manager.name", &manager.name.0);
-            context.set("manager.firstName", names(manager.first_name.as_ref().map(|t| t.0.as_str()), &manager.name.0).0);
+            context.set("manager.firstName", first_and_last(manager.first_name.as_ref(), &manager.name).0);
             context.set("manager.email", manager.email.as_ref().map_or("", |e| e.as_str()));
             context.set("manager.phone", manager.phone.as_ref().map_or("", |p| p.as_str()));
         }
@@ -186,83 +186,4 @@ impl Context {
 /// No value of a CRM may fill a message.
 fn shortened(text: &str) -> String {
     text.chars().take(2000).collect()
-}
-
-/// First and last name: the CRM's own, else the words of the name; nothing of what looks like a company or is not a name.
-fn names<'a>(first: Option<&'a str>, name: &'a str) -> (&'a str, &'a str) {
-    let mut words = name.split_whitespace();
-    let (guess, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let is_name = |word: &str| word.chars().count() > 1 && word.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | '\'' | '’'));
-    if let Some(first) = first.map(str::trim).filter(|f| !f.is_empty()) {
-        return (first, if guess == first { rest } else { "" });
-    }
-    if looks_like_company(name) || !is_name(guess) { ("", "") } else { (guess, rest) }
-}
-
-fn looks_like_company(name: &str) -> bool {
-    const FORMS: [&str; 33] = [
-        "ооо",
-        "оао",
-        "зао",
-        "пао",
-        "ао",
-        "ип",
-        "нко",
-        "тоо",
-        "чп",
-        "фгуп",
-        "гк",
-        "ск",
-        "жк",
-        "агентство",
-        "компания",
-        "фирма",
-        "клиника",
-        "группа",
-        "llc",
-        "ltd",
-        "inc",
-        "corp",
-        "gmbh",
-        "ag",
-        "sa",
-        "sarl",
-        "plc",
-        "bv",
-        "oy",
-        "company",
-        "group",
-        "limited",
-        "holding",
-    ];
-    name.contains(['"', '«', '»', '&', '@'])
-        || name
-            .split(|c: char| !c.is_alphanumeric())
-            .any(|word| FORMS.contains(&word.to_lowercase().as_str()) || word.chars().any(|c| c.is_ascii_digit()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::names;
-
-    #[test]
-    fn first_names_are_names() {
-        for (first, name, want) in [
-            (None, "Мария Иванова", "Мария"),
-            (None, "Анна-Мария Ли", "Анна-Мария"),
-            (Some("Мария"), "Иванова Мария", "Мария"),
-            (Some(" "), "Sara Moreau", "Sara"),
-            (None, "ООО Ромашка", ""),
-            (None, "Ромашка, ООО", ""),
-            (None, "«Ромашка»", ""),
-            (None, "Acme Ltd.", ""),
-            (None, "Клиент 4521", ""),
-            (None, "+7 999 123-45-67", ""),
-            (None, "И. Петров", ""),
-            (None, "М Петров", ""),
-            (None, "", ""),
-        ] {
-            assert_eq!(names(first, name).0, want, "{name}");
-        }
-    }
 }

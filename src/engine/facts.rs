@@ -1,7 +1,7 @@
 //! What conditions and texts may ask about a copy: one name, one value.
 
 use super::{LedgerEntry, Subject};
-use crate::model::{DealState, EffectStatus, FieldValue};
+use crate::model::{DealState, EffectStatus, FieldValue, first_and_last};
 use jiff::Timestamp;
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ pub enum Fact<'a> {
 pub const DEAL_NAMES: [&str; 10] =
     ["id", "title", "url", "stage", "pipeline", "lostReason", "amount", "currency", "state", "ageDays"];
 /// Names under `client` that every client has, besides the declared fields.
-pub const CLIENT_NAMES: [&str; 4] = ["name", "firstName", "language", "timeZone"];
+pub const CLIENT_NAMES: [&str; 5] = ["name", "firstName", "lastName", "language", "timeZone"];
 pub const MANAGER_NAMES: [&str; 4] = ["name", "firstName", "email", "phone"];
 /// `sent`: how many messages went out in this cycle; `days`: full days since it began.
 pub const CYCLE_NAMES: [&str; 4] = ["number", "days", "sent", "booked"];
@@ -42,7 +42,8 @@ impl<'a> Facts<'a> {
                 let Some(contact) = &subject.contact else { return Fact::Null };
                 match name {
                     "name" => text(&contact.name.0),
-                    "firstName" => contact.first_name.as_ref().map_or(Fact::Null, |t| text(&t.0)),
+                    "firstName" => text(first_and_last(contact.first_name.as_ref(), &contact.name).0),
+                    "lastName" => text(first_and_last(contact.first_name.as_ref(), &contact.name).1),
                     "language" => optional(contact.language.as_deref()),
                     "timeZone" => optional(contact.time_zone.as_deref()),
                     _ => field(contact.fields.get(name)),
@@ -52,7 +53,7 @@ impl<'a> Facts<'a> {
                 let Some(manager) = &subject.manager else { return Fact::Null };
                 match name {
                     "name" => text(&manager.name.0),
-                    "firstName" => manager.first_name.as_ref().map_or(Fact::Null, |t| text(&t.0)),
+                    "firstName" => text(first_and_last(manager.first_name.as_ref(), &manager.name).0),
                     "email" => manager.email.as_ref().map_or(Fact::Null, |e| text(e.as_str())),
                     "phone" => manager.phone.as_ref().map_or(Fact::Null, |p| text(p.as_str())),
                     _ => Fact::Null,

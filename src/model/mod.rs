@@ -10,6 +10,7 @@ mod hash;
 mod id;
 mod inbox;
 mod money;
+mod name;
 mod role;
 mod suppression;
 
@@ -21,5 +22,6 @@ pub use hash::{share, stable_hash};
 pub use id::{ClientId, CopyId, FunnelKey, ManagerId, SHARDS, shard_of};
 pub use inbox::{ClickVerdict, InboxEvent, Reaction, SignalKind, SignalSubject};
 pub use money::Money;
+pub use name::first_and_last;
 pub use role::{Mode, Purpose, Role};
 pub use suppression::{Consent, ConsentStatus, Suppression, SuppressionReason, SuppressionScope};

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     engine::{Event, Subject},
     links::{Sent, settle},
-    model::{ClickVerdict, CopyId, EffectRef, InboxEvent, SignalSubject},
+    model::{ClickVerdict, CopyId, EffectRef, InboxEvent, SignalSubject, Text},
     store::{Batch, InboxRow, Load, Mark, Source},
 };
 use jiff::Timestamp;
@@ -37,7 +37,7 @@ impl Engine {
                 }
                 Ok(InboxEvent::Click { verdict: Some(ClickVerdict::Machine), .. }) => round.consumed.push(id),
                 Ok(InboxEvent::Click { effect, link, at, .. }) => clicks.push((id, effect, link, at)),
-                Ok(InboxEvent::Signal { kind, subject, at, reaction, .. }) => {
+                Ok(InboxEvent::Signal { kind, subject, at, reaction, text }) => {
                     let named = subject.deal.clone();
                     let effect = subject.effect;
                     let subjects = self.journal.load(&Load::Signal(subject), now).await?;
@@ -46,7 +46,13 @@ impl Engine {
                             || effect.is_some_and(|effect| effect.copy == s.copy.id);
                         (s, Event::Signal { kind, at, direct, reaction })
                     });
-                    round.take(id, events.collect());
+                    let events: Vec<_> = events.collect();
+                    let copies: Vec<CopyId> = events.iter().map(|(s, _)| s.copy.id).collect();
+                    if round.take(id, events)
+                        && let Some(text) = text
+                    {
+                        round.said.extend(copies.into_iter().map(|copy| (copy, text.clone())));
+                    }
                 }
                 Ok(InboxEvent::Unsubscribe { subject, at }) => {
                     let subjects = self.load_brand(subject, now).await?;
@@ -58,7 +64,7 @@ impl Engine {
         if !round.marks.is_empty() {
             self.journal.mark(std::mem::take(&mut round.marks)).await?;
         }
-        let mut prepared = Prepared::default();
+        let mut prepared = Prepared { said: std::mem::take(&mut round.said), ..Prepared::default() };
         // The copy that a signal names speaks first; the client's other copies see what became of it.
         round.events.sort_by_key(|(subject, event)| (!matches!(event, Event::Signal { direct: true, .. }), subject.copy.id));
         let mut events = std::mem::take(&mut round.events).into_iter();
@@ -125,7 +131,9 @@ impl Engine {
         let mut subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
         for (row, effect, link, at) in human {
             match subjects.remove(&effect.copy) {
-                Some(subject) => round.take(row, vec![(subject, Event::Click { seq: effect.seq, link, at })]),
+                Some(subject) => {
+                    round.take(row, vec![(subject, Event::Click { seq: effect.seq, link, at })]);
+                }
                 // A second click on the same copy in this round waits for the next one; an unknown copy is done with.
                 None if round.copies.contains(&effect.copy) => {}
                 None => round.consumed.push(row),
@@ -141,17 +149,19 @@ struct Round {
     copies: HashSet<CopyId>,
     events: Vec<(Subject, Event)>,
     consumed: Vec<i64>,
+    said: HashMap<CopyId, Text>,
     marks: Vec<Mark>,
 }
 
 impl Round {
     /// Takes a row's events, unless one of its copies already has an event in this round: then the row stays for the next.
-    fn take(&mut self, row: i64, events: Vec<(Subject, Event)>) {
+    fn take(&mut self, row: i64, events: Vec<(Subject, Event)>) -> bool {
         if events.iter().any(|(s, _)| self.copies.contains(&s.copy.id)) {
-            return;
+            return false;
         }
         self.copies.extend(events.iter().map(|(s, _)| s.copy.id));
         self.events.extend(events);
         self.consumed.push(row);
+        true
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     links::{HookPath, hook_url, system_random},
     model::{
         Address, CopyId, EffectRef, EffectStatus, InboxEvent, Mode, Outcome, PostponeReason, SendAs, SkipReason, Suppression,
-        SuppressionReason, SuppressionScope, stable_hash,
+        SuppressionReason, SuppressionScope, Text, stable_hash,
     },
     store::{Batch, Change, Commit, Incoming, Lease, Mark, NewEffect, NextAttempt, Source, StoreError},
 };
@@ -39,6 +39,8 @@ pub(super) struct Prepared {
     /// How many copies may simply stay due when their channel has no room, and how many did.
     pub may_stay: usize,
     pub stayed: usize,
+    /// What clients wrote in the signals of this batch: their managers read it in their tasks, and nobody else.
+    pub said: HashMap<CopyId, Text>,
     /// Copies whose decision failed: set aside, visibly.
     pub poison: Vec<(CopyId, String)>,
 }
@@ -133,6 +135,7 @@ impl Engine {
     }
 
     pub(super) fn prepare(&self, prepared: &mut Prepared, live: &Live, subject: Subject, decision: Decision, now: Timestamp) {
+        let said = prepared.said.remove(&subject.copy.id);
         let connection = connection_key(&live.plan);
         let turn = match self.turn(live, &subject, &decision, now) {
             Turn::NoRoom(_) if prepared.stayed < prepared.may_stay => {
@@ -203,16 +206,16 @@ impl Engine {
                     self.write_back(&mut new, live, &subject, id, Operation::Move { stage, expect }, now);
                 }
                 EffectKind::Comment { text } => {
-                    let (title, body) = Self::words(live, &subject, &text, now);
+                    let (title, body) = Self::words(live, &subject, &text, said.as_ref(), now);
                     let text = if body.is_empty() { title } else { format!("{title}\n\n{body}") };
                     self.write_back(&mut new, live, &subject, id, Operation::Comment { text }, now);
                 }
                 EffectKind::Task { who, due_at, text } => {
-                    let (title, text) = Self::words(live, &subject, &text, now);
+                    let (title, text) = Self::words(live, &subject, &text, said.as_ref(), now);
                     self.write_back(&mut new, live, &subject, id, Operation::Task { manager: who, title, text, due_at }, now);
                 }
                 EffectKind::Notify { who, text } => {
-                    let (text, _) = Self::words(live, &subject, &text, now);
+                    let (text, _) = Self::words(live, &subject, &text, said.as_ref(), now);
                     self.write_back(&mut new, live, &subject, id, Operation::Notify { manager: who, text }, now);
                 }
             }
@@ -242,13 +245,13 @@ impl Engine {
         if at > now { Turn::At(at, PostponeReason::RateLimited) } else { Turn::Now(slot) }
     }
 
-    fn words(live: &Live, subject: &Subject, text: &TaskText, now: Timestamp) -> (String, String) {
+    fn words(live: &Live, subject: &Subject, text: &TaskText, said: Option<&Text>, now: Timestamp) -> (String, String) {
         let context = context_of(live, subject);
         let facts = TaskFacts {
             context: &context,
             deal: &subject.deal,
             ledger: &subject.ledger,
-            said: None,
+            said: said.map(|text| text.0.as_str()),
             time_zone: &live.plan.policy.working_hours.time_zone,
             now,
         };

@@ -33,8 +33,8 @@ use std::{
 };
 use world::World;
 
-/// Sixty days of a reactivation funnel in about twenty seconds, with nothing but this binary: about 3,000 made-up deals of a
-/// property developer, real SMTP and SMS servers on loopback, clients who click, answer, ignore and unsubscribe.
+/// Sixty days of a reactivation funnel while you wait, with nothing but this binary: about 3,000 made-up deals of a property
+/// developer, real SMTP and SMS servers on loopback, clients who click, answer, ignore and unsubscribe.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
     /// The same seed gives the same figures.
@@ -59,8 +59,8 @@ pub struct DemoArgs {
 
 /// The clock moves in quarters of an hour: short enough for every delay in the lists, long enough for sixty days in seconds.
 const STEP: SignedDuration = SignedDuration::from_mins(15);
-/// The made-up CRM exports its files so often.
-const EXPORT_EVERY: SignedDuration = SignedDuration::from_hours(12);
+/// The made-up CRM exports its files once a day, in the morning.
+const EXPORT_EVERY: SignedDuration = SignedDuration::from_hours(23);
 const TOKEN: &str = "demo-signals-token";
 
 const MANIFESTS: [(&str, &str); 3] = [
