@@ -142,13 +142,12 @@ async fn load_copies(session: &mut Session, ids: &[i64]) -> Result<Vec<Draft>> {
         let connection = c.text()?;
         let deal: Deal = c.json()?;
         let root = c.int()?;
-        let crm_read_at = match read_at.get(&connection) {
-            Some(known) => *known,
-            None => {
-                let at = c.opt_json::<Cursor>()?.and_then(|cursor| cursor.read_at);
-                read_at.insert(connection.clone(), at);
-                at
-            }
+        let crm_read_at = if let Some(known) = read_at.get(&connection) {
+            *known
+        } else {
+            let at = c.opt_json::<Cursor>()?.and_then(|cursor| cursor.read_at);
+            read_at.insert(connection.clone(), at);
+            at
         };
         drafts.push(Draft {
             subject: Subject {
