@@ -112,6 +112,27 @@ pub(super) struct Low {
     pub look: u32,
 }
 
+/// What the passes of one step came to.
+#[derive(Default)]
+struct Round {
+    done: usize,
+    failed: Option<WorkerError>,
+}
+
+impl Round {
+    /// Without the lease there is no sense in going on; any other failure is that pass's own.
+    fn take(&mut self, pass: Result<usize, WorkerError>) -> Result<(), WorkerError> {
+        match pass {
+            Ok(done) => self.done += done,
+            Err(error @ (WorkerError::Standby | WorkerError::Store(StoreError::LeaseLost | StoreError::AmbiguousCommit))) => {
+                return Err(error);
+            }
+            Err(error) => self.failed = self.failed.take().or(Some(error)),
+        }
+        Ok(())
+    }
+}
+
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -305,7 +326,7 @@ impl Engine {
     /// One round of all passes at the clock's present moment. Returns how many things were done.
     ///
     /// # Errors
-    /// The first failure; what was done before it is stored.
+    /// The first failure of a pass; the others had their turn all the same, and what they did is stored.
     pub async fn step(&self) -> Result<usize, WorkerError> {
         self.held()?;
         if *self.publications.borrow() == 0 {
@@ -313,14 +334,16 @@ impl Engine {
             return Ok(0);
         }
         let started = Instant::now();
-        let mut done = self.sync_pass().await?;
-        done += self.inbox_pass().await?;
-        done += self.replan_pass().await?;
-        done += self.backfill_pass().await?;
-        done += self.tick_pass().await?;
-        done += self.outbox_pass().await?;
-        self.metrics.step(started.elapsed(), done);
-        Ok(done)
+        let mut round = Round::default();
+        // A page of a CRM that cannot be stored must not keep what is due from leaving: every pass has its turn.
+        round.take(self.sync_pass().await)?;
+        round.take(self.inbox_pass().await)?;
+        round.take(self.replan_pass().await)?;
+        round.take(self.backfill_pass().await)?;
+        round.take(self.tick_pass().await)?;
+        round.take(self.outbox_pass().await)?;
+        self.metrics.step(started.elapsed(), round.done);
+        round.failed.map_or(Ok(round.done), Err)
     }
 
     /// Repeats [`Engine::step`] until nothing is due at the present moment and everything handed over has landed. For virtual

@@ -1,14 +1,14 @@
 //! What arrived from outside: signals, clicks, receipts, refusals.
 
 use super::{
-    engine::{Engine, WorkerError},
+    engine::{Engine, Held, WorkerError},
     sending::Prepared,
 };
 use crate::{
     engine::{Event, Subject},
     links::{Sent, settle},
     model::{ClickVerdict, CopyId, EffectRef, InboxEvent, SignalSubject, Text},
-    store::{Batch, InboxRow, Load, Mark, Source},
+    store::{Batch, InboxRow, Load, Mark, Source, StoreError},
 };
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
@@ -23,6 +23,25 @@ impl Engine {
             return Ok(0);
         }
         let count = rows.len();
+        match self.consume(&held, rows.clone(), now).await {
+            Err(WorkerError::Store(StoreError::Corrupt { .. })) => {}
+            other => return other.map(|()| count),
+        }
+        // One of them cannot be processed: it is found by going one by one, shown, and set aside.
+        for row in rows {
+            let id = row.id;
+            match self.consume(&held, vec![row], now).await {
+                Err(WorkerError::Store(error @ StoreError::Corrupt { .. })) => {
+                    tracing::error!(row = id, "an inbox row cannot be processed; set aside");
+                    self.journal.bury(&held.lease, Source::Inbox, id, &error.to_string(), now).await?;
+                }
+                other => other?,
+            }
+        }
+        Ok(count)
+    }
+
+    async fn consume(&self, held: &Held, rows: Vec<InboxRow>, now: Timestamp) -> Result<(), WorkerError> {
         let mut round = Round::default();
         let mut clicks = Vec::new();
         for InboxRow { id, event, .. } in rows {
@@ -80,12 +99,12 @@ impl Engine {
         }
         self.bury(&held.lease, &mut prepared, now).await?;
         let batch = Batch { now: Some(now), consumed: round.consumed, ..Batch::default() };
-        let commit = self.commit_and_send(&held, prepared, batch).await?;
+        let commit = self.commit_and_send(held, prepared, batch).await?;
         if !commit.stale.is_empty() {
-            // One engine at a time: only a replan between load and commit gets here. The copies' own timers look again.
-            tracing::warn!(copies = commit.stale.len(), "events met copies that had just changed");
+            // Passes take turns and only they change copies, so this is a bug: what was consumed had no effect on these copies.
+            tracing::error!(copies = commit.stale.len(), "events met copies that had just changed");
         }
-        Ok(count)
+        Ok(())
     }
 
     /// The client's copies in funnels that write under the same brand as the message that was refused; all of them when the

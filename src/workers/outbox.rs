@@ -95,7 +95,7 @@ impl Engine {
                 key: stored.key,
                 to: stored.to,
                 message: stored.message,
-                receipt_url: self.receipt_url(row.effect, &channel.wiring.key),
+                receipt_url: self.receipt_url(&channel.wiring.key),
             };
             starting.push((slot, job, row.expires_at.unwrap_or(now + SignedDuration::from_hours(24))));
         }

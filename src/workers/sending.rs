@@ -12,11 +12,8 @@ use crate::{
     crm::{Operation, WriteBack},
     engine::{Decision, Effect, EffectKind, Event, Subject, TaskText, decide, zone_of},
     links::{HookPath, hook_url, system_random},
-    model::{
-        Address, CopyId, EffectRef, EffectStatus, InboxEvent, Mode, Outcome, PostponeReason, SendAs, SkipReason, Suppression,
-        SuppressionReason, SuppressionScope, Text, stable_hash,
-    },
-    store::{Batch, Change, Commit, Incoming, Lease, Mark, NewEffect, NextAttempt, Source, StoreError},
+    model::{Address, CopyId, EffectRef, EffectStatus, Mode, Outcome, PostponeReason, SendAs, SkipReason, Text, stable_hash},
+    store::{Batch, Change, Commit, Lease, Mark, NewEffect, NextAttempt, Source, StoreError},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -271,11 +268,10 @@ impl Engine {
         new.payload = serde_json::to_string(&job).ok();
     }
 
-    /// Where a provider may report on a message. `{provider}` is filled in by the channel.
-    pub(super) fn receipt_url(&self, id: EffectRef, channel: &str) -> Option<String> {
+    /// Where a provider may report on a message. The channel fills in `{provider}` and adds which message it is.
+    pub(super) fn receipt_url(&self, channel: &str) -> Option<String> {
         let base = self.settings.base_url.as_deref()?;
-        let url = hook_url(base, &self.journal.secret(), channel, "{provider}", HookPath::Receipt);
-        Some(format!("{url}&id={id}"))
+        Some(hook_url(base, &self.journal.secret(), channel, "{provider}", HookPath::Receipt))
     }
 
     /// Stable over attempts and restarts: derived from the installation and the effect.
@@ -308,7 +304,7 @@ impl Engine {
             random: &system_random,
             to: &message.address,
             as_manager,
-            message_id_domain: message_id_domain(text, self.settings.base_url.as_deref()),
+            message_id_domain: message_id_domain(text),
             key,
             now,
         };
@@ -321,7 +317,7 @@ impl Engine {
                 key,
                 to: message.address,
                 message: rendered.message,
-                receipt_url: self.receipt_url(message.id, channel),
+                receipt_url: self.receipt_url(channel),
             },
             body_hash: rendered.body_hash,
             links: rendered.links,
@@ -406,10 +402,9 @@ impl Engine {
                 }
             }
             let now = self.clock.now();
-            let mut bounces = Vec::new();
-            let marks: Vec<Mark> = batch.iter().filter_map(|report| self.mark_of(report, now, &mut bounces)).collect();
+            let marks: Vec<Mark> = batch.iter().filter_map(|report| self.mark_of(report, now)).collect();
             let mut wait = Duration::from_millis(100);
-            while let Err(error) = self.record(&marks, &bounces).await {
+            while let Err(error) = self.journal.mark(marks.clone()).await {
                 tracing::warn!(label = error.label(), outcomes = marks.len(), "outcomes wait for the store");
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(Duration::from_secs(5));
@@ -425,17 +420,7 @@ impl Engine {
         }
     }
 
-    async fn record(&self, marks: &[Mark], bounces: &[Incoming]) -> Result<(), StoreError> {
-        if !marks.is_empty() {
-            self.journal.mark(marks.to_vec()).await?;
-        }
-        if !bounces.is_empty() {
-            self.journal.receive(bounces.to_vec()).await?;
-        }
-        Ok(())
-    }
-
-    fn mark_of(&self, report: &Report, now: Timestamp, bounces: &mut Vec<Incoming>) -> Option<Mark> {
+    fn mark_of(&self, report: &Report, now: Timestamp) -> Option<Mark> {
         let table = lock(&self.flights.table);
         let flight = table.get(&report.effect)?;
         let mut outcome = report.outcome.clone();
@@ -454,10 +439,6 @@ impl Engine {
                 Some(until)
             }
             Outcome::NotStarted => Some(now),
-            Outcome::Rejected { suppress: true, .. } => {
-                bounces.push(bounce(flight, self.journal.address_hash(&flight.job.to), &outcome, now));
-                None
-            }
             _ => None,
         };
         let next = match again_at {
@@ -499,10 +480,10 @@ fn context_of(live: &Live, subject: &Subject) -> Context {
 }
 
 /// The sender's own domain, so that a Message-ID looks like the mail it stands in.
-fn message_id_domain<'a>(text: &'a ItemText, base_url: Option<&'a str>) -> &'a str {
+fn message_id_domain(text: &ItemText) -> &str {
     match &text.sender {
         Sender::Email(sender) => sender.from_address.rsplit_once('@').map_or("rekindle.invalid", |(_, domain)| domain),
-        Sender::Sms(_) => base_url.unwrap_or("rekindle.invalid"),
+        Sender::Sms(_) => "rekindle.invalid",
     }
 }
 
@@ -525,25 +506,4 @@ fn backoff(wiring: &crate::compile::ChannelWiring, report: &Report) -> SignedDur
     let hash = stable_hash(&[&report.effect.copy.0.to_be_bytes(), &report.effect.seq.to_be_bytes(), &report.attempt.to_be_bytes()]);
     let jitter = i64::try_from(hash % 250).unwrap_or(0);
     SignedDuration::from_millis(doubled * 1000 + doubled * jitter)
-}
-
-/// An address that certainly does not exist is suppressed for its medium, whatever the brand.
-fn bounce(flight: &Flight, hash: crate::model::AddressHash, outcome: &Outcome, now: Timestamp) -> Incoming {
-    let effect = flight.job.effect;
-    Incoming {
-        source: "channel".into(),
-        id: format!("bounce/{effect}/{}", flight.job.attempt),
-        event: InboxEvent::Receipt { effect, outcome: outcome.clone(), at: now },
-        received_at: now,
-        not_before: None,
-        suppress: vec![Suppression {
-            scope: SuppressionScope::Address(hash),
-            brand: None,
-            medium: Some(flight.job.to.medium()),
-            purpose: None,
-            reason: SuppressionReason::HardBounce,
-            at: now,
-        }],
-        click: None,
-    }
 }
