@@ -2,8 +2,9 @@
 # make demo     two months of a property developer's funnel in seconds
 # make figures  the measurements of docs/performance.md
 # make crds     writes crds/ from the types
+# make control-plane  etcd, kube-apiserver and the rest of Kubernetes, built from its Go modules
 
-.PHONY: test peers demo figures crds
+.PHONY: test peers demo figures crds control-plane
 .DEFAULT_GOAL := test
 
 # cargo-nextest runs each test in a process of its own. The suite of whole modules stays in one process, which shares one PostgreSQL.
@@ -27,3 +28,6 @@ figures:
 
 crds:
 	cargo run --locked -- crds --output-dir crds
+
+control-plane:
+	@scripts/control-plane etcd kube-apiserver kubectl kube-controller-manager helm kubeconform
