@@ -12,7 +12,7 @@ use crate::model::{
     Address, AddressHash, ClientId, Consent, ConsentStatus, CopyId, Deal, EffectKey, EffectStatus, FunnelKey, ManagerId, Money,
     Purpose, Role, SignalSubject, Suppression, SuppressionReason, SuppressionScope,
 };
-use crate::store::rules::{AddressHasher, RECENT};
+use crate::store::rules::{AddressHasher, RECENT, with_state};
 use crate::store::{Cursor, Due, Load};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -264,8 +264,11 @@ async fn load_clients(
             funnel: FunnelKey { namespace: c.text()?, name: c.text()? },
             role: c.word(Role::parse)?,
             deal_open: c.text()? == "Open",
-            cycle_at: c.json::<CopyState>()?.cycle_at,
+            cycle_at: None,
+            speaks: false,
+            heard_at: None,
         };
+        let sibling = with_state(sibling, &c.json()?, c.opt_text()?.and_then(|t| t.parse().ok()));
         if let Some(person) = people.get_mut(&root) {
             person.siblings.push(sibling);
         }
