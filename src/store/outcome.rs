@@ -83,7 +83,8 @@ impl Standing {
                     self.receipt = Receipt::Bounced;
                 }
                 if applies {
-                    self.refund = !self.status.sent();
+                    // What bounces was taken before, whichever news comes first: it counts. Only a refused attempt gives back.
+                    self.refund = !receipt;
                     self.fail(EffectStatus::Failed, reason, mark.at);
                 }
                 if suppress && (applies || mine) {
