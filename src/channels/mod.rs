@@ -1,6 +1,7 @@
 //! Message channels: SMTP, SMS over HTTP, Kannel. One module a provider kind. A channel says truthfully what became of each
 //! message (design §6): certainly accepted, certainly not, or unknown.
 
+pub mod autoreply;
 mod backoff;
 mod channel;
 mod concurrent;

@@ -6,6 +6,7 @@ mod folder;
 mod hold;
 mod output;
 mod preview;
+mod resolve;
 mod run;
 mod serve;
 mod status;
@@ -46,6 +47,7 @@ enum Command {
     Timeline(timeline::TimelineArgs),
     Hold(hold::HoldArgs),
     Release(hold::ReleaseArgs),
+    Resolve(resolve::ResolveArgs),
     Crds(crds::Args),
 }
 
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Timeline(args) => return wait_for(timeline::run(args)),
         Command::Hold(args) => return wait_for(hold::hold(args)),
         Command::Release(args) => return wait_for(hold::release(args)),
+        Command::Resolve(args) => return wait_for(resolve::run(args)),
     };
     match ended.and_then(|code| out.flush().map(|()| code)) {
         Ok(code) => ExitCode::from(code),

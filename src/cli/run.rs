@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::{FunnelKey, HumanDuration},
-    store::{Store, StoreError},
+    store::{FileWitness, Store, StoreError, Witness},
     workers::{Clock, Engine, EngineMetrics, EngineSettings, Published},
 };
 use axum::{Router, http::StatusCode, routing::get};
@@ -52,6 +52,11 @@ pub struct RunArgs {
     /// after a crash; shorter suits a database that always answers at once.
     #[arg(long, env = "REKINDLE_LEASE", default_value = "8s", value_parser = lease)]
     lease: Duration,
+    /// File outside the database that knows how far its count of hand-overs came, so that a database restored from an earlier copy
+    /// starts on hold instead of sending again. Default for SQLite: the database's path with `.witness` added. PostgreSQL has none
+    /// unless it is given.
+    #[arg(long, env = "REKINDLE_WITNESS", value_name = "PATH")]
+    witness: Option<PathBuf>,
     /// Country of phone numbers that signals report without a country code.
     #[arg(long, env = "REKINDLE_REGION", default_value = "RU")]
     region: String,
@@ -89,7 +94,9 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, String> {
     let Some(store) = open(&args.store, &admin, stop.clone()).await? else { return Ok(ExitCode::SUCCESS) };
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = EngineMetrics::new(&mut registry);
-    let settings = EngineSettings { base_url: Some(base.clone()), lease: args.lease, ..EngineSettings::default() };
+    let witness = args.witness.map(FileWitness::new).or_else(|| FileWitness::beside(&args.store));
+    let witness = witness.map(|file| Arc::new(file) as Arc<dyn Witness>);
+    let settings = EngineSettings { base_url: Some(base.clone()), lease: args.lease, witness, ..EngineSettings::default() };
     let engine = Engine::new(store.journal.clone(), Clock::Real, settings, metrics);
     let pages = Pages { public, admin: Some(admin), signal_tokens: args.tokens, region: args.region };
     let served = serve::start(&store, &engine, registry, pages)?;

@@ -121,8 +121,11 @@ pub struct NewEffect {
     /// Codes of its short links: keyed hashes, in the order of `links`.
     pub codes: Vec<String>,
     /// What a worker needs to perform it later: rendered message or write-back (JSON). Of a message that leaves at once the store
-    /// keeps nothing; of one that a hold stops it keeps this.
+    /// keeps nothing, unless `resend` says so; of one that a hold stops it keeps this.
     pub payload: Option<String>,
+    /// A message whose channel sends again by itself when nobody can say whether it was accepted: the store keeps its payload until
+    /// the outcome is known.
+    pub resend: bool,
     /// Where it goes, for limiters and holds: name of the channel or connection.
     pub target: String,
     pub not_before: Option<Timestamp>,
@@ -215,7 +218,8 @@ pub struct Mark {
     pub attempt: i32,
     pub outcome: Outcome,
     pub at: Timestamp,
-    /// For `Retry`, `ChannelDown` and `NotStarted`: when and with what to try again.
+    /// For `Retry`, `ChannelDown` and `NotStarted`: when and with what to try again. For `Unknown`: the text, which is sent again
+    /// if the effect's channel resends, and otherwise kept for whoever resolves it by hand.
     pub next: Option<NextAttempt>,
 }
 
@@ -224,6 +228,17 @@ pub struct NextAttempt {
     pub at: Timestamp,
     /// The rendered message, so that it is never rendered again.
     pub payload: String,
+}
+
+/// What a person found out about a message of which nobody could say whether it was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// The provider has it.
+    Accepted,
+    /// The provider does not have it, and it must not go out any more.
+    Dropped,
+    /// The provider does not have it: send the same text again. Only while the store has the text.
+    Resend,
 }
 
 /// What the web needs to know of an effect.
@@ -289,8 +304,8 @@ pub trait Journal: Send + Sync {
     fn secret(&self) -> [u8; 32];
 
     /// Takes the engine lease if it is free or expired. Then, in a second statement of the same transaction, turns the open
-    /// intents of earlier epochs into `unknown` (write-backs go back to waiting; a held message whose text was only in the memory of
-    /// the former owner becomes `failed`). `None`: another engine has it.
+    /// intents of earlier epochs into `unknown` (write-backs and messages of channels that resend go back to waiting; a held message
+    /// whose text was only in the memory of the former owner becomes `failed`). `None`: another engine has it.
     async fn take(&self, owner: &str, ttl: Duration) -> Result<Option<Lease>>;
     /// Extends the lease; false: it is lost.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool>;
@@ -332,6 +347,13 @@ pub trait Journal: Send + Sync {
     /// A receipt that names only the provider's own id. `None`: no mark brought that id yet; the receipt is kept and merged by the
     /// mark that does.
     async fn receipt(&self, provider: &str, id: &str, outcome: Outcome, at: Timestamp) -> Result<Option<EffectRef>>;
+    /// A person's word about messages in `unknown`, unfenced. Returns those it was applied to: others were settled meanwhile, or
+    /// their text is gone ([`Resolution::Resend`]).
+    async fn resolve(&self, effects: &[EffectRef], how: Resolution, now: Timestamp) -> Result<Vec<EffectRef>>;
+    /// How many hand-overs of messages were ever written down.
+    async fn intents(&self) -> Result<i64>;
+    /// Counts on from `to`, if the count is not there yet: after a database was restored.
+    async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()>;
     /// One more look at suppressions that arrived since the intent: those of `effects` that must not leave.
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>>;
 

@@ -29,6 +29,9 @@ pub(super) fn up_to_ms(at: Timestamp) -> i64 {
     if at.as_nanosecond() > i128::from(ms) * 1_000_000 { ms + 1 } else { ms }
 }
 
+/// When a message that waits for a person is due, in milliseconds: never by itself (the year 3000).
+pub(super) const NEVER_MS: i64 = 32_503_680_000_000;
+
 /// How [`Recent`] names an item.
 pub(super) fn item_name(namespace: &str, list: &str, item: &str) -> String {
     format!("{namespace}/{list}/{item}")

@@ -10,7 +10,7 @@ use crate::{
     crm::WriteBack,
     engine::{Subject, next_open, zone_of},
     model::{CopyId, EffectRef, Outcome, Role},
-    store::{Load, Mark, NextAttempt, Outbox},
+    store::{Mark, NextAttempt, Outbox},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -34,7 +34,7 @@ impl Engine {
             return Ok(0);
         }
         let ids: BTreeSet<CopyId> = rows.iter().map(|row| row.effect.copy).collect();
-        let loaded = self.journal.load(&Load::Copies(ids.into_iter().collect()), now).await?;
+        let loaded = self.load_sound(&held.lease, ids.into_iter().collect(), now).await?;
         let subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
         let plans = self.plans.load();
         let adapters = self.adapters.load();
@@ -106,6 +106,7 @@ impl Engine {
         }
         let ids: Vec<EffectRef> = starting.iter().map(|(_, job, _)| job.effect).collect();
         if !ids.is_empty() {
+            self.reserve(ids.len()).await?;
             let started: HashSet<EffectRef> = self.journal.start(&held.lease, &ids, now).await?.into_iter().collect();
             starting.retain(|(_, job, _)| started.contains(&job.effect));
             self.hand_over(held, starting).await?;

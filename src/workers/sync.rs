@@ -220,7 +220,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<usize, WorkerError> {
         let ids: Vec<String> = changed.iter().map(|(deal, _)| deal.id.clone()).collect();
-        let loaded = self.journal.load(&Load::Deals { connection: key.to_owned(), ids }, now).await?;
+        let loaded = self.load_sound_deals(key, ids, now).await?;
         let mut known: HashMap<String, Vec<Subject>> = HashMap::new();
         for subject in loaded {
             known.entry(subject.deal.id.clone()).or_default().push(subject);

@@ -23,8 +23,8 @@ pub(super) use open::Access;
 
 use super::rules::AddressHasher;
 use super::{
-    Batch, Clicked, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Revision,
-    Source, StoreError, Stored,
+    Batch, Clicked, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox,
+    Resolution, Revision, Source, StoreError, Stored,
 };
 use crate::model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
 use jiff::Timestamp;
@@ -143,6 +143,18 @@ impl Journal for SqlStore {
 
     async fn receipt(&self, provider: &str, id: &str, outcome: Outcome, at: Timestamp) -> Result<Option<EffectRef>> {
         receipt::receipt(&self.database, provider, id, outcome, at).await
+    }
+
+    async fn resolve(&self, effects: &[EffectRef], how: Resolution, now: Timestamp) -> Result<Vec<EffectRef>> {
+        outbox::resolve(&self.database, effects, how, now).await
+    }
+
+    async fn intents(&self) -> Result<i64> {
+        outbox::intents(&self.database).await
+    }
+
+    async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()> {
+        outbox::raise_intents(&self.database, lease, to).await
     }
 
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {

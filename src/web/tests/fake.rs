@@ -4,8 +4,9 @@ use crate::{
     links::Keys,
     model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, InboxEvent, Manager, Outcome},
     store::{
-        Batch, ChannelCounts, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope, InboxRow, Incoming,
-        Journal, Lease, Load, Mark, Outbox, Revision, Source, StageCount, StoreError, Stored, TimelineEntry, Views,
+        Ambiguous, Batch, ChannelCounts, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope,
+        InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Resolution, Revision, Source, StageCount, StoreError, Stored,
+        TimelineEntry, Views,
     },
 };
 use jiff::Timestamp;
@@ -136,6 +137,15 @@ impl Journal for Fake {
     async fn mark(&self, _: Vec<Mark>) -> Result<()> {
         unused()
     }
+    async fn resolve(&self, _: &[EffectRef], _: Resolution, _: Timestamp) -> Result<Vec<EffectRef>> {
+        unused()
+    }
+    async fn intents(&self) -> Result<i64> {
+        unused()
+    }
+    async fn raise_intents(&self, _: &Lease, _: i64) -> Result<()> {
+        unused()
+    }
     async fn suppressed(&self, _: &[EffectRef]) -> Result<Vec<EffectRef>> {
         unused()
     }
@@ -216,7 +226,7 @@ impl Views for Fake {
     async fn dead_letters(&self, _: u32) -> Result<Vec<DeadLetter>> {
         unused()
     }
-    async fn ambiguous(&self, _: u32) -> Result<Vec<EffectRef>> {
+    async fn ambiguous(&self, _: u32) -> Result<Vec<Ambiguous>> {
         unused()
     }
     async fn stages_at(&self, _: &FunnelKey, _: &[Timestamp]) -> Result<Vec<Vec<StageCount>>> {

@@ -84,12 +84,98 @@ pub async fn a_takeover_turns_open_messages_into_unknown_and_write_backs_into_du
     let two = store.journal.take("two", TTL).await.unwrap().unwrap();
     assert_eq!(two.orphans, 1);
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Unknown));
-    assert_eq!(store.views.ambiguous(10).await.unwrap(), vec![effect(copy, 1)]);
+    let unclear = store.views.ambiguous(10).await.unwrap();
+    assert_eq!(unclear.iter().map(|a| (a.effect, a.text_kept)).collect::<Vec<_>>(), [(effect(copy, 1), false)]);
     let due = world.outbox(at(12)).await;
     let expected = [(2, "{\"n\":2}", 1), (3, "{\"n\":3}", 0), (4, "text", 0)];
     assert_eq!(due, expected.map(|(seq, payload, attempt)| (effect(copy, seq), payload.to_owned(), attempt)));
     let again = store.journal.take("two", TTL).await.unwrap().unwrap();
     assert_eq!(again.orphans, 0);
+}
+
+/// `onAmbiguous: Resend`: the text outlives the process that would have sent it, and the ledger says that it went out again.
+pub async fn a_channel_that_resends_keeps_its_text_over_a_takeover(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let first = NewEffect { resend: true, payload: Some("text".into()), ..message(&world.store, 1, "first", &phone(1)) };
+    world.decide(copy, vec![first]).await;
+    assert!(world.outbox(at(99)).await.is_empty(), "it is under way");
+    journal.release(&world.lease).await.unwrap();
+    let two = journal.take("two", TTL).await.unwrap().unwrap();
+    assert_eq!(two.orphans, 0, "nothing is left for a person");
+    assert_eq!(world.outbox(at(99)).await, [(effect(copy, 1), "text".to_owned(), 1)], "the same text, and its second attempt");
+    journal.start(&two, &[effect(copy, 1)], at(20)).await.unwrap();
+    // The second answer is unclear as well.
+    let unclear = Outcome::Unknown { reason: "timeout".into() };
+    let next = Some(NextAttempt { at: at(30), payload: "text".into() });
+    journal.mark(vec![Mark { next, ..mark(effect(copy, 1), 2, unclear) }]).await.unwrap();
+    assert!(world.outbox(at(29)).await.is_empty());
+    assert_eq!(world.outbox(at(30)).await, [(effect(copy, 1), "text".to_owned(), 2)]);
+    journal.start(&two, &[effect(copy, 1)], at(31)).await.unwrap();
+    // A refusal of the third says nothing about the first two.
+    let refused = Outcome::Rejected { reason: "no such mailbox".into(), suppress: false };
+    journal.mark(vec![mark(effect(copy, 1), 3, refused)]).await.unwrap();
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Unknown));
+    assert_eq!(world.store.views.channels().await.unwrap()[0].resent, 2);
+    let story = world.store.views.timeline(&funnel(), "d").await.unwrap();
+    assert!(story.iter().any(|line| line.text.contains("handed over 3 times")), "{story:#?}");
+}
+
+pub async fn a_person_resolves_what_nobody_could_tell(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let effects = (1..=5).map(|n| message(&world.store, n, &format!("i{n}"), &phone(1))).collect();
+    world.decide(copy, effects).await;
+    for seq in 1..=4 {
+        let next = (seq < 4).then(|| NextAttempt { at: at(30), payload: format!("text {seq}") });
+        let unclear = Outcome::Unknown { reason: "timeout".into() };
+        journal.mark(vec![Mark { next, ..mark(effect(copy, seq), 1, unclear) }]).await.unwrap();
+    }
+    assert!(world.outbox(at(9_999_999)).await.is_empty(), "nothing of it goes out by itself");
+    assert_ne!(
+        journal.next_due().await.unwrap().map(|at| at.as_second() / 30_000_000_000),
+        Some(1),
+        "nobody waits for the year 3000"
+    );
+    let listed = world.store.views.ambiguous(10).await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|a| (a.effect.seq, a.deal.as_str(), a.reason.as_str(), a.text_kept)).collect();
+    assert_eq!(
+        listed,
+        [(1, "d", "timeout", true), (2, "d", "timeout", true), (3, "d", "timeout", true), (4, "d", "timeout", false)]
+    );
+    let of = |seqs: &[i32]| seqs.iter().map(|seq| effect(copy, *seq)).collect::<Vec<_>>();
+    assert_eq!(journal.resolve(&of(&[1, 5]), Resolution::Accepted, at(40)).await.unwrap(), of(&[1]), "5 is under way");
+    assert_eq!(journal.resolve(&of(&[2]), Resolution::Dropped, at(40)).await.unwrap(), of(&[2]));
+    assert_eq!(journal.resolve(&of(&[3, 4]), Resolution::Resend, at(40)).await.unwrap(), of(&[3]), "the text of 4 is gone");
+    assert_eq!(journal.resolve(&of(&[1, 2, 3]), Resolution::Dropped, at(41)).await.unwrap(), [], "settled");
+    assert_eq!(world.outbox(at(40)).await, [(effect(copy, 3), "text 3".to_owned(), 1)]);
+    let status =
+        [world.status(copy, 1).await, world.status(copy, 2).await, world.status(copy, 3).await, world.status(copy, 4).await];
+    let expected = [EffectStatus::Accepted, EffectStatus::Failed, EffectStatus::Planned, EffectStatus::Unknown];
+    assert_eq!(status, expected.map(Some));
+    // A receipt resolves what is left.
+    journal.mark(vec![mark(effect(copy, 4), -1, Outcome::Delivered)]).await.unwrap();
+    assert!(world.store.views.ambiguous(10).await.unwrap().is_empty());
+    let story = world.store.views.timeline(&funnel(), "d").await.unwrap();
+    assert!(story.iter().any(|line| line.text.contains("resolved by hand: the provider has it")), "{story:#?}");
+}
+
+pub async fn hand_overs_are_counted(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    assert_eq!(journal.intents().await.unwrap(), 0);
+    world.decide(copy, vec![message(&world.store, 1, "first", &phone(1)), write_back(2, "move")]).await;
+    world.decide(copy, vec![message(&world.store, 3, "first", &phone(1))]).await;
+    assert_eq!(journal.intents().await.unwrap(), 1, "neither a write-back nor what was tried before");
+    journal.mark(vec![retry(effect(copy, 1), 1, 20, "text")]).await.unwrap();
+    journal.start(&world.lease, &[effect(copy, 1), effect(copy, 2)], at(20)).await.unwrap();
+    assert_eq!(journal.intents().await.unwrap(), 2);
+    journal.raise_intents(&world.lease, 1_000).await.unwrap();
+    journal.raise_intents(&world.lease, 10).await.unwrap();
+    assert_eq!(journal.intents().await.unwrap(), 1_000);
 }
 
 pub async fn a_decision_on_an_old_version_is_dropped(backend: &Backend) {
