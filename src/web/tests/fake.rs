@@ -2,7 +2,9 @@
 
 use crate::{
     links::Keys,
-    model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, InboxEvent, Manager, Outcome},
+    model::{
+        Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, EffectStatus, FunnelKey, InboxEvent, Manager, Outcome,
+    },
     store::{
         Batch, ChannelCounts, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope, InboxRow, Incoming,
         Journal, Lease, Load, Mark, Outbox, Revision, Source, StageCount, StoreError, Stored, TimelineEntry, Views,
@@ -204,6 +206,9 @@ impl Views for Fake {
         unused()
     }
     async fn channels(&self) -> Result<Vec<ChannelCounts>> {
+        unused()
+    }
+    async fn messages_by_channel(&self, _: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
         unused()
     }
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {
