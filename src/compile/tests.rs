@@ -398,9 +398,9 @@ fn in_a_cluster_no_file_of_the_pod_and_no_address_of_the_node_can_be_reached() {
     for (file, confined) in [("deals.csv", false), ("/etc/passwd", true), ("../etc/passwd", true), ("a/../../b", true)] {
         let out = with_root(file, confined);
         let found = out.findings.iter().find(|f| f.path == "spec.file.deals.path").unwrap_or_else(|| panic!("{file} is taken"));
-        assert_eq!(found.reason, LocalOnly);
+        assert_eq!(found.reason, Reason::LocalOnly);
     }
-    assert!(with_root("export/deals.csv", true).findings.iter().all(|f| f.reason != LocalOnly));
+    assert!(with_root("export/deals.csv", true).findings.iter().all(|f| f.reason != Reason::LocalOnly));
     for address in [
         "http://169.254.169.254/latest",
         "http://2852039166/",
