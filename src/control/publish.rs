@@ -2,13 +2,16 @@
 //! their own reading.
 
 use super::{Control, standing::Standing};
+use crate::workers::{Phase, WorkerError};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 /// One edit often comes as several objects: wait for the others, but not so long that anybody would notice.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-/// How often a replica that does not publish looks for new revisions.
+/// How often a replica that works and does not publish looks for new revisions.
 const LOOK: Duration = Duration::from_millis(400);
+/// How often one that stands by does: it only answers clients.
+const CALM: Duration = Duration::from_secs(2);
 /// What failed is tried again after that.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -89,7 +92,8 @@ impl Control {
                 if Instant::now() < *next_look {
                     return Some(!dirty);
                 }
-                *next_look = Instant::now() + LOOK;
+                let standby = *self.engine.phase().borrow() == Phase::Standby;
+                *next_look = Instant::now() + if standby && !dirty { CALM } else { LOOK };
                 match self.engine.follow(None).await {
                     Ok(_) if failed => None,
                     Ok(_) => Some(!dirty),
@@ -99,7 +103,7 @@ impl Control {
         }
     }
 
-    fn cannot(&self, error: &crate::workers::WorkerError) -> Option<bool> {
+    fn cannot(&self, error: &WorkerError) -> Option<bool> {
         self.metrics.publish_failed(error.label());
         tracing::warn!(label = error.label(), "not published yet; what is in force stays in force");
         None
