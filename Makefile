@@ -7,18 +7,22 @@
 .PHONY: test peers demo figures crds control-plane
 .DEFAULT_GOAL := test
 
-# cargo-nextest runs each test in a process of its own. The suite of whole modules stays in one process, which shares one PostgreSQL.
+# cargo-nextest runs each test in a process of its own. The suite of whole modules stays in one process, which shares one PostgreSQL,
+# and so does the suite of the operator, which shares one control plane.
 test: peers
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  set -e; \
-	  cargo nextest run --locked -E 'not binary(in_process)'; \
+	  cargo nextest run --locked -E 'not (binary(in_process) or binary(cluster))'; \
 	  cargo test --locked --test in_process; \
+	  cargo test --locked --test cluster; \
 	else \
 	  cargo test --locked; \
 	fi
 
+# The control plane is built once (minutes), where there is Go.
 peers:
 	@scripts/peers
+	@if command -v go >/dev/null; then scripts/control-plane etcd kube-apiserver kubectl >/dev/null; fi
 
 demo:
 	cargo run --locked -- demo

@@ -2,7 +2,7 @@
 
 use crate::{
     links::Keys,
-    model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, InboxEvent, Manager, Outcome},
+    model::{Address, AddressHash, Contact, CopyId, EffectRef, EffectStatus, FunnelKey, InboxEvent, Manager, Outcome},
     store::{
         Ambiguous, Batch, ChannelCounts, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope,
         InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Resolution, Revision, Source, StageCount, StoreError, Stored,
@@ -215,6 +215,9 @@ impl Views for Fake {
         unused()
     }
     async fn channels(&self) -> Result<Vec<ChannelCounts>> {
+        unused()
+    }
+    async fn messages_by_channel(&self, _: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
         unused()
     }
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {

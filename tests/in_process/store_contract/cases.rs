@@ -940,6 +940,10 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     assert_eq!(views.counts(&nobody, None, at(0)).await.unwrap(), FunnelCounts::default());
     let channels = views.channels().await.unwrap();
     assert_eq!(channels, [ChannelCounts { channel: "sms".into(), waiting: 1, ambiguous: 0 }]);
+    let by_channel = views.messages_by_channel(at(0)).await.unwrap();
+    let sms = |status, n| ("sms".to_owned(), status, n);
+    assert_eq!(by_channel, [sms(EffectStatus::Intended, 1), sms(EffectStatus::Accepted, 1)]);
+    assert_eq!(views.messages_by_channel(at(1_000_000)).await.unwrap(), []);
 
     let story = views.timeline(&funnel(), "d1").await.unwrap();
     let lines: Vec<(&str, &str)> = story.iter().map(|e| (e.kind.as_str(), e.text.as_str())).collect();
