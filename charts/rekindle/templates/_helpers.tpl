@@ -92,6 +92,7 @@ spec:
         - {name: REKINDLE_LISTEN, value: "0.0.0.0:8080"}
         - {name: REKINDLE_ADMIN, value: "0.0.0.0:9090"}
         - {name: REKINDLE_PUBLIC_URL, value: {{ include "rekindle.publicUrl" . | quote }}}
+        - {name: REKINDLE_LEASE_NAME, value: {{ include "rekindle.fullname" . }}}
         - {name: REKINDLE_LEASE, value: {{ .Values.lease | quote }}}
         - {name: REKINDLE_REGION, value: {{ .Values.signals.region | quote }}}
         - {name: RUST_LOG, value: {{ .Values.log.filter | quote }}}
