@@ -37,12 +37,12 @@ impl Standing {
         for finding in published.findings {
             findings.entry(finding.object.clone()).or_default().push(finding);
         }
-        let mut funnels = BTreeMap::new();
+        let mut in_force = BTreeMap::new();
         for (funnel, revision) in published.kept {
-            funnels.insert(funnel, (revision, false));
+            in_force.insert(funnel, (revision, false));
         }
         for (funnel, revision, _) in published.funnels {
-            funnels.insert(funnel, (Some(revision), true));
+            in_force.insert(funnel, (Some(revision), true));
         }
         let (mut used, mut names) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::new());
         for object in reading.snapshot.objects.iter().filter(|object| object.kind == "ReactivationFunnel") {
@@ -53,7 +53,7 @@ impl Standing {
             }
             names.insert(funnel, named);
         }
-        Self { reading, findings, funnels, adapters: published.adapters.into_iter().collect(), used, names }
+        Self { reading, findings, funnels: in_force, adapters: published.adapters.into_iter().collect(), used, names }
     }
 
     pub fn findings(&self, object: &ObjectRef) -> &[Finding] {

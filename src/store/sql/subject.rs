@@ -7,7 +7,7 @@ use super::identity::{address_key, addresses, contact_key};
 use super::open::Database;
 use super::session::{Session, args, json_rows};
 use super::suppress::medium_word;
-use crate::engine::{Client, Copy, CopyState, KnownAddress, LedgerEntry, Recent, Sibling, Subject};
+use crate::engine::{Client, Copy, KnownAddress, LedgerEntry, Recent, Sibling, Subject};
 use crate::model::{
     Address, AddressHash, ClientId, Consent, ConsentStatus, CopyId, Deal, EffectKey, EffectStatus, FunnelKey, ManagerId, Money,
     Purpose, Role, SignalSubject, Suppression, SuppressionReason, SuppressionScope,
