@@ -92,7 +92,8 @@ impl Postgres {
             command
         };
         let data = folder.join("data");
-        let made = program("initdb").arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]).status();
+        let made =
+            program("initdb").arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]).status();
         made.ok().filter(std::process::ExitStatus::success)?;
         let server = program("postgres")
             .arg("-D")
@@ -159,7 +160,7 @@ impl Running {
             std::thread::sleep(Duration::from_millis(10));
             let log = running.log();
             let address = log.split_once("health and metrics on http://").and_then(|(_, rest)| rest.split_whitespace().next());
-            running.admin = address.unwrap_or_default().to_owned();
+            address.unwrap_or_default().clone_into(&mut running.admin);
         }
         running
     }

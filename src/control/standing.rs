@@ -47,11 +47,11 @@ impl Standing {
         let (mut used, mut names) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::new());
         for object in reading.snapshot.objects.iter().filter(|object| object.kind == "ReactivationFunnel") {
             let funnel = FunnelKey { namespace: object.namespace.clone(), name: object.name.clone() };
-            let named = named_resources(&object.namespace, &object.value["spec"]);
-            for resource in &named {
+            let resources = named_resources(&object.namespace, &object.value["spec"]);
+            for resource in &resources {
                 used.entry(resource.clone()).or_default().insert(funnel.clone());
             }
-            names.insert(funnel, named);
+            names.insert(funnel, resources);
         }
         Self { reading, findings, funnels: in_force, adapters: published.adapters.into_iter().collect(), used, names }
     }
@@ -126,8 +126,8 @@ impl Standing {
             return conditions;
         }
         let (reason, message) = own_errors(self.findings(object)).unwrap_or_else(|| {
-            let broken = self.names.get(&funnel).into_iter().flatten();
-            let broken = broken.filter_map(|named| Some((named, first_error(self.findings(named))?))).next();
+            let mut resources = self.names.get(&funnel).into_iter().flatten();
+            let broken = resources.find_map(|named| Some((named, first_error(self.findings(named))?)));
             let message = match broken {
                 Some((named, error)) => format!("{} {}: {error}", named.kind, named.name),
                 None => "what it names is not valid".to_owned(),

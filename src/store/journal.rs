@@ -70,6 +70,10 @@ pub struct Cursor {
     pub findings: Vec<Finding>,
     /// Why the last attempt failed, in words.
     pub error: Option<String>,
+    /// Who has met every deal of this connection: funnels with their pipelines. A funnel that comes later makes it look again.
+    pub met: Vec<String>,
+    /// For whom the look under way began: who comes in its middle has missed its first pages.
+    pub meeting: Vec<String>,
 }
 
 /// One kind of bad input, counted, with its first examples. Holds positions and ids, never values.

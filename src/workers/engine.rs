@@ -232,6 +232,8 @@ impl Engine {
     }
 
     pub(super) fn set_published(&self) {
+        // A new funnel wants to meet the deals of its connection now, not at the next interval.
+        lock(&self.next_sync).clear();
         self.publications.send_modify(|n| *n += 1);
     }
 

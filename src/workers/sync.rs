@@ -47,7 +47,17 @@ impl Engine {
 
     async fn sync(&self, held: &Held, key: &str, connection: &ConnectionState, now: Timestamp) -> Result<usize, WorkerError> {
         let mut cursor = self.journal.cursor(key).await?;
+        let readers = self.readers(key);
+        cursor.met.retain(|met| readers.contains(met));
+        let newcomers: Vec<String> = readers.iter().filter(|reader| !cursor.met.contains(reader)).cloned().collect();
+        if !newcomers.iter().all(|reader| cursor.meeting.contains(reader)) {
+            // The CRM has not changed, but to a new funnel all of it is new.
+            cursor.position = serde_json::Value::Null;
+            cursor.looking = false;
+            cursor.meeting.clone_from(&newcomers);
+        }
         let resumed = cursor.looking;
+        let (met, meeting) = (cursor.met.clone(), cursor.meeting.clone());
         match connection.connector.changed(&cursor).await {
             Ok(true) => {}
             Ok(false) => {
@@ -74,12 +84,16 @@ impl Engine {
             managers.extend(page.managers.iter().map(|m| (m.id.clone(), m.clone())));
             cursor = page.cursor.clone();
             cursor.looking = more;
+            (cursor.met, cursor.meeting) = (met.clone(), meeting.clone());
             if !more {
+                if full_look {
+                    cursor.met.extend(cursor.meeting.drain(..).filter(|reader| newcomers.contains(reader)));
+                }
                 cursor.read_at = Some(now);
                 cursor.complete |= full_look;
                 cursor.error = None;
             }
-            done += self.take_over(&held, key, page, &cursor, &managers, now).await?;
+            done += self.take_over(&held, key, page, &cursor, &managers, !newcomers.is_empty(), now).await?;
             if more {
                 continue;
             }
@@ -91,6 +105,13 @@ impl Engine {
         }
     }
 
+    /// Who reads this connection, each with what it looks for in it.
+    fn readers(&self, key: &str) -> Vec<String> {
+        let plans = self.plans.load();
+        let name = |live: &Live| format!("{} {}", live.plan.funnel, live.plan.pipeline.as_deref().unwrap_or_default());
+        plans.reading(key).map(name).collect()
+    }
+
     async fn sync_failed(&self, held: &Held, key: &str, mut cursor: Cursor, error: &CrmError) -> Result<usize, WorkerError> {
         tracing::warn!(connection = key, label = error.label(), %error, "the CRM could not be read");
         self.metrics.sync_failed(key, error.label());
@@ -99,6 +120,7 @@ impl Engine {
         Ok(0)
     }
 
+    #[allow(clippy::too_many_arguments)] // one page with everything around it
     async fn take_over(
         &self,
         held: &Held,
@@ -106,6 +128,7 @@ impl Engine {
         page: ReadPage,
         cursor: &Cursor,
         managers: &HashMap<ManagerId, Manager>,
+        introduce: bool,
         now: Timestamp,
     ) -> Result<usize, WorkerError> {
         let ids: Vec<String> = page.deals.iter().map(|d| d.id.clone()).collect();
@@ -117,7 +140,9 @@ impl Engine {
                 let hash = hash_of(&deal);
                 let fresh = stored.get(&deal.id).is_none_or(|old| {
                     // An older page never overwrites a newer state.
-                    (old.hash != hash || old.deleted) && !(deal.updated_at.is_some() && deal.updated_at < old.updated_at)
+                    // A deal that has not changed is told again only where some funnel has not met it.
+                    (old.hash != hash || old.deleted || introduce)
+                        && !(deal.updated_at.is_some() && deal.updated_at < old.updated_at)
                 });
                 fresh.then_some((deal, hash))
             })
