@@ -146,7 +146,7 @@ fn a_funnel_that_comes_later_meets_the_deals_that_are_there() {
     world.write("funnel.yaml", others);
     world.deals(3, false);
     let running = world.start();
-    world.wait("the CRM to be read", PATIENCE, || world.status()["connections"][0]["cursor"]["rows"] == 3);
+    world.wait("the CRM to be read", PATIENCE, || world.status()["connections"][0]["rows"] == 3);
     world.write("funnel.yaml", &whole);
     world.wait("the copies", PATIENCE, || world.in_role("InWork") == 3);
     assert!(running.stop());
