@@ -18,5 +18,6 @@ pub mod tls;
 
 pub use channel::{Channel, ChannelError, Job, Report};
 pub use dkim::Signer;
+pub use failover::in_order;
 pub use open::open;
 pub use receipt::{Fields, Receipt, ReceiptFor};

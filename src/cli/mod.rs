@@ -4,8 +4,10 @@ mod crds;
 mod demo;
 mod folder;
 mod hold;
+mod operator;
 mod output;
 mod preview;
+mod process;
 mod resolve;
 mod run;
 mod serve;
@@ -41,6 +43,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
+    Operator(operator::OperatorArgs),
     Validate(validate::Args),
     Preview(preview::PreviewArgs),
     Status(status::StatusArgs),
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args, &mut io::stdin().lock(), &mut out),
         Command::Demo(args) => return wait_for(demo::run(args)),
         Command::Run(args) => return wait_for(run::run(args)),
+        Command::Operator(args) => return wait_for(operator::run(args)),
         Command::Preview(args) => return wait_for(preview::run(args)),
         Command::Status(args) => return wait_for(status::run(args)),
         Command::Timeline(args) => return wait_for(timeline::run(args)),

@@ -97,7 +97,8 @@ impl Standing {
                 if applies && !receipt && self.resends > 0 {
                     self.unclear(reason);
                 } else if applies {
-                    self.refund = !self.status.sent();
+                    // What bounces was taken before, whichever news comes first: it counts. Only a refused attempt gives back.
+                    self.refund = !receipt;
                     self.fail(EffectStatus::Failed, reason, mark.at);
                 }
                 if suppress && (applies || mine) {

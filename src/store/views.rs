@@ -1,7 +1,7 @@
 //! Read-only answers for people: status, timeline, reports. Short reads, so that they never pin SQLite's log.
 
 use super::{Cursor, StoreError};
-use crate::model::{EffectRef, FunnelKey, Money, Role};
+use crate::model::{EffectRef, EffectStatus, FunnelKey, Money, Role};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -91,6 +91,8 @@ pub trait Views: Send + Sync {
     /// Counts of one funnel; messages, clicks and cycles since `since` (`None`: ever).
     async fn counts(&self, funnel: &FunnelKey, since: Option<Timestamp>, now: Timestamp) -> Result<FunnelCounts, StoreError>;
     async fn channels(&self) -> Result<Vec<ChannelCounts>, StoreError>;
+    /// Messages since `since` by (channel, status), whatever funnel they belong to.
+    async fn messages_by_channel(&self, since: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>, StoreError>;
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>, StoreError>;
     async fn timeline(&self, funnel: &FunnelKey, deal: &str) -> Result<Vec<TimelineEntry>, StoreError>;
     async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError>;

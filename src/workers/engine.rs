@@ -226,6 +226,11 @@ impl Engine {
         let _ = self.publications.subscribe().changed().await;
     }
 
+    /// How often something was put in force by this process.
+    pub(super) fn publications_count(&self) -> watch::Ref<'_, u64> {
+        self.publications.borrow()
+    }
+
     pub(super) fn set_published(&self) {
         self.publications.send_modify(|n| *n += 1);
     }
@@ -338,15 +343,23 @@ impl Engine {
             if *stop.borrow() && self.held.load().is_none() {
                 return;
             }
-            match self.hold_lease().await {
-                Ok(true) => self.set_phase(Phase::Working),
-                Ok(false) => self.set_phase(Phase::Standby),
+            let pause = match self.hold_lease().await {
+                Ok(true) => {
+                    self.set_phase(Phase::Working);
+                    period
+                }
+                Ok(false) => {
+                    self.set_phase(Phase::Standby);
+                    // A lease that is given up is taken at once: a rolling update must not cost seconds of sending.
+                    period.min(Duration::from_millis(500))
+                }
                 Err(error) => {
                     self.metrics.pass_failed(error.label());
                     self.set_phase(Phase::StoreDown(error.to_string()));
+                    period
                 }
-            }
-            tokio::time::sleep(period).await;
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 

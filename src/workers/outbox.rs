@@ -41,7 +41,8 @@ impl Engine {
         let (mut starting, mut marks, mut stayed) = (Vec::new(), Vec::new(), 0);
         for row in rows {
             let attempt = row.attempt + 1;
-            let mark = |outcome, next| Mark { effect: row.effect, attempt, outcome, at: now, next };
+            // What is said of a row that is not started is about the attempt before: the store ignores news of attempts it has not seen.
+            let mark = |outcome, next| Mark { effect: row.effect, attempt: row.attempt, outcome, at: now, next };
             let Ok(stored) = serde_json::from_str::<StoredMessage>(&row.payload) else {
                 marks.push(mark(Outcome::Rejected { reason: "the stored message cannot be read".into(), suppress: false }, None));
                 continue;

@@ -146,6 +146,15 @@ impl Views for MemoryStore {
         Ok(channels.into_values().collect())
     }
 
+    async fn messages_by_channel(&self, since: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
+        let data = self.data();
+        let mut counts: BTreeMap<(String, u8), (EffectStatus, u64)> = BTreeMap::new();
+        for e in data.effects.values().filter(|e| e.kind == "message" && e.at >= since) {
+            counts.entry((e.target.clone(), e.status as u8)).or_insert((e.status, 0)).1 += 1;
+        }
+        Ok(counts.into_iter().map(|((channel, _), (status, n))| (channel, status, n)).collect())
+    }
+
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {
         Ok(self.data().cursors.iter().map(|(name, cursor)| (name.clone(), cursor.clone())).collect())
     }

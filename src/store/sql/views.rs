@@ -79,6 +79,17 @@ impl Views for SqlStore {
         Ok(channels.into_values().collect())
     }
 
+    async fn messages_by_channel(&self, since: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
+        let rows = self.database.read().await?.rows(sql!("views/channels_messages"), args![since]).await?;
+        rows.into_iter()
+            .map(|mut c| {
+                let channel = c.text()?;
+                let status = EffectStatus::from_code(c.small()?).unwrap_or(EffectStatus::Unknown);
+                Ok((channel, status, c.count()?))
+            })
+            .collect()
+    }
+
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {
         let rows = self.database.read().await?.rows(sql!("crm/cursors"), args![]).await?;
         rows.into_iter().map(|mut c| Ok((c.text()?, c.json()?))).collect()

@@ -2,11 +2,11 @@
 
 use crate::{
     links::Keys,
-    model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, InboxEvent, Manager, Outcome},
+    model::{Address, AddressHash, Contact, CopyId, EffectRef, EffectStatus, FunnelKey, InboxEvent, Manager, Outcome},
     store::{
-        Ambiguous, Batch, ChannelCounts, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope, InboxRow,
-        Incoming, Journal, Lease, Load, Mark, Outbox, Resolution, Revision, Source, StageCount, StoreError, Stored, TimelineEntry,
-        Views,
+        Ambiguous, Batch, ChannelCounts, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope,
+        InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Resolution, Revision, Source, StageCount, StoreError, Stored,
+        TimelineEntry, Views,
     },
 };
 use jiff::Timestamp;
@@ -82,7 +82,7 @@ impl Journal for Fake {
     async fn stored(&self, _: &str, _: &[String]) -> Result<Vec<Stored>> {
         unused()
     }
-    async fn deal_ids(&self, _: &str) -> Result<Vec<String>> {
+    async fn deal_ids(&self, _: &str, _: &str, _: u32) -> Result<Vec<String>> {
         unused()
     }
     async fn contacts(&self, _: &str, _: &[String]) -> Result<Vec<Contact>> {
@@ -150,10 +150,11 @@ impl Journal for Fake {
         unused()
     }
 
-    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
+    async fn effects(&self, effects: &[EffectRef]) -> Result<Vec<EffectInfo>> {
         self.up()?;
         self.lookups.fetch_add(1, Ordering::SeqCst);
-        Ok(self.effects.lock().unwrap().get(&effect).cloned())
+        let known = self.effects.lock().unwrap();
+        Ok(effects.iter().filter_map(|effect| known.get(effect).cloned()).collect())
     }
     async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
         self.up()?;
@@ -173,7 +174,7 @@ impl Journal for Fake {
         Ok(known)
     }
 
-    async fn judge(&self, _: EffectRef, _: i16, _: Timestamp, _: ClickVerdict, _: &str) -> Result<()> {
+    async fn judge(&self, _: &[Clicked]) -> Result<()> {
         unused()
     }
     async fn holds(&self) -> Result<Vec<Hold>> {
@@ -214,6 +215,9 @@ impl Views for Fake {
         unused()
     }
     async fn channels(&self) -> Result<Vec<ChannelCounts>> {
+        unused()
+    }
+    async fn messages_by_channel(&self, _: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
         unused()
     }
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {
