@@ -109,7 +109,8 @@ fn folder(dir: &Path, port: u16, connections: usize, messages: usize, signing: &
         .replace("    DKIM\n", &dkim.map_or_else(String::new, |_| format!("    {line}\n")))
         .replace("SMTP_PORT", &port.to_string())
         .replace("CONNECTIONS", &connections.to_string());
-    let mut rows = String::from("id,title,pipeline,stage,lostReason,amount,createdAt,stageChangedAt,lastActivityAt,manager,name,email\n");
+    let mut rows =
+        String::from("id,title,pipeline,stage,lostReason,amount,createdAt,stageChangedAt,lastActivityAt,manager,name,email\n");
     let now = jiff::Timestamp::now();
     for i in 0..messages {
         rows.push_str(&format!("D{i},Flat,Sales,Lost,price,1000,{now},{now},{now},M1,Client Number{i},client{i}@mail.example\n"));
@@ -186,7 +187,9 @@ fn main() {
         }
     }
     let limit = rows.first().map_or(f64::NAN, |(_, rates)| median(rates));
-    println!("{messages} emails, {connections} connections, {rounds} rounds; messages a second (least, median, most), beside smtp-source:");
+    println!(
+        "{messages} emails, {connections} connections, {rounds} rounds; messages a second (least, median, most), beside smtp-source:"
+    );
     for (name, mut rates) in rows {
         rates.sort_by(f64::total_cmp);
         let (least, middle, most) = (rates[0], median(&rates), rates[rates.len() - 1]);

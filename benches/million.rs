@@ -107,7 +107,8 @@ fn options() -> Result<Options> {
 
 fn csv(path: &Path, deals: usize, changed: &str) -> Result<()> {
     let now = Timestamp::now();
-    let mut rows = String::from("id,title,pipeline,stage,amount,createdAt,stageChangedAt,lastActivityAt,manager,name,phone,email\n");
+    let mut rows =
+        String::from("id,title,pipeline,stage,amount,createdAt,stageChangedAt,lastActivityAt,manager,name,phone,email\n");
     for i in 0..deals {
         let title = if i == 0 { changed } else { "Flat" };
         writeln!(rows, "D{i},{title},Sales,Talks,1000,{now},{now},{now},M1,Client Number{i},+7999{i:07},client{i}@mail.example")?;
@@ -243,9 +244,8 @@ async fn ticks(store: &Store, deals: usize, rounds: usize) -> Result<Vec<f64>> {
     let now = Timestamp::now();
     let mut took = Vec::new();
     for round in 0..rounds + 5 {
-        let ids: Vec<CopyId> = (0..10_usize)
-            .filter_map(|i| i64::try_from(1 + (round * 7919 + i * deals / 10) % deals).ok().map(CopyId))
-            .collect();
+        let ids: Vec<CopyId> =
+            (0..10_usize).filter_map(|i| i64::try_from(1 + (round * 7919 + i * deals / 10) % deals).ok().map(CopyId)).collect();
         let moved = |subjects: Vec<rekindle::engine::Subject>, at: Timestamp| -> Vec<Change> {
             let change = |subject: rekindle::engine::Subject| {
                 let (deal, mut copy) = (subject.deal.id, subject.copy);

@@ -859,15 +859,11 @@ pub async fn clicks_are_kept_and_judged(backend: &Backend) {
     journal.receive(vec![hit(0, 30, None), hit(1, 31, Some(ClickVerdict::Machine))]).await.unwrap();
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted), "whoever opens it has got it");
     assert_eq!(world.copy(copy).await.ledger[0].clicked_at, None);
-    let verdict = |link, when, verdict| Clicked {
-        effect: effect(copy, 1),
-        link,
-        at: at(when),
-        verdict: Some(verdict),
-        why: "alone".into(),
-    };
+    let verdict =
+        |link, when, verdict| Clicked { effect: effect(copy, 1), link, at: at(when), verdict: Some(verdict), why: "alone".into() };
     // Of several verdicts on one message in a batch, the human one tells; an unknown hit changes nothing.
-    let verdicts = [verdict(1, 31, ClickVerdict::Machine), verdict(0, 30, ClickVerdict::Human), verdict(7, 30, ClickVerdict::Machine)];
+    let verdicts =
+        [verdict(1, 31, ClickVerdict::Machine), verdict(0, 30, ClickVerdict::Human), verdict(7, 30, ClickVerdict::Machine)];
     journal.judge(&verdicts).await.unwrap();
     journal.receive(vec![hit(0, 40, Some(ClickVerdict::Human))]).await.unwrap();
     assert_eq!(world.copy(copy).await.ledger[0].clicked_at, Some(at(30)), "the first one stays");
