@@ -305,8 +305,9 @@ pub trait Journal: Send + Sync {
     async fn load(&self, what: &Load, now: Timestamp) -> Result<Vec<Subject>>;
     /// For telling unchanged deals: in the order asked, unknown ones left out.
     async fn stored(&self, connection: &str, ids: &[String]) -> Result<Vec<Stored>>;
-    /// All ids of a connection that are not deleted, for a full look to find what is gone.
-    async fn deal_ids(&self, connection: &str) -> Result<Vec<String>>;
+    /// Ids of a connection that are not deleted, by pages in the database's order, for a full look to find what is gone: `after`
+    /// is the last id of the page before, empty for the first.
+    async fn deal_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>>;
     async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>>;
     async fn managers(&self, connection: &str) -> Result<Vec<Manager>>;
     async fn cursor(&self, connection: &str) -> Result<Cursor>;
@@ -334,14 +335,18 @@ pub trait Journal: Send + Sync {
     /// One more look at suppressions that arrived since the intent: those of `effects` that must not leave.
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>>;
 
-    /// The effect with what a click or an unsubscription needs.
-    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>>;
+    /// Effects with what clicks and unsubscriptions need, in the order asked; unknown ones are left out.
+    async fn effects(&self, effects: &[EffectRef]) -> Result<Vec<EffectInfo>>;
+    /// One of them.
+    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
+        Ok(self.effects(&[effect]).await?.pop())
+    }
     /// A short link by the keyed hash of its code: effect and link number.
     async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>>;
     /// The effect a provider's own id belongs to.
     async fn by_provider_id(&self, provider: &str, id: &str) -> Result<Option<EffectRef>>;
     /// Final verdicts for raw hits whose burst window is over; human ones also set the ledger's `clicked_at`.
-    async fn judge(&self, effect: EffectRef, link: i16, at: Timestamp, verdict: ClickVerdict, why: &str) -> Result<()>;
+    async fn judge(&self, hits: &[Clicked]) -> Result<()>;
 
     async fn holds(&self) -> Result<Vec<Hold>>;
     async fn hold(&self, hold: Hold) -> Result<()>;

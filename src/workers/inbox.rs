@@ -8,7 +8,7 @@ use crate::{
     engine::{Event, Subject},
     links::{Sent, settle},
     model::{ClickVerdict, CopyId, EffectRef, InboxEvent, SignalSubject, Text},
-    store::{Batch, InboxRow, Load, Mark, Source, StoreError},
+    store::{Batch, Clicked, EffectInfo, InboxRow, Load, Mark, Source, StoreError},
 };
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -131,16 +131,25 @@ impl Engine {
         clicks: Vec<(i64, EffectRef, i16, Timestamp)>,
         now: Timestamp,
     ) -> Result<(), WorkerError> {
-        let mut human = Vec::new();
+        if clicks.is_empty() {
+            return Ok(());
+        }
+        let asked: BTreeSet<EffectRef> = clicks.iter().map(|(_, effect, ..)| *effect).collect();
+        let infos = self.journal.effects(&asked.into_iter().collect::<Vec<_>>()).await?;
+        let infos: HashMap<EffectRef, EffectInfo> = infos.into_iter().map(|info| (info.effect, info)).collect();
+        let (mut human, mut verdicts) = (Vec::new(), Vec::with_capacity(clicks.len()));
         for (row, effect, link, at) in clicks {
-            let Some(info) = self.journal.effect(effect).await? else {
+            let Some(info) = infos.get(&effect) else {
                 round.consumed.push(row);
                 continue;
             };
             let (verdict, why) = settle(link, at, Sent { accepted_at: info.at }, &info.hits);
-            self.journal.judge(effect, link, at, verdict, why).await?;
-            self.metrics.click(verdict);
+            verdicts.push(Clicked { effect, link, at, verdict: Some(verdict), why: why.into() });
             if verdict == ClickVerdict::Human { human.push((row, effect, link, at)) } else { round.consumed.push(row) }
+        }
+        self.journal.judge(&verdicts).await?;
+        for verdict in verdicts.iter().filter_map(|hit| hit.verdict) {
+            self.metrics.click(verdict);
         }
         if human.is_empty() {
             return Ok(());

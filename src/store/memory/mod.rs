@@ -441,10 +441,11 @@ impl Journal for MemoryStore {
         Ok(ids.iter().filter_map(one).collect())
     }
 
-    async fn deal_ids(&self, connection: &str) -> Result<Vec<String>> {
+    async fn deal_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>> {
         let data = self.data();
-        let there = data.deals.iter().filter(|((c, _), row)| c == connection && row.deal.state != DealState::Deleted);
-        Ok(there.map(|((_, id), _)| id.clone()).collect())
+        let there =
+            data.deals.iter().filter(|((c, id), row)| c == connection && id.as_str() > after && row.deal.state != DealState::Deleted);
+        Ok(there.map(|((_, id), _)| id.clone()).take(limit as usize).collect())
     }
 
     async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
@@ -613,23 +614,26 @@ impl Journal for MemoryStore {
         Ok(effects.iter().copied().filter(forbidden).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
+    async fn effects(&self, effects: &[EffectRef]) -> Result<Vec<EffectInfo>> {
         let data = self.data();
-        let (Some(entry), Some(copy)) = (data.effects.get(&effect), data.copies.get(&effect.copy)) else { return Ok(None) };
-        let (first, last) = ((effect, Timestamp::MIN, i16::MIN), (effect, Timestamp::MAX, i16::MAX));
-        Ok(Some(EffectInfo {
-            effect,
-            key: entry.key.clone(),
-            funnel: copy.copy.funnel.clone(),
-            client: ClientId(data.root(copy.copy.client.0)),
-            brand: entry.brand.clone(),
-            medium: entry.medium,
-            purpose: entry.purpose.unwrap_or(Purpose::Service),
-            status: entry.status,
-            at: entry.at,
-            links: entry.links.clone(),
-            hits: data.clicks.range(first..=last).map(|((_, at, link), _)| (*link, *at)).collect(),
-        }))
+        let info = |effect: &EffectRef| {
+            let (entry, copy) = (data.effects.get(effect)?, data.copies.get(&effect.copy)?);
+            let (first, last) = ((*effect, Timestamp::MIN, i16::MIN), (*effect, Timestamp::MAX, i16::MAX));
+            Some(EffectInfo {
+                effect: *effect,
+                key: entry.key.clone(),
+                funnel: copy.copy.funnel.clone(),
+                client: ClientId(data.root(copy.copy.client.0)),
+                brand: entry.brand.clone(),
+                medium: entry.medium,
+                purpose: entry.purpose.unwrap_or(Purpose::Service),
+                status: entry.status,
+                at: entry.at,
+                links: entry.links.clone(),
+                hits: data.clicks.range(first..=last).map(|((_, at, link), _)| (*link, *at)).collect(),
+            })
+        };
+        Ok(effects.iter().filter_map(info).collect())
     }
 
     async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
@@ -640,12 +644,14 @@ impl Journal for MemoryStore {
         Ok(self.data().provider_refs.get(&(provider.to_owned(), id.to_owned())).and_then(|r| r.effect))
     }
 
-    async fn judge(&self, effect: EffectRef, link: i16, at: Timestamp, verdict: ClickVerdict, why: &str) -> Result<()> {
+    async fn judge(&self, hits: &[Clicked]) -> Result<()> {
         let mut data = self.data();
-        if let Some(hit) = data.clicks.get_mut(&(effect, ms(at), link)) {
-            *hit = (Some(verdict), why.to_owned());
+        for Clicked { effect, link, at, verdict, why } in hits {
+            if let Some(hit) = data.clicks.get_mut(&(*effect, ms(*at), *link)) {
+                *hit = (*verdict, why.clone());
+            }
+            data.click(*effect, ms(*at), *verdict == Some(ClickVerdict::Human));
         }
-        data.click(effect, ms(at), verdict == ClickVerdict::Human);
         Ok(())
     }
 

@@ -23,10 +23,10 @@ pub(super) use open::Access;
 
 use super::rules::AddressHasher;
 use super::{
-    Batch, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Revision,
+    Batch, Clicked, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Revision,
     Source, StoreError, Stored,
 };
-use crate::model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
+use crate::model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
 use jiff::Timestamp;
 use open::Database;
 use std::time::Duration;
@@ -93,8 +93,8 @@ impl Journal for SqlStore {
         crm::stored(&self.database, connection, ids).await
     }
 
-    async fn deal_ids(&self, connection: &str) -> Result<Vec<String>> {
-        crm::deal_ids(&self.database, connection).await
+    async fn deal_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>> {
+        crm::deal_ids(&self.database, connection, after, limit).await
     }
 
     async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
@@ -149,8 +149,8 @@ impl Journal for SqlStore {
         suppress::suppressed(&self.database, effects).await
     }
 
-    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
-        ledger::effect(&self.database, effect).await
+    async fn effects(&self, effects: &[EffectRef]) -> Result<Vec<EffectInfo>> {
+        ledger::effects(&self.database, effects).await
     }
 
     async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
@@ -161,8 +161,8 @@ impl Journal for SqlStore {
         ledger::by_provider_id(&self.database, provider, id).await
     }
 
-    async fn judge(&self, effect: EffectRef, link: i16, at: Timestamp, verdict: ClickVerdict, why: &str) -> Result<()> {
-        ledger::judge(&self.database, effect, link, at, verdict, why).await
+    async fn judge(&self, hits: &[Clicked]) -> Result<()> {
+        ledger::judge(&self.database, hits).await
     }
 
     async fn holds(&self) -> Result<Vec<Hold>> {

@@ -2,9 +2,9 @@
 
 use crate::{
     links::Keys,
-    model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, InboxEvent, Manager, Outcome},
+    model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, InboxEvent, Manager, Outcome},
     store::{
-        Batch, ChannelCounts, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope, InboxRow, Incoming,
+        Batch, ChannelCounts, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope, InboxRow, Incoming,
         Journal, Lease, Load, Mark, Outbox, Revision, Source, StageCount, StoreError, Stored, TimelineEntry, Views,
     },
 };
@@ -81,7 +81,7 @@ impl Journal for Fake {
     async fn stored(&self, _: &str, _: &[String]) -> Result<Vec<Stored>> {
         unused()
     }
-    async fn deal_ids(&self, _: &str) -> Result<Vec<String>> {
+    async fn deal_ids(&self, _: &str, _: &str, _: u32) -> Result<Vec<String>> {
         unused()
     }
     async fn contacts(&self, _: &str, _: &[String]) -> Result<Vec<Contact>> {
@@ -140,10 +140,11 @@ impl Journal for Fake {
         unused()
     }
 
-    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
+    async fn effects(&self, effects: &[EffectRef]) -> Result<Vec<EffectInfo>> {
         self.up()?;
         self.lookups.fetch_add(1, Ordering::SeqCst);
-        Ok(self.effects.lock().unwrap().get(&effect).cloned())
+        let known = self.effects.lock().unwrap();
+        Ok(effects.iter().filter_map(|effect| known.get(effect).cloned()).collect())
     }
     async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
         self.up()?;
@@ -163,7 +164,7 @@ impl Journal for Fake {
         Ok(known)
     }
 
-    async fn judge(&self, _: EffectRef, _: i16, _: Timestamp, _: ClickVerdict, _: &str) -> Result<()> {
+    async fn judge(&self, _: &[Clicked]) -> Result<()> {
         unused()
     }
     async fn holds(&self) -> Result<Vec<Hold>> {

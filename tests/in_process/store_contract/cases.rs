@@ -63,7 +63,7 @@ pub async fn a_lost_lease_stores_nothing(backend: &Backend) {
     let batch = Batch { now: Some(at(0)), page: Some(page(vec![], vec![deal("d", "")])), ..Batch::default() };
     let lost = world.store.journal.commit(&world.lease, batch).await.unwrap_err();
     assert!(matches!(lost, StoreError::LeaseLost), "{lost}");
-    assert!(world.store.journal.deal_ids(CRM).await.unwrap().is_empty());
+    assert!(world.store.journal.deal_ids(CRM, "", 100).await.unwrap().is_empty());
     let lost = world.store.journal.set_cursor(&world.lease, CRM, &Cursor::default()).await.unwrap_err();
     assert_eq!(lost.label(), "lease_lost");
     assert!(world.store.journal.start(&world.lease, &[effect(CopyId(1), 1)], at(0)).await.is_err());
@@ -634,10 +634,11 @@ pub async fn an_older_page_never_overwrites_a_newer_state(backend: &Backend) {
     assert_eq!(put(vec![state(12, "twelve"), state(9, "nine")]).await, [(12, Some(at(12)), false)], "twice in one page");
     let (gone, hash) = state(13, "gone");
     assert_eq!(put(vec![(Deal { state: DealState::Deleted, ..gone }, hash)]).await, [(13, Some(at(13)), true)]);
-    assert!(world.store.journal.deal_ids(CRM).await.unwrap().is_empty());
+    assert!(world.store.journal.deal_ids(CRM, "", 100).await.unwrap().is_empty());
     let (undated, hash) = state(14, "undated");
     assert_eq!(put(vec![(Deal { updated_at: None, ..undated }, hash)]).await, [(14, None, false)], "no date: the last one wins");
-    assert_eq!(world.store.journal.deal_ids(CRM).await.unwrap(), ["d"]);
+    assert_eq!(world.store.journal.deal_ids(CRM, "", 100).await.unwrap(), ["d"]);
+    assert_eq!(world.store.journal.deal_ids(CRM, "d", 100).await.unwrap(), Vec::<String>::new(), "the page after the last");
 }
 
 pub async fn a_subject_holds_everything_known(backend: &Backend) {
@@ -772,7 +773,16 @@ pub async fn clicks_are_kept_and_judged(backend: &Backend) {
     journal.receive(vec![hit(0, 30, None), hit(1, 31, Some(ClickVerdict::Machine))]).await.unwrap();
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted), "whoever opens it has got it");
     assert_eq!(world.copy(copy).await.ledger[0].clicked_at, None);
-    journal.judge(effect(copy, 1), 0, at(30), ClickVerdict::Human, "alone").await.unwrap();
+    let verdict = |link, when, verdict| Clicked {
+        effect: effect(copy, 1),
+        link,
+        at: at(when),
+        verdict: Some(verdict),
+        why: "alone".into(),
+    };
+    // Of several verdicts on one message in a batch, the human one tells; an unknown hit changes nothing.
+    let verdicts = [verdict(1, 31, ClickVerdict::Machine), verdict(0, 30, ClickVerdict::Human), verdict(7, 30, ClickVerdict::Machine)];
+    journal.judge(&verdicts).await.unwrap();
     journal.receive(vec![hit(0, 40, Some(ClickVerdict::Human))]).await.unwrap();
     assert_eq!(world.copy(copy).await.ledger[0].clicked_at, Some(at(30)), "the first one stays");
     let info = journal.effect(effect(copy, 1)).await.unwrap().unwrap();
@@ -781,6 +791,8 @@ pub async fn clicks_are_kept_and_judged(backend: &Backend) {
     assert_eq!((info.links.as_slice(), info.funnel), (["https://example.com/a".to_owned()].as_slice(), funnel()));
     assert_eq!(Some(info.client), world.copy(copy).await.client.id);
     assert!(journal.effect(effect(copy, 9)).await.unwrap().is_none());
+    let several = journal.effects(&[effect(copy, 9), effect(copy, 1), effect(copy, 1)]).await.unwrap();
+    assert_eq!(several.iter().map(|info| (info.effect, info.hits.len())).collect::<Vec<_>>(), [(effect(copy, 1), 3); 2]);
     let counts = world.store.views.counts(&funnel(), None, at(50)).await.unwrap();
     assert_eq!((counts.clicks_human, counts.clicks_machine), (2, 1));
 }
