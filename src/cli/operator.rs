@@ -117,7 +117,9 @@ pub async fn run(args: OperatorArgs) -> Result<ExitCode, String> {
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = EngineMetrics::new(&mut registry);
     let control_metrics = ControlMetrics::new(&mut registry);
-    let base_url = args.public_url.map(|url| url.trim_end_matches('/').to_owned());
+    // A chart may leave it empty.
+    let public_url = args.public_url.filter(|url| !url.is_empty());
+    let base_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
     let settings = EngineSettings { base_url, lease: args.lease, ..EngineSettings::default() };
     let identity = args.identity.unwrap_or_else(|| format!("rekindle-{}", settings.owner));
     let engine = Engine::new(store.journal.clone(), Clock::Real, settings, metrics);
