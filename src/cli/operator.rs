@@ -15,6 +15,7 @@
 //! | API group | resources | verbs |
 //! |---|---|---|
 //! | `coordination.k8s.io` | `leases` | get, create, update |
+//! | core | `configmaps` | get, create, patch (the witness of what was handed over) |
 
 use super::{
     process::{bind, lease, open, stop_on_signal},
@@ -22,11 +23,12 @@ use super::{
 };
 use crate::{
     control::{Control, ControlMetrics},
-    source::{Cluster, Election},
+    source::{Cluster, ConfigMapWitness, Election},
+    store::Witness,
     workers::{Clock, Engine, EngineMetrics, EngineSettings},
 };
 use clap::Args;
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 /// Runs the funnels that a Kubernetes cluster holds: watches the resources, publishes what is valid, sends, and says in each status how
 /// it stands. Any number of replicas on one PostgreSQL: one works, all answer clients. On SQLite exactly one.
@@ -117,8 +119,12 @@ pub async fn run(args: OperatorArgs) -> Result<ExitCode, String> {
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = EngineMetrics::new(&mut registry);
     let control_metrics = ControlMetrics::new(&mut registry);
-    let base_url = args.public_url.map(|url| url.trim_end_matches('/').to_owned());
-    let settings = EngineSettings { base_url, lease: args.lease, ..EngineSettings::default() };
+    // A chart may leave it empty.
+    let public_url = args.public_url.filter(|url| !url.is_empty());
+    let base_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
+    let witness = ConfigMapWitness::new(cluster.clone(), args.namespace.clone(), format!("{}-witness", args.lease_name));
+    let witness = Some(Arc::new(witness) as Arc<dyn Witness>);
+    let settings = EngineSettings { base_url, lease: args.lease, witness, ..EngineSettings::default() };
     let identity = args.identity.unwrap_or_else(|| format!("rekindle-{}", settings.owner));
     let engine = Engine::new(store.journal.clone(), Clock::Real, settings, metrics);
     let pages = Pages { public, admin: Some(admin), signal_tokens: tokens, region: args.region };

@@ -1,12 +1,20 @@
 //! A rendering for the longest plausible client: what does not work with that would fail in life, one message at a time.
 
 use crate::api::{Field, FieldOwner, FieldType};
-use crate::content::{Context, Encoding, ItemText, RenderError, RenderedItem, Sender, Tracking, render_item};
+use crate::content::{Context, Encoding, ItemText, RenderError, RenderedItem, Sender, Texts, Tracking, render_item};
 use crate::links::{Keys, RandomError};
 use crate::model::{Address, CopyId, EffectRef, Email, FieldValue, Phone};
 
 /// A public address of usual length; the real one is not known when manifests are checked.
 const BASE_URL: &str = "https://go.example.com";
+
+/// Parts of the longest SMS of a list, for the longest plausible client. `None`: the list has none.
+#[must_use]
+pub fn longest_sms(texts: &Texts, list: &str, brand_title: &str, fields: &[Field]) -> Option<u32> {
+    let items = texts.items.iter().filter(|((of, _), _)| of == list);
+    let parts = items.filter_map(|(_, item)| render(item, None, None, brand_title, fields).ok()?.preview.segments);
+    parts.map(|counted| counted.parts).max()
+}
 
 /// How an SMS exceeds its channel.
 pub(super) struct TooLong {

@@ -13,7 +13,7 @@ pub(super) fn status(object: &ObjectRef, spec: &Value, generation: i64, standing
         conditions: standing.ready(object, generation, true),
         item_count: Some(spec["items"].as_array().map_or(0, |items| number(items.len() as u64))),
         used_by_count: Some(number(standing.used_by(object) as u64)),
+        sms_parts: standing.sms_parts.get(object).map(|parts| i64::from(*parts)),
         problems: problems(standing.findings(object)),
-        ..ContentListStatus::default()
     }
 }

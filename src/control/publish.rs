@@ -74,7 +74,7 @@ impl Control {
                         tracing::info!(%funnel, "deleted: nothing more is sent, its history stays");
                     }
                     let before = self.standing();
-                    let standing = Standing::new(reading, published);
+                    let standing = Standing::new(reading, published, &self.engine.plans());
                     self.edited(before.as_deref(), &standing).await;
                     self.metrics.published();
                     self.set_standing(Some(standing));

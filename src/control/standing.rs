@@ -5,10 +5,11 @@ use super::{
     conditions::{Is, condition, first_error, unready},
 };
 use crate::{
-    compile::{Finding, ObjectRef, Reason},
+    api::Field,
+    compile::{Finding, ObjectRef, Reason, longest_sms},
     model::FunnelKey,
     source::{Reading, named_resources},
-    workers::Published,
+    workers::{Plans, Published},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,8 @@ pub(super) struct Standing {
     used: BTreeMap<ObjectRef, BTreeSet<FunnelKey>>,
     /// Funnel → what it names.
     names: BTreeMap<FunnelKey, BTreeSet<ObjectRef>>,
+    /// Parts of the longest SMS of lists that are in force.
+    pub sms_parts: BTreeMap<ObjectRef, u32>,
 }
 
 pub(super) fn key_of(object: &ObjectRef) -> FunnelKey {
@@ -32,7 +35,7 @@ pub(super) fn key_of(object: &ObjectRef) -> FunnelKey {
 }
 
 impl Standing {
-    pub fn new(reading: Reading, published: Published) -> Self {
+    pub fn new(reading: Reading, published: Published, plans: &Plans) -> Self {
         let mut findings: BTreeMap<ObjectRef, Vec<Finding>> = BTreeMap::new();
         for finding in published.findings {
             findings.entry(finding.object.clone()).or_default().push(finding);
@@ -44,16 +47,18 @@ impl Standing {
         for (funnel, revision, _) in published.funnels {
             in_force.insert(funnel, (Some(revision), true));
         }
-        let (mut used, mut names) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::new());
+        let (mut used, mut names_of) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::new());
         for object in reading.snapshot.objects.iter().filter(|object| object.kind == "ReactivationFunnel") {
             let funnel = FunnelKey { namespace: object.namespace.clone(), name: object.name.clone() };
             let resources = named_resources(&object.namespace, &object.value["spec"]);
             for resource in &resources {
                 used.entry(resource.clone()).or_default().insert(funnel.clone());
             }
-            names.insert(funnel, resources);
+            names_of.insert(funnel, resources);
         }
-        Self { reading, findings, funnels: in_force, adapters: published.adapters.into_iter().collect(), used, names }
+        let sms_parts = sms_parts(&reading, &used, plans);
+        let adapters = published.adapters.into_iter().collect();
+        Self { reading, findings, funnels: in_force, adapters, used, names: names_of, sms_parts }
     }
 
     pub fn findings(&self, object: &ObjectRef) -> &[Finding] {
@@ -146,4 +151,21 @@ fn own_errors(findings: &[Finding]) -> Option<(ConditionReason, String)> {
         |finding: &Finding| matches!(finding.reason, Reason::NotFound | Reason::SecretNotFound | Reason::ConfigMapNotFound);
     let heals = findings.iter().filter(|finding| finding.is_error()).all(missing);
     Some((if heals { ConditionReason::WaitingForReference } else { ConditionReason::Invalid }, message))
+}
+
+fn sms_parts(reading: &Reading, used: &BTreeMap<ObjectRef, BTreeSet<FunnelKey>>, plans: &Plans) -> BTreeMap<ObjectRef, u32> {
+    let mut parts = BTreeMap::new();
+    for (list, users) in used.iter().filter(|(object, _)| object.kind == "ContentList") {
+        for live in users.iter().filter_map(|funnel| plans.get(funnel)) {
+            let crm = reading.snapshot.objects.iter().find(|object| {
+                object.kind == "CrmConnection" && object.namespace == list.namespace && object.name == live.plan.connection
+            });
+            let fields: Vec<Field> =
+                crm.and_then(|crm| serde_json::from_value(crm.value["spec"]["fields"].clone()).ok()).unwrap_or_default();
+            let longest = longest_sms(&live.texts, &list.name, &live.plan.policy.brand_title, &fields);
+            let known = parts.entry(list.clone()).or_insert(0);
+            *known = longest.unwrap_or(0).max(*known);
+        }
+    }
+    parts
 }

@@ -16,7 +16,7 @@ mod scalar;
 mod schema;
 mod yaml;
 
-pub use self::kube::{Cluster, Election, Happening, KubeError, Reading, Seen, Weight, named_resources};
+pub use self::kube::{Cluster, ConfigMapWitness, Election, Happening, KubeError, Reading, Seen, Weight, named_resources};
 pub use check::{Admission, Admitted};
 pub use folder::{Folder, FolderError, Loaded, load_text};
 pub use manifest::Manifest;

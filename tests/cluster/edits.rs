@@ -147,3 +147,52 @@ fn a_hold_stands_in_the_status_and_no_re_apply_undoes_it() {
     // The minute of the last reading may have turned once.
     assert!(before > 0.0 && after - before <= 1.0, "{before} {after}");
 }
+
+#[test]
+fn a_database_restored_from_an_earlier_copy_starts_on_hold_and_says_why() {
+    let Some(world) = World::new() else { return };
+    let sink = Sink::start(world.dir.path(), Duration::ZERO);
+    let operator = world.start("a");
+    world.fill(sink.port, 5, false);
+    world.until_ready("funnel/sales");
+    world.wait("the import", SOON, || world.object("funnel", "sales")["status"]["copies"]["inWork"] == 5);
+    std::thread::sleep(Duration::from_secs(1));
+    operator.kill();
+    let file = world.dir.path().join("store.db");
+    let copy = world.dir.path().join("earlier.db");
+    let save = |from: &std::path::Path, to: &std::path::Path| {
+        for end in ["", "-wal", "-shm"] {
+            let with = |path: &std::path::Path| std::path::PathBuf::from(format!("{}{end}", path.display()));
+            let _ = std::fs::remove_file(with(to));
+            let _ = std::fs::copy(with(from), with(to));
+        }
+    };
+    save(&file, &copy);
+    let operator = world.start("a");
+    world.apply(&manifests::deals(5, true));
+    world.wait("the messages", SOON, || sink.accepted().len() == 5);
+    std::thread::sleep(Duration::from_secs(1));
+    operator.kill();
+    save(&copy, &file);
+    let _operator = world.start("a");
+    world.wait("the hold", SOON, || condition(&world.object("funnel", "sales"), "Suspended")[1] == "Held");
+    let message = condition(&world.object("funnel", "sales"), "Suspended")[2].clone();
+    assert!(message.contains("behind its witness"), "{message}");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(sink.accepted().len(), 5, "what a restored database forgot is not sent again");
+}
+
+#[test]
+fn a_funnel_that_comes_after_its_connection_has_all_the_deals() {
+    let Some(later) = World::new() else { return };
+    let _operator = later.start("b");
+    let all = manifests::world(25);
+    let (before, funnel) = all.rsplit_once("---\n").unwrap();
+    later.apply(&manifests::deals(4, false));
+    later.apply(before);
+    later.until_ready("crm/crm");
+    std::thread::sleep(Duration::from_secs(3));
+    later.apply(funnel);
+    later.until_ready("funnel/sales");
+    later.wait("the deals", SOON, || later.object("funnel", "sales")["status"]["copies"]["inWork"] == 4);
+}

@@ -1,6 +1,5 @@
 //! Tests of the operator against a real etcd and kube-apiserver (`scripts/control-plane` builds them). The operator is the real binary,
-//! with a token of a ServiceAccount that may do exactly what its documentation lists. One control plane for all of them, a namespace
-//! for each.
+//! with a token of the chart's `ServiceAccount` and exactly the chart's rights. One control plane for all of them, a namespace for each.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers outside of #[test] functions
 
 mod apply;

@@ -1,4 +1,4 @@
-//! The real binary as `rekindle operator`, with the rights of its documentation and no others.
+//! The real binary as `rekindle operator`, with the rights that the chart gives it and no others.
 
 use crate::{
     control_plane::{self, ControlPlane},
@@ -20,31 +20,26 @@ pub struct World {
     pub store: String,
 }
 
-/// What `src/cli/operator.rs` lists.
-const RIGHTS: &str = r#"apiVersion: v1
-kind: ServiceAccount
-metadata: {name: rekindle}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: rekindle}
-rules:
-  - apiGroups: [rekindle.dev]
-    resources: [crmconnections, messagechannels, contactpolicies, contentlists, reactivationfunnels]
-    verbs: [get, list, watch]
-  - apiGroups: [rekindle.dev]
-    resources: [crmconnections/status, messagechannels/status, contactpolicies/status, contentlists/status, reactivationfunnels/status]
-    verbs: [patch]
-  - {apiGroups: [""], resources: [configmaps, secrets], verbs: [get, list, watch]}
-  - {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}
-  - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: rekindle}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: rekindle}
-subjects: [{kind: ServiceAccount, name: rekindle}]
-"#;
+/// The chart's own rights: what it renders for an installation that watches single namespaces, put into this test's.
+fn rights(namespace: &str) -> String {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/rekindle/tests/golden/namespaced.yaml");
+    let golden = fs::read_to_string(golden).unwrap();
+    let wanted = |document: &&str| {
+        let kinds = ["\nkind: ServiceAccount\n", "\nkind: Role\n", "\nkind: RoleBinding\n"];
+        kinds.iter().any(|kind| document.contains(kind)) && !document.contains("  namespace: clinic\n")
+    };
+    let here = |document: &str| {
+        let mut document = document.to_owned();
+        if document.contains("\nkind: Role") && document.contains("  namespace: rekindle\n") {
+            // Two namespaces become one: their roles need two names.
+            document = document.replace("  name: rekindle\n", "  name: rekindle-own\n");
+            document = document.replace("kind: Role, name: rekindle}", "kind: Role, name: rekindle-own}");
+        }
+        let namespace = format!("namespace: {namespace}");
+        document.replace("namespace: rekindle", &namespace).replace("namespace: marketing", &namespace)
+    };
+    golden.split("\n---\n").filter(wanted).map(here).collect::<Vec<_>>().join("\n---\n")
+}
 
 impl World {
     /// On SQLite. `None`: skipped, loudly.
@@ -54,7 +49,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let store = format!("sqlite:{}", dir.path().join("store.db").display());
         let world = Self { plane, namespace, dir, store };
-        world.apply(RIGHTS);
+        world.apply(&rights(&world.namespace));
         Some(world)
     }
 
@@ -149,10 +144,9 @@ impl World {
     /// What helps to understand a failure.
     fn story(&self) -> String {
         let logs = fs::read_dir(self.dir.path()).unwrap().flatten().filter(|f| f.path().extension().is_some_and(|e| e == "log"));
-        let logs: String = logs
-            .map(|f| format!("== {}\n{}\n", f.file_name().display(), fs::read_to_string(f.path()).unwrap_or_default()))
-            .collect();
-        format!("{}\n{logs}", self.object("funnel", "sales")["status"])
+        let logs: Vec<String> =
+            logs.map(|f| format!("== {}\n{}", f.file_name().display(), fs::read_to_string(f.path()).unwrap_or_default())).collect();
+        format!("{}\n{}", self.object("funnel", "sales")["status"], logs.join("\n"))
     }
 }
 

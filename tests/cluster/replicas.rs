@@ -73,7 +73,7 @@ fn the_api_server_goes_away_and_sending_goes_on() {
     assert!(operator.get("/readyz").starts_with("HTTP/1.1 200"), "no API server is no reason to stop");
     proxy.mend();
     // Everything catches up.
-    world.wait("the edit in force", Duration::from_secs(60), || {
+    world.wait("the edit in force", Duration::from_mins(1), || {
         let list = world.object("contents", "price");
         list["status"]["observedGeneration"] == list["metadata"]["generation"] && condition(&list, "Ready")[0] == "True"
     });

@@ -11,12 +11,14 @@ mod reading;
 mod references;
 mod status;
 mod watch;
+mod witness;
 
 pub use events::{Happening, Weight};
 pub use index::Seen;
 pub use lease::Election;
 pub use reading::Reading;
 pub use references::named_resources;
+pub use witness::ConfigMapWitness;
 
 use crate::compile::{ObjectRef, SourceObject};
 use index::Index;

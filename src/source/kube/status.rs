@@ -6,7 +6,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 /// Who our fields belong to in `metadata.managedFields`.
-const MANAGER: &str = "rekindle-operator";
+pub(super) const MANAGER: &str = "rekindle-operator";
 
 impl Cluster {
     /// Replaces what we said of an object. An object that is gone needs no status.
