@@ -2,6 +2,7 @@
 
 mod cases;
 mod differential;
+mod levels;
 mod races;
 mod speed;
 mod statements;
