@@ -58,7 +58,7 @@ fn what_counts_as_a_reaction() {
             &[12],
         ),
         ("a change that nobody made", |w| w.change(|deal| deal.amount = Money(7)), &[]),
-        ("a second click", |w| click(w), &[]),
+        ("a second click", click, &[]),
         ("a missed call", |w| w.signal(SignalKind::MissedCall), &[]),
     ];
     for (what, act, took) in cases {
