@@ -219,6 +219,7 @@ impl Connector for FileConnector {
                 read_at: Some(now),
                 findings: page.findings.clone(),
                 error: None,
+                ..cursor.clone()
             };
         } else {
             let progress = Progress { pages: progress.pages + 1, ..progress };

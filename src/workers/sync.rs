@@ -18,6 +18,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 /// Deals taken over in one transaction.
 const PAGE: usize = 2000;
 
+/// Ids asked for at once when a full look finds out who is gone.
+const IDS: u32 = 10_000;
+
 impl Engine {
     /// Reads every connection whose turn it is, to its end.
     pub(super) async fn sync_pass(&self) -> Result<usize, WorkerError> {
@@ -44,7 +47,17 @@ impl Engine {
 
     async fn sync(&self, held: &Held, key: &str, connection: &ConnectionState, now: Timestamp) -> Result<usize, WorkerError> {
         let mut cursor = self.journal.cursor(key).await?;
+        let readers = self.readers(key);
+        cursor.met.retain(|met| readers.contains(met));
+        let newcomers: Vec<String> = readers.iter().filter(|reader| !cursor.met.contains(reader)).cloned().collect();
+        if !newcomers.iter().all(|reader| cursor.meeting.contains(reader)) {
+            // The CRM has not changed, but to a new funnel all of it is new.
+            cursor.position = serde_json::Value::Null;
+            cursor.looking = false;
+            cursor.meeting.clone_from(&newcomers);
+        }
         let resumed = cursor.looking;
+        let (met, meeting) = (cursor.met.clone(), cursor.meeting.clone());
         match connection.connector.changed(&cursor).await {
             Ok(true) => {}
             Ok(false) => {
@@ -71,22 +84,32 @@ impl Engine {
             managers.extend(page.managers.iter().map(|m| (m.id.clone(), m.clone())));
             cursor = page.cursor.clone();
             cursor.looking = more;
+            (cursor.met, cursor.meeting) = (met.clone(), meeting.clone());
             if !more {
+                if full_look {
+                    cursor.met.extend(cursor.meeting.drain(..).filter(|reader| newcomers.contains(reader)));
+                }
                 cursor.read_at = Some(now);
                 cursor.complete |= full_look;
                 cursor.error = None;
             }
-            done += self.take_over(&held, key, page, &cursor, &managers, now).await?;
+            done += self.take_over(&held, key, page, &cursor, &managers, !newcomers.is_empty(), now).await?;
             if more {
                 continue;
             }
             // What came before the interruption was seen by somebody else: only a look from its beginning tells who is gone.
             if full_look && !resumed {
-                let held = self.held()?;
-                done += self.take_leave(&held, key, &seen, &managers, now).await?;
+                done += self.take_leave(key, &seen, &managers, now).await?;
             }
             return Ok(done);
         }
+    }
+
+    /// Who reads this connection, each with what it looks for in it.
+    fn readers(&self, key: &str) -> Vec<String> {
+        let plans = self.plans.load();
+        let name = |live: &Live| format!("{} {}", live.plan.funnel, live.plan.pipeline.as_deref().unwrap_or_default());
+        plans.reading(key).map(name).collect()
     }
 
     async fn sync_failed(&self, held: &Held, key: &str, mut cursor: Cursor, error: &CrmError) -> Result<usize, WorkerError> {
@@ -97,6 +120,7 @@ impl Engine {
         Ok(0)
     }
 
+    #[allow(clippy::too_many_arguments)] // one page with everything around it
     async fn take_over(
         &self,
         held: &Held,
@@ -104,6 +128,7 @@ impl Engine {
         page: ReadPage,
         cursor: &Cursor,
         managers: &HashMap<ManagerId, Manager>,
+        introduce: bool,
         now: Timestamp,
     ) -> Result<usize, WorkerError> {
         let ids: Vec<String> = page.deals.iter().map(|d| d.id.clone()).collect();
@@ -115,7 +140,9 @@ impl Engine {
                 let hash = hash_of(&deal);
                 let fresh = stored.get(&deal.id).is_none_or(|old| {
                     // An older page never overwrites a newer state.
-                    (old.hash != hash || old.deleted) && !(deal.updated_at.is_some() && deal.updated_at < old.updated_at)
+                    // A deal that has not changed is told again only where some funnel has not met it.
+                    (old.hash != hash || old.deleted || introduce)
+                        && !(deal.updated_at.is_some() && deal.updated_at < old.updated_at)
                 });
                 fresh.then_some((deal, hash))
             })
@@ -139,33 +166,51 @@ impl Engine {
     /// Deals that a full look did not see are gone from the CRM.
     async fn take_leave(
         &self,
-        held: &Held,
         key: &str,
         seen: &HashSet<u64>,
         managers: &HashMap<ManagerId, Manager>,
         now: Timestamp,
     ) -> Result<usize, WorkerError> {
-        let known = self.journal.deal_ids(key).await?;
-        let gone: Vec<String> = known.into_iter().filter(|id| !seen.contains(&stable_hash(&[id.as_bytes()]))).collect();
-        for ids in gone.chunks(PAGE) {
-            let subjects = self.journal.load(&Load::Deals { connection: key.to_owned(), ids: ids.to_vec() }, now).await?;
-            let mut deals: HashMap<String, Deal> = subjects.into_iter().map(|s| (s.deal.id.clone(), s.deal)).collect();
-            let changed: Vec<(Deal, i64)> = ids
-                .iter()
-                .map(|id| {
-                    let mut deal = deals.remove(id).unwrap_or_else(|| Deal { id: id.clone(), ..Deal::default() });
-                    deal.state = DealState::Deleted;
-                    let hash = hash_of(&deal);
-                    (deal, hash)
-                })
-                .collect();
-            let mut prepared = Prepared::default();
-            self.decide_deals(&mut prepared, key, &changed, &HashMap::new(), managers, now).await?;
-            self.bury(&held.lease, &mut prepared, now).await?;
-            let page = Page { connection: key.to_owned(), deals: changed, ..Page::default() };
-            self.commit_and_send(held, prepared, Batch { now: Some(now), page: Some(page), ..Batch::default() }).await?;
+        let (mut after, mut count) = (String::new(), 0);
+        loop {
+            // A look over a million deals outlives a lease, and must not hold a million ids.
+            let held = self.held()?;
+            let page = self.journal.deal_ids(key, &after, IDS).await?;
+            let Some(last) = page.last() else { return Ok(count) };
+            after.clone_from(last);
+            let gone: Vec<String> = page.into_iter().filter(|id| !seen.contains(&stable_hash(&[id.as_bytes()]))).collect();
+            for ids in gone.chunks(PAGE) {
+                self.leave(&held, key, ids, managers, now).await?;
+            }
+            count += gone.len();
         }
-        Ok(gone.len())
+    }
+
+    async fn leave(
+        &self,
+        held: &Held,
+        key: &str,
+        ids: &[String],
+        managers: &HashMap<ManagerId, Manager>,
+        now: Timestamp,
+    ) -> Result<(), WorkerError> {
+        let subjects = self.journal.load(&Load::Deals { connection: key.to_owned(), ids: ids.to_vec() }, now).await?;
+        let mut deals: HashMap<String, Deal> = subjects.into_iter().map(|s| (s.deal.id.clone(), s.deal)).collect();
+        let changed: Vec<(Deal, i64)> = ids
+            .iter()
+            .map(|id| {
+                let mut deal = deals.remove(id).unwrap_or_else(|| Deal { id: id.clone(), ..Deal::default() });
+                deal.state = DealState::Deleted;
+                let hash = hash_of(&deal);
+                (deal, hash)
+            })
+            .collect();
+        let mut prepared = Prepared::default();
+        self.decide_deals(&mut prepared, key, &changed, &HashMap::new(), managers, now).await?;
+        self.bury(&held.lease, &mut prepared, now).await?;
+        let page = Page { connection: key.to_owned(), deals: changed, ..Page::default() };
+        self.commit_and_send(held, prepared, Batch { now: Some(now), page: Some(page), ..Batch::default() }).await?;
+        Ok(())
     }
 
     async fn contacts_for(
@@ -200,7 +245,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<usize, WorkerError> {
         let ids: Vec<String> = changed.iter().map(|(deal, _)| deal.id.clone()).collect();
-        let loaded = self.journal.load(&Load::Deals { connection: key.to_owned(), ids }, now).await?;
+        let loaded = self.load_sound_deals(key, ids, now).await?;
         let mut known: HashMap<String, Vec<Subject>> = HashMap::new();
         for subject in loaded {
             known.entry(subject.deal.id.clone()).or_default().push(subject);

@@ -133,3 +133,21 @@ fn a_mail_server_that_was_down_costs_only_time() {
     assert_eq!(world.messages("unknown"), 0);
     assert!(running.stop());
 }
+
+/// The order in which things are applied means nothing: a funnel that comes after its connection was read gets the deals that were
+/// there, once, and an old one that changes nothing of them.
+#[test]
+fn a_funnel_that_comes_later_meets_the_deals_that_are_there() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::ZERO);
+    let world = World::new(sink.port);
+    let whole = text(&world.path("funnel.yaml"));
+    let (others, _) = whole.rsplit_once("---\n").unwrap();
+    world.write("funnel.yaml", others);
+    world.deals(3, false);
+    let running = world.start();
+    world.wait("the CRM to be read", PATIENCE, || world.status()["connections"][0]["rows"] == 3);
+    world.write("funnel.yaml", &whole);
+    world.wait("the copies", PATIENCE, || world.in_role("InWork") == 3);
+    assert!(running.stop());
+}
