@@ -23,8 +23,10 @@ impl Engine {
         let Some(witness) = &self.settings.witness else { return Ok(()) };
         *lock(&self.block) = Block::default();
         let known = self.journal.intents().await?;
-        let Some(reserved) = witness.read().await? else { return Ok(()) };
+        let reserved = witness.read().await?.unwrap_or(Reserved { from: 0, to: 0 });
         if known >= reserved.from {
+            // Whatever was handed over before this start can never be forgotten unnoticed.
+            witness.write(Reserved { from: known, to: known }).await?;
             return Ok(());
         }
         let forgotten = reserved.from - known;

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use rekindle::{
     engine::Subject,
-    model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome, SuppressionScope},
+    model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome, SuppressionScope},
     store::*,
 };
 use std::{
@@ -239,9 +239,10 @@ impl Journal for SimJournal {
         self.read(move |journal| Box::pin(async move { journal.stored(&connection, &ids).await })).await
     }
 
-    async fn deal_ids(&self, connection: &str) -> Result<Vec<String>> {
+    async fn deal_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>> {
+        let after = after.to_owned();
         let connection = connection.to_owned();
-        self.read(move |journal| Box::pin(async move { journal.deal_ids(&connection).await })).await
+        self.read(move |journal| Box::pin(async move { journal.deal_ids(&connection, &after, limit).await })).await
     }
 
     async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
@@ -406,6 +407,20 @@ impl Journal for SimJournal {
         self.write(move |journal| Box::pin(async move { journal.receipt(&provider, &id, outcome, at).await })).await
     }
 
+    async fn resolve(&self, effects: &[EffectRef], how: Resolution, now: Timestamp) -> Result<Vec<EffectRef>> {
+        let effects = effects.to_vec();
+        self.write(move |journal| Box::pin(async move { journal.resolve(&effects, how, now).await })).await
+    }
+
+    async fn intents(&self) -> Result<i64> {
+        self.read(move |journal| Box::pin(async move { journal.intents().await })).await
+    }
+
+    async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()> {
+        let lease = self.fenced(lease).await;
+        self.write(move |journal| Box::pin(async move { journal.raise_intents(&lease, to).await })).await
+    }
+
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {
         let asked = effects.to_vec();
         let blind = self.bug(Bug::SuppressionAtPlanning);
@@ -437,9 +452,9 @@ impl Journal for SimJournal {
         self.read(move |journal| Box::pin(async move { journal.by_provider_id(&provider, &id).await })).await
     }
 
-    async fn judge(&self, effect: EffectRef, link: i16, at: Timestamp, verdict: ClickVerdict, why: &str) -> Result<()> {
-        let why = why.to_owned();
-        self.write(move |journal| Box::pin(async move { journal.judge(effect, link, at, verdict, &why).await })).await
+    async fn judge(&self, hits: &[Clicked]) -> Result<()> {
+        let hits = hits.to_vec();
+        self.write(move |journal| Box::pin(async move { journal.judge(&hits).await })).await
     }
 
     async fn holds(&self) -> Result<Vec<Hold>> {

@@ -10,6 +10,7 @@ mod crm;
 mod dice;
 mod fixture;
 mod journal;
+mod model;
 mod node;
 mod provider;
 mod scenario;

@@ -379,8 +379,13 @@ impl World {
         let clock = Clock::Simulated { start: fixture::start(), since: self.since, offset: offset.clone() };
         let node = Node::new(format!("p{slot}.{life}"), slot, clock.clone(), offset);
         let journal = SimJournal::new(self.clone(), node.clone());
-        let settings =
-            EngineSettings { base_url: Some("https://go.shop.example".into()), owner: node.name.clone(), lease: LEASE, batch: 32 };
+        let settings = EngineSettings {
+            base_url: Some("https://go.shop.example".into()),
+            owner: node.name.clone(),
+            lease: LEASE,
+            batch: 32,
+            ..EngineSettings::default()
+        };
         let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
         let outside = Arc::new(SimOutside { world: self.clone(), node: node.clone() });
         let engine = Engine::with_outside(journal.clone(), clock, settings, metrics, outside);
