@@ -66,6 +66,7 @@ pub enum OverdueSpec {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.sms) != has(self.email)").message("set exactly one of sms, email"))]
+#[x_kube(validation = Rule::new("!(has(self.date) && has(self.after))").message("set at most one of after, date; after or before the date stands inside date"))]
 pub struct ItemSpec {
     /// Never changes: a new name is a new message, which is sent to those who had the old one as well. Lower-case letters, digits, dashes.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -81,6 +82,9 @@ pub struct ItemSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 5), regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
     pub at: Option<String>,
+    /// On a date of the deal or the client, whatever else is sent, like a day before a visit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<ItemDate>,
     /// Only on these days: Mon, Tue, Wed, Thu, Fri, Sat, Sun. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 7))]
@@ -131,6 +135,24 @@ pub struct ItemSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub translations: Vec<Translation>,
+}
+
+/// A date that a message waits for.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("!(has(self.after) && has(self.before))").message("set at most one of after, before"))]
+pub struct ItemDate {
+    /// Name of a field of type Date, declared in the connection; the deal's, else the client's.
+    #[schemars(length(min = 1, max = 63))]
+    pub field: String,
+    /// That long after it, like 2d. Default: on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<HumanDuration>,
+    /// That long before it, like 1d. Never sent once the date itself is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<HumanDuration>,
+    /// true: its day comes every year, like a birthday; the next one counts. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yearly: Option<bool>,
 }
 
 /// An SMS.

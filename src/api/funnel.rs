@@ -298,7 +298,7 @@ pub struct ContentRuleSpec {
 /// Who is reminded, and when.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReminderSpec {
-    /// Working time after the stage was entered, like 0h or 2d (a day is a working day).
+    /// Working time after the stage was entered or the interest shown, like 0h or 2d (a day is a working day).
     pub after: HumanDuration,
     /// Manager: the deal's manager. Supervisor: the manager's supervisor.
     pub who: RemindWhoSpec,
@@ -466,6 +466,10 @@ pub struct ManagersSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 320))]
     pub fallback: Option<String>,
+    /// Who is told that a client showed interest and nobody reacted, and after which working time. Default: nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub escalate: Vec<ReminderSpec>,
     /// Language of the built-in titles, like ru. Default: en.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 35), regex(pattern = r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$"))]

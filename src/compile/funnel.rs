@@ -275,7 +275,7 @@ fn managers(spec: &ReactivationFunnelSpec, found: &mut Findings) -> Managers {
             "write one plain address, like head@example.com, or a manager's id",
         );
     }
-    Managers { fallback }
+    Managers { fallback, escalate: stage::remind(&spec.managers.escalate, "spec.managers.escalate", found) }
 }
 
 fn attribution(spec: &ReactivationFunnelSpec, found: &mut Findings) -> HumanDuration {

@@ -1,6 +1,7 @@
 //! `ContentList` → the engine's list and the texts, as one funnel uses them.
 
 use super::{
+    date,
     finding::{Findings, Reason, suggest},
     longest::{self, Trial},
     names::Names,
@@ -13,6 +14,9 @@ use crate::engine::{Item, List, Overdue, Policy, Variant};
 use crate::model::{Medium, Purpose, SendAs};
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// As the definition says; a list that did not pass it is not read to its end.
+const MAX_ITEMS: usize = 500;
 
 /// A channel of the funnel.
 pub(super) struct ChannelOf {
@@ -50,7 +54,15 @@ pub(super) fn list(
     if spec.items.is_empty() {
         found.error("spec.items", Reason::NeverOpens, "the list has no items", "write at least one");
     }
-    for (i, item) in spec.items.iter().enumerate() {
+    if spec.items.len() > MAX_ITEMS {
+        found.error(
+            "spec.items",
+            Reason::InvalidValue,
+            format!("{} items are more than a client will ever get", spec.items.len()),
+            format!("write at most {MAX_ITEMS}, and choose between lists with content rules"),
+        );
+    }
+    for (i, item) in spec.items.iter().take(MAX_ITEMS).enumerate() {
         let path = format!("spec.items[{i}]");
         if items.iter().any(|other| other.name == item.name) {
             found.error(
@@ -135,6 +147,7 @@ impl OneItem<'_> {
             );
         }
         let when = item.when.as_ref().and_then(|c| scope.names.condition(c, &format!("{path}.when"), found));
+        let date = item.date.as_ref().and_then(|d| date::rule(d, item, scope.fields, path, found));
         let languages: Vec<String> = translations.keys().cloned().collect();
         let text = self.text(main, variant_bodies, translations, links, utm, sender);
         if let Some(text) = &text
@@ -148,6 +161,7 @@ impl OneItem<'_> {
             after: item.after.unwrap_or_default(),
             at,
             days,
+            date,
             when,
             purpose,
             medium,

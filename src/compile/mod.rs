@@ -4,6 +4,7 @@
 
 mod channel;
 mod connection;
+mod date;
 mod finding;
 mod funnel;
 mod holidays;

@@ -1,10 +1,10 @@
 //! The names that conditions and texts may use, and the checks against them.
 
 use super::finding::{Findings, Reason, near, suggest};
-use crate::api::{ContentListSpec, Field, FieldOwner};
+use crate::api::{ContentListSpec, Field, FieldOwner, FieldType};
 use crate::content::{Escape, Template};
-use crate::engine::{CLIENT_NAMES, CYCLE_NAMES, Condition, ConditionError, DEAL_NAMES, MANAGER_NAMES};
-use std::collections::BTreeSet;
+use crate::engine::{CLIENT_NAMES, CYCLE_NAMES, Condition, ConditionError, DEAL_NAMES, FactKind, MANAGER_NAMES};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What texts know of every deal and every client (`content::Context`); conditions know the engine's own lists.
 const TEXT_DEAL: [&str; 8] = ["id", "title", "url", "stage", "pipeline", "lostReason", "amount", "currency"];
@@ -36,6 +36,8 @@ pub(super) struct Names {
     text_client: BTreeSet<String>,
     /// `item` and `list/item`, as `sent('…')` takes them. Empty: not known here.
     items: BTreeSet<String>,
+    /// What declared fields hold, by name like `client.city`.
+    kinds: BTreeMap<String, FactKind>,
 }
 
 /// Whether a declared field of that name would be hidden by one that we fill.
@@ -55,12 +57,20 @@ impl Names {
             text_deal: words(&TEXT_DEAL),
             text_client: words(&TEXT_CLIENT),
             items: BTreeSet::new(),
+            kinds: BTreeMap::new(),
         };
         for field in fields {
             let (conditions, texts) = match field.of {
                 FieldOwner::Deal => (&mut names.deal, &mut names.text_deal),
                 FieldOwner::Client => (&mut names.client, &mut names.text_client),
             };
+            let owner = if field.of == FieldOwner::Deal { "deal" } else { "client" };
+            let kind = match field.kind.unwrap_or(FieldType::String) {
+                FieldType::String | FieldType::Date => FactKind::Text,
+                FieldType::Number => FactKind::Number,
+                FieldType::Boolean => FactKind::Bool,
+            };
+            names.kinds.insert(format!("{owner}.{}", field.name), kind);
             conditions.insert(field.name.clone());
             texts.insert(field.name.clone());
         }
@@ -116,6 +126,12 @@ impl Names {
                 "cycle" => known(root, name, &words(&CYCLE_NAMES), path, found),
                 _ => unknown(root, ["deal", "client", "manager", "cycle"].into_iter(), path, found),
             }
+        }
+        if found.list.len() == before
+            && let Err(error) =
+                condition.check_types(&|name| Some(self.kinds.get(name).copied().unwrap_or_else(|| FactKind::of_builtin(name))))
+        {
+            refused(source, &error, path, found);
         }
         (found.list.len() == before).then_some(condition)
     }

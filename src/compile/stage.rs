@@ -70,7 +70,7 @@ pub(super) fn stages(spec: &ReactivationFunnelSpec, names: &Names, fields: &[Fie
         title: stage.title.clone(),
         enter: Vec::new(),
         content: scope.content(&stage.content, "spec.stages.customer", found),
-        remind: remind(&stage.remind, "spec.stages.customer", found),
+        remind: remind(&stage.remind, "spec.stages.customer.remind", found),
         stop_when: stage.stop_when.as_ref().and_then(|c| names.condition(c, "spec.stages.customer.stopWhen", found)),
     });
     Stages {
@@ -116,7 +116,7 @@ impl Scope<'_> {
             title: spec.title.clone().unwrap_or_else(|| spec.name.clone()),
             enter,
             content: self.content(&spec.content, path, found),
-            remind: remind(&spec.remind, path, found),
+            remind: remind(&spec.remind, &format!("{path}.remind"), found),
             stop_when: spec.stop_when.as_ref().and_then(|c| self.names.condition(c, &format!("{path}.stopWhen"), found)),
         }
     }
@@ -272,7 +272,7 @@ fn lost_reasons(reasons: &[String], guarded: bool, path: &str, lost: &mut BTreeM
     }
 }
 
-fn remind(list: &[ReminderSpec], path: &str, found: &mut Findings) -> Vec<Reminder> {
+pub(super) fn remind(list: &[ReminderSpec], path: &str, found: &mut Findings) -> Vec<Reminder> {
     let mut reminders: Vec<Reminder> = Vec::new();
     for (i, spec) in list.iter().enumerate() {
         let who = match spec.who {
@@ -281,7 +281,7 @@ fn remind(list: &[ReminderSpec], path: &str, found: &mut Findings) -> Vec<Remind
         };
         if reminders.iter().any(|r| r.who == who && r.after == spec.after) {
             found.error(
-                &format!("{path}.remind[{i}]"),
+                &format!("{path}[{i}]"),
                 Reason::Duplicate,
                 "the same person is reminded twice at the same time",
                 "remove one of the two, or change after",

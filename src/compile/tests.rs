@@ -206,6 +206,14 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         ("enter: [{inactivity: 5d}]", "enter: [{date: {field: layout}}]", FUNNEL, "spec.stages.stalled[0].enter[0].date.field", InvalidValue, "type: Date"),
         ("{name: layout, of: Deal,", "{name: amount, of: Deal,", CRM, "spec.fields[0].name", Duplicate, "file.columns"),
         ("lostReason: reason, manager", "lostReson: reason, manager", CRM, "spec.file.columns.lostReson", UnknownName, "did you mean lostReason?"),
+        // types
+        ("client.city == 'Москва'", "client.city > 5", LIST, "spec.items[1].when", InvalidCondition, "single quotes"),
+        ("deal.amount >= 5000000.0", "deal.amount >= '5000000'", LIST, "spec.items[1].when", InvalidCondition, "without quotes"),
+        ("deal.amount >= 5000000.0", "deal.amount / 0 > 1", LIST, "spec.items[1].when", InvalidCondition, "another number"),
+        ("client.city == 'Москва'", "client.city", LIST, "spec.items[1].when", InvalidCondition, ""),
+        // dates
+        ("after: 3d  ", "date: {field: visitAt}  ", LIST, "spec.items[0].date.field", UnknownName, "type: Date"),
+        ("after: 3d  ", "date: {field: layout, before: 1d}  ", LIST, "spec.items[0].date.field", InvalidValue, "type: Date"),
         // links
         ("markdown: |\n          Мы обновили шоу-рум. [Выберите время]({{ links.visit }})", "markdown: |\n          Мы обновили шоу-рум. [Выберите время]({{ links.vist }})", LIST, "spec.items[1].email.markdown", UndeclaredLink, "did you mean visit?"),
         ("https://novydom.example/visit", "novydom.example/visit", LIST, "spec.items[1].links.visit", InvalidLink, "https://example.com"),
@@ -233,6 +241,8 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         ("{perPart: \"4.20\", currency: RUB}", "{perPart: \"4.20\", currency: rubles}", CHANNEL, "spec.sms.price.currency", InvalidValue, "RUB"),
         ("attribution: 30d", "attribution: 0d", FUNNEL, "spec.attribution", NeverOpens, "30d"),
         ("sync: {every: 1m}", "sync: {every: 3h}", CRM, "spec.maxStaleness", NeverOpens, "longer maxStaleness"),
+        ("fallback: head@novydom.example", "escalate: [{after: 30m, who: Supervisor}, {after: 30m, who: Supervisor}]", FUNNEL, "spec.managers.escalate[1]", Duplicate, "remove"),
+        ("after: 3d  ", "after: 3652425d  ", LIST, "spec.items[0].after", InvalidValue, "write for example 30m, 12h, 3d"),
         ("who: Manager}, {after: 2d, who: Supervisor}", "who: Manager}, {after: 0h, who: Manager}", FUNNEL, "spec.stages.stalled[0].remind[1]", Duplicate, "remove"),
     ];
     let mut wrong = Vec::new();
@@ -322,6 +332,38 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_message_on_a_date_of_the_deal_or_the_client() {
+    let fields = "- {name: layout, of: Deal, from: UF_LAYOUT, type: String}";
+    let yaml = EXAMPLE
+        .replace(fields, &format!("{fields}\n    - {{name: visitAt, of: Deal, from: V, type: Date}}\n    - {{name: birthday, of: Client, from: B, type: Date}}"));
+    for (date, path, before) in [
+        ("date: {field: visitAt, before: 1d}", "deal.visitAt", true),
+        ("date: {field: birthday, yearly: true}", "client.birthday", false),
+    ] {
+        let out = compile(&read(&yaml.replace("after: 3d  ", date)));
+        assert_eq!(out.findings, [], "{}", lines(&out.findings));
+        let plan = compile_funnel(&out.funnels[&key()], 1, Timestamp::UNIX_EPOCH).unwrap().plan;
+        let rule = plan.item("lost-layout", "new-layouts").unwrap().date.clone().unwrap();
+        assert_eq!((rule.path.as_str(), rule.before, rule.yearly), (path, before, !before));
+    }
+    let out = compile(&read(&yaml.replace("after: 3d  ", "after: 3d\n      date: {field: visitAt}")));
+    assert_eq!(out.findings.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(), ["spec.items[0].after"]);
+}
+
+#[test]
+fn a_list_without_end_is_refused_and_the_others_run() {
+    let items: String = (0..10_000).map(|i| format!("    - {{name: i{i}, sms: {{text: Hello}}}}\n")).collect();
+    let big = format!(
+        "---\napiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {{name: big, namespace: marketing}}\nspec:\n  items:\n{items}"
+    );
+    let out = compile(&read(&format!("{EXAMPLE}{big}")));
+    let found: Vec<_> = out.findings.iter().filter(|f| f.object.name == "big" && f.is_error()).collect();
+    assert_eq!(found.len(), 1, "told once: {}", lines(&out.findings).chars().take(2000).collect::<String>());
+    assert_eq!((found[0].path.as_str(), found[0].reason), ("spec.items", Reason::InvalidValue));
+    assert!(out.funnels.contains_key(&key()));
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub fn render_task(texts: &Texts, text: &TaskText, facts: &TaskFacts<'_>) -> Ren
         TaskText::Clicked { .. } => tasks.clicked.as_ref(),
         TaskText::Replied => tasks.replied.as_ref(),
         TaskText::Forgotten { .. } => tasks.forgotten.as_ref(),
-        TaskText::Called { .. } => None,
+        TaskText::Called { .. } | TaskText::Unanswered { .. } => None,
     };
     let mut context = facts.context.clone();
     context.set("link.name", link.unwrap_or_default());
@@ -91,6 +91,9 @@ fn built_in(text: &TaskText, language: Language, link: Option<&str>, facts: &Tas
             facts.deal.title
         ),
         TaskText::Called { signal } => format!("{who}: {}", signal_words(*signal, language)),
+        TaskText::Unanswered { .. } => {
+            format!("{}: {who}", language.pick("Клиент ждёт ответа", "A client is waiting"))
+        }
     }
 }
 
@@ -130,6 +133,16 @@ fn body(texts: &Texts, text: &TaskText, language: Language, link: Option<&str>, 
                 "Клиент ответил. Рассылка остановлена, пока задача не закрыта; отметьте в ней, что он имел в виду.\n",
                 "The client answered. Nothing more is sent until this task is closed; say in it what the client meant.\n",
             ));
+        }
+        TaskText::Unanswered { minutes } => {
+            let _ = writeln!(
+                out,
+                "{} {minutes} {}. {}: {}.",
+                ru("Клиент проявил интерес", "The client showed interest"),
+                ru("мин рабочего времени назад, и никто не откликнулся", "minutes of working time ago, and nobody has reacted"),
+                ru("Менеджер", "Manager"),
+                facts.context.text("manager.name").unwrap_or("—")
+            );
         }
         TaskText::Forgotten { .. } => {
             let since = facts.deal.last_activity_at.map_or_else(|| "—".to_owned(), |at| day(at, facts.time_zone));

@@ -14,6 +14,8 @@ pub struct Planned<'a> {
     pub item: &'a Item,
     /// Its planned moment, at or before now.
     pub due: Timestamp,
+    /// When it no longer makes sense, for an item with a date.
+    pub until: Option<Timestamp>,
 }
 
 /// The answer.
@@ -69,7 +71,7 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
     if item.valid_until.is_some_and(|t| now >= t) {
         return Admission::Never(SkipReason::NoLongerValid);
     }
-    if item.expires_after.is_some_and(|d| now > add_duration(planned.due, d, &zone)) {
+    if item.expires_after.is_some_and(|d| now > add_duration(planned.due, d, &zone)) || planned.until.is_some_and(|t| now >= t) {
         return Admission::Never(SkipReason::TooOld);
     }
     let Some(channel) = plan.channel_for(item) else { return Admission::Never(SkipReason::NoChannel) };
@@ -116,7 +118,7 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
 
     let validity = item.expires_after.map_or(channel.expires_after, |d| d.min(channel.expires_after));
     let mut expires_at = later(now, validity);
-    if let Some(until) = item.valid_until {
+    for until in [item.valid_until, planned.until].into_iter().flatten() {
         expires_at = expires_at.min(until);
     }
     Admission::Now(Ready {

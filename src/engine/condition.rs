@@ -45,6 +45,8 @@ pub enum ConditionError {
     Evaluation(String),
     #[error("it answers {0}, not true or false")]
     NotBoolean(String),
+    #[error("{0}")]
+    Types(String),
 }
 
 impl ConditionError {
@@ -57,6 +59,7 @@ impl ConditionError {
             Self::Unknown { .. } => "unknown",
             Self::Evaluation(_) => "evaluation",
             Self::NotBoolean(_) => "not_boolean",
+            Self::Types(_) => "types",
         }
     }
 }
@@ -65,7 +68,8 @@ impl Condition {
     /// Parses and checks a condition. Which declared fields exist is the caller's to check, by [`Condition::identifiers`].
     ///
     /// # Errors
-    /// See [`ConditionError`]; never [`ConditionError::Evaluation`].
+    /// See [`ConditionError`]; never [`ConditionError::Evaluation`] or [`ConditionError::Types`], which needs the declarations
+    /// ([`Condition::check_types`]).
     pub fn compile(source: &str) -> Result<Self, ConditionError> {
         if source.trim().is_empty() {
             return Err(ConditionError::Syntax("it is empty; write for example deal.amount > 1000000.0".into()));
@@ -84,6 +88,11 @@ impl Condition {
             .map_err(|_| ConditionError::Syntax("it cannot be read; simplify it".into()))?;
         let (expression, names) = parsed?;
         Ok(Self { source: source.into(), expression: Arc::new(expression), names: Arc::new(names) })
+    }
+
+    /// The tree that is evaluated.
+    pub(super) fn expression(&self) -> &IdedExpr {
+        &self.expression
     }
 
     #[must_use]
@@ -145,7 +154,7 @@ fn words(error: &cel::ExecutionError) -> String {
 }
 
 /// An operator as people write it: the evaluator says `_<_` and `add`.
-fn sign(operator: &str) -> String {
+pub(super) fn sign(operator: &str) -> String {
     match operator {
         "add" => "+".into(),
         "sub" => "-".into(),

@@ -70,6 +70,9 @@ pub struct CopyState {
     /// The client booked (or bought elsewhere) in this cycle: `cycle.booked` in conditions.
     #[serde(rename = "b", skip_serializing_if = "std::ops::Not::not")]
     pub booked: bool,
+    /// The client showed interest, and nobody has reacted yet.
+    #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
+    pub interest: Option<Interest>,
 }
 
 impl CopyState {
@@ -103,6 +106,9 @@ pub struct Journey {
     /// `stopWhen` held, or the list is through: waits at the end for appended items.
     #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
     pub finished: bool,
+    /// Items with a date that were sent or left out: they have no place in the order.
+    #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
+    pub dated: Vec<String>,
 }
 
 /// Nothing is sent until then.
@@ -131,4 +137,15 @@ pub struct Silence {
     /// How many of the stage's reminders went out.
     #[serde(rename = "r", default)]
     pub reminded: u32,
+}
+
+/// An interest that waits for a manager's reaction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interest {
+    /// When a manager was asked to act.
+    #[serde(rename = "s")]
+    pub since: Timestamp,
+    /// How many of `managers.escalate` were told that nobody did.
+    #[serde(rename = "t", default)]
+    pub told: u32,
 }

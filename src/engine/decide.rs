@@ -25,6 +25,7 @@ pub fn decide(plan: &Plan, subject: &Subject, event: &Event, now: Timestamp) -> 
             let old = old.as_deref();
             // Our own move is not a change that anybody made.
             let own = work.hear_echo(old);
+            work.worked_on(old.filter(|_| !own));
             work.settle(Cause { old: old.filter(|_| !own), first_sight, signal: None });
         }
         Event::Signal { kind, at, direct, reaction } => work.signal(*kind, *at, *direct, *reaction),
@@ -68,6 +69,7 @@ fn finish(mut work: Work<'_>, step: Step) -> Decision {
     let step = if step == Step::Timer && work.cycle.is_some() { Step::Look } else { step };
     work.choose_list();
     work.remind(step == Step::Timer);
+    work.escalate(step == Step::Timer);
     work.walk(step);
     work.finish()
 }
@@ -77,6 +79,9 @@ impl Work<'_> {
         self.history.push(History::Signal { kind });
         let revives =
             self.plan.stages.revival.signals.contains(&kind) || kind == SignalKind::Reply && self.plan.replies == Replies::Revive;
+        if matches!(kind, SignalKind::InboundCall | SignalKind::OutboundCall | SignalKind::TaskClosed) {
+            self.reacted(at);
+        }
         match kind {
             SignalKind::OutboundCall => {}
             SignalKind::TaskClosed => self.task_closed(at, reaction),

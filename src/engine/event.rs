@@ -95,6 +95,8 @@ pub enum TaskText {
     Forgotten { supervisor: bool },
     /// A customer or unsubscribed client called all the same.
     Called { signal: SignalKind },
+    /// The client showed interest that many working minutes ago, and nobody has reacted.
+    Unanswered { minutes: i64 },
 }
 
 /// A line of the copy's history: what `timeline` shows and reports count.
@@ -119,6 +121,10 @@ pub enum History {
     },
     Signal {
         kind: SignalKind,
+    },
+    /// Somebody reacted to the client's interest, so many seconds of working time later.
+    Reaction {
+        seconds: i64,
     },
     Note {
         text: String,

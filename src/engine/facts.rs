@@ -21,6 +21,34 @@ pub enum Fact<'a> {
     Text(Cow<'a, str>),
 }
 
+/// What a name holds, when it holds anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactKind {
+    Bool,
+    Number,
+    Text,
+}
+
+impl FactKind {
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::Bool => "yes or no",
+            Self::Number => "a number",
+            Self::Text => "a text",
+        }
+    }
+
+    /// Of the names that need no declaration, like `deal.amount`.
+    #[must_use]
+    pub fn of_builtin(name: &str) -> Self {
+        match name {
+            "deal.amount" | "deal.ageDays" | "cycle.number" | "cycle.days" | "cycle.sent" => Self::Number,
+            "cycle.booked" => Self::Bool,
+            _ => Self::Text,
+        }
+    }
+}
+
 /// Names under `deal` that every deal has, besides the declared fields.
 pub const DEAL_NAMES: [&str; 10] =
     ["id", "title", "url", "stage", "pipeline", "lostReason", "amount", "currency", "state", "ageDays"];

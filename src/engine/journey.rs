@@ -1,5 +1,6 @@
 //! One copy's way through one content list: which item is next, when, and what becomes of it.
 
+use super::date::{self, Dated};
 use super::work::{Work, nobody};
 use super::{
     Admission, CycleChange, EffectKind, History, Item, Journey, List, Overdue, Planned, Reentry, add_duration, admit, calendar,
@@ -7,6 +8,7 @@ use super::{
 };
 use crate::model::{PostponeReason, Role, SkipReason};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use std::collections::BTreeSet;
 
 /// Why the journey is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ impl Work<'_> {
             position: 0,
             observed: false,
             finished: false,
+            dated: Vec::new(),
         });
     }
 
@@ -104,52 +107,57 @@ impl Work<'_> {
     }
 
     fn walk_list(&mut self, journey: &mut Journey, list: &List, step: Step) {
-        let plan = self.plan;
         if self.stopped(list) {
-            if let Some((i, last)) = list.items.iter().enumerate().next_back()
-                && !(journey.finished && journey.last.as_ref() == Some(&last.name))
-            {
-                self.note("the journey ended: its stopWhen holds");
-                pass(journey, i, last);
-            }
-            journey.finished = true;
-            self.subject.copy.state.waiting = None;
+            self.stop(journey, list);
             return;
         }
-        let mut sent = false;
+        // Those that wait: an item with a date does not wait for one in the order, nor the other way round.
+        let mut held: BTreeSet<&str> = BTreeSet::new();
+        let (mut first, mut sent) = (true, false);
         for _ in 0..=list.items.len() {
-            let Some((index, item)) = self.next(journey, list) else {
-                journey.finished = true;
+            // What was told of an item that is settled now.
+            if held.is_empty() && !first {
                 self.subject.copy.state.waiting = None;
+            }
+            first = false;
+            let Some(next) = self.next(journey, list, &held) else {
+                if held.is_empty() {
+                    self.subject.copy.state.waiting = None;
+                }
                 return;
             };
-            if journey.finished && self.now > add_duration(journey.began_at, plan.journey_max_age, &self.zone) {
+            let (index, item) = (next.index, next.item);
+            if next.due > self.now || sent {
+                if held.is_empty() {
+                    self.subject.copy.state.waiting = None;
+                }
+                self.due(next.due);
                 return;
             }
-            let due = planned_at(item, journey.anchor, &self.zone);
-            if due > self.now || sent {
-                self.subject.copy.state.waiting = None;
-                self.due(due);
-                return;
-            }
-            let planned = Planned { list, item, due };
-            let admission = admit(plan, &self.subject, &planned, self.now);
+            let planned = Planned { list, item, due: next.due, until: next.until };
+            let admission = admit(self.plan, &self.subject, &planned, self.now);
             if let Admission::At(t, why) = admission {
-                self.wait(item, t, why);
-                return;
+                if step == Step::Timer
+                    && timely(why)
+                    && let Err(reason) = self.wanted(item)
+                {
+                    self.skip(journey, list, index, item, reason);
+                    continue;
+                }
+                self.hold_back(&mut held, item, t, why);
+                continue;
             }
             if let Some(overdue) = self.overdue(list.overdue, step) {
                 match overdue {
                     Overdue::Skip => {
-                        journey.finished = false;
                         self.skip(journey, list, index, item, SkipReason::TooOld);
                         continue;
                     }
                     Overdue::Spread => {
-                        let jitter = admit::jitter(plan, &self.subject, item, i64::MAX);
+                        let jitter = admit::jitter(self.plan, &self.subject, item, i64::MAX);
                         let at = self.now.checked_add(jitter).unwrap_or(self.now);
-                        self.wait(item, at, PostponeReason::Spread);
-                        return;
+                        self.hold_back(&mut held, item, at, PostponeReason::Spread);
+                        continue;
                     }
                     Overdue::Send => {}
                 }
@@ -160,17 +168,38 @@ impl Work<'_> {
                 self.due(self.was_due.filter(|_| spreading).unwrap_or(self.now));
                 return;
             }
-            journey.finished = false;
             match self.verdict(item, admission) {
                 Err(reason) => self.skip(journey, list, index, item, reason),
                 Ok(ready) => {
-                    self.send(journey, list, item, ready);
-                    pass(journey, index, item);
-                    self.subject.copy.state.waiting = None;
+                    self.send(journey, list, index, item, ready);
                     sent = true;
                 }
             }
         }
+    }
+
+    /// `stopWhen` holds: everything is behind the client.
+    fn stop(&mut self, journey: &mut Journey, list: &List) {
+        if let Some((i, last)) = list.items.iter().enumerate().next_back()
+            && !(journey.finished && journey.last.as_ref() == Some(&last.name))
+        {
+            self.note("the journey ended: its stopWhen holds");
+            journey.last = Some(last.name.clone());
+            journey.position = u32::try_from(i).unwrap_or(u32::MAX);
+        }
+        journey.dated = list.items.iter().filter(|i| i.date.is_some()).map(|i| i.name.clone()).collect();
+        journey.finished = true;
+        self.subject.copy.state.waiting = None;
+    }
+
+    /// One that waits. The first of them is the one that people are told of.
+    fn hold_back<'l>(&mut self, held: &mut BTreeSet<&'l str>, item: &'l Item, until: Timestamp, why: PostponeReason) {
+        if held.is_empty() {
+            self.wait(item, until, why);
+        } else if why != PostponeReason::Suspended && until < Timestamp::MAX {
+            self.due(until);
+        }
+        held.insert(&item.name);
     }
 
     fn stopped(&self, list: &List) -> bool {
@@ -178,8 +207,8 @@ impl Work<'_> {
         stage.into_iter().chain(&list.stop_when).any(|c| c.eval(&self.facts()).unwrap_or(false))
     }
 
-    /// The first item that is neither behind the client nor in the ledger of this cycle.
-    fn next<'l>(&self, journey: &Journey, list: &'l List) -> Option<(usize, &'l Item)> {
+    /// What comes next: the next in the order, or an item whose date comes earlier.
+    fn next<'l>(&self, journey: &mut Journey, list: &'l List, held: &BTreeSet<&str>) -> Option<Next<'l>> {
         let from = match &journey.last {
             None => 0,
             Some(name) => match list.items.iter().position(|i| i.name == *name) {
@@ -189,10 +218,30 @@ impl Work<'_> {
             },
         };
         let cycle = self.subject.copy.cycle;
+        // Neither behind the client nor in the ledger of this cycle.
         let written = |item: &Item| {
             self.subject.ledger.iter().any(|e| e.key.cycle == cycle && e.key.list == list.name && e.key.item == item.name)
         };
-        list.items.iter().enumerate().skip(from).find(|(_, item)| !written(item))
+        let in_order = list.items.iter().enumerate().skip(from).find(|(_, item)| item.date.is_none() && !written(item));
+        let grown_old = journey.finished && self.now > add_duration(journey.began_at, self.plan.journey_max_age, &self.zone);
+        if in_order.is_none() {
+            journey.finished = true;
+        }
+        let in_order = in_order.filter(|(_, item)| !grown_old && !held.contains(item.name.as_str())).map(|(index, item)| Next {
+            index,
+            item,
+            due: planned_at(item, journey.anchor, &self.zone),
+            until: None,
+        });
+        let dated = list.items.iter().enumerate().filter_map(|(index, item)| {
+            let rule = item.date.as_ref()?;
+            if held.contains(item.name.as_str()) || journey.dated.contains(&item.name) || written(item) {
+                return None;
+            }
+            let Dated { due, until } = date::moment_of(rule, item, &self.facts(), journey.began_at, &self.zone)?;
+            Some(Next { index, item, due, until: Some(until) })
+        });
+        in_order.into_iter().chain(dated).min_by_key(|next| next.due)
     }
 
     /// How to treat an item that is due, but not because its moment has just come.
@@ -223,15 +272,18 @@ impl Work<'_> {
         }
     }
 
+    /// What its `when` says now.
+    fn wanted(&self, item: &Item) -> Result<(), SkipReason> {
+        match item.when.as_ref().map(|condition| condition.eval(&self.facts())) {
+            None | Some(Ok(true)) => Ok(()),
+            Some(Ok(false)) => Err(SkipReason::ConditionFalse),
+            Some(Err(_)) => Err(SkipReason::ConditionError),
+        }
+    }
+
     /// The last word: `when` at the moment of sending. It is told before other reasons, being the marketer's own.
     fn verdict(&self, item: &Item, admission: Admission) -> Result<super::Ready, SkipReason> {
-        if let Some(condition) = &item.when {
-            match condition.eval(&self.facts()) {
-                Ok(true) => {}
-                Ok(false) => return Err(SkipReason::ConditionFalse),
-                Err(_) => return Err(SkipReason::ConditionError),
-            }
-        }
+        self.wanted(item)?;
         match admission {
             Admission::Now(ready) => Ok(ready),
             Admission::Never(reason) => Err(reason),
@@ -241,7 +293,6 @@ impl Work<'_> {
 
     fn skip(&mut self, journey: &mut Journey, list: &List, index: usize, item: &Item, reason: SkipReason) {
         pass(journey, index, item);
-        self.subject.copy.state.waiting = None;
         if self.live() {
             self.draft(&list.name, item.name.clone(), nobody(), EffectKind::Skip { reason });
         } else {
@@ -251,8 +302,11 @@ impl Work<'_> {
         }
     }
 
-    fn send(&mut self, journey: &mut Journey, list: &List, item: &Item, ready: super::Ready) {
-        journey.anchor = self.now;
+    fn send(&mut self, journey: &mut Journey, list: &List, index: usize, item: &Item, ready: super::Ready) {
+        if item.date.is_none() {
+            journey.anchor = self.now;
+        }
+        pass(journey, index, item);
         if !self.live() {
             journey.observed = true;
             self.draft(&list.name, item.name.clone(), ready.hash, EffectKind::Observed { medium: item.medium });
@@ -276,8 +330,27 @@ impl Work<'_> {
     }
 }
 
+/// The next item, and when.
+struct Next<'l> {
+    index: usize,
+    item: &'l Item,
+    due: Timestamp,
+    until: Option<Timestamp>,
+}
+
+/// Whether an item's moment has come although it has to wait a little: then its `when` is asked at once, and again when it goes out. In
+/// a pause, on stale knowledge, while another deal is in work, the answer would be rash.
+const fn timely(why: PostponeReason) -> bool {
+    matches!(why, PostponeReason::OutsideWindow | PostponeReason::Holiday | PostponeReason::CapReached)
+}
+
 /// The item is behind the client from now on.
 fn pass(journey: &mut Journey, index: usize, item: &Item) {
+    if item.date.is_some() {
+        journey.dated.push(item.name.clone());
+        return;
+    }
+    journey.finished = false;
     journey.last = Some(item.name.clone());
     journey.position = u32::try_from(index).unwrap_or(u32::MAX);
 }

@@ -7,14 +7,17 @@ mod admit;
 mod calendar;
 mod caps;
 mod condition;
+mod condition_types;
 mod consent;
 mod copy;
+mod date;
 mod decide;
 mod event;
 mod facts;
 mod journey;
 mod notice;
 mod plan;
+mod reaction;
 mod stage;
 mod subject;
 #[cfg(test)]
@@ -29,10 +32,11 @@ mod zone;
 pub use admit::{Admission, Planned, Ready, admit};
 pub use calendar::{Open, Window, add_duration, add_working, next_open, working_elapsed};
 pub use condition::{Condition, ConditionError, is_builtin};
-pub use copy::{Copy, CopyState, Journey, Pause, PauseUntil, Silence};
+pub use copy::{Copy, CopyState, Interest, Journey, Pause, PauseUntil, Silence};
+pub use date::DateRule;
 pub use decide::{admit_backfill, decide};
 pub use event::{CycleChange, CycleEnd, Decision, Effect, EffectKind, Event, History, TaskText};
-pub use facts::{CLIENT_NAMES, CYCLE_NAMES, DEAL_NAMES, Fact, Facts, MANAGER_NAMES};
+pub use facts::{CLIENT_NAMES, CYCLE_NAMES, DEAL_NAMES, Fact, FactKind, Facts, MANAGER_NAMES};
 pub use plan::{
     Backfill, Brand, Cap, CapPer, Channel, Clicks, ColdStage, ConsentRule, ContentRule, Item, List, Managers, OverCap, Overdue,
     Plan, Policy, Reentry, RemindWho, Reminder, Replies, ReturnTo, Revival, Stages, TaskSpec, Trigger, TriggerKind, Variant,

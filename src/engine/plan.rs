@@ -1,7 +1,7 @@
 //! What one funnel means at one revision: everything the engine needs and nothing it must not know (no secrets, no bodies, no
 //! Kubernetes). `compile` is the only maker of plans; each value in here was checked there.
 
-use super::{Condition, Window};
+use super::{Condition, DateRule, Window};
 use crate::model::{FunnelKey, HumanDuration, Medium, Mode, Purpose, SendAs, SignalKind};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -183,7 +183,7 @@ pub struct ContentRule {
 
 #[derive(Clone, Debug)]
 pub struct Reminder {
-    /// Working time after the stage was entered.
+    /// Working time after the stage was entered, or the interest shown.
     pub after: HumanDuration,
     pub who: RemindWho,
 }
@@ -237,6 +237,8 @@ pub struct Item {
     pub at: Option<civil::Time>,
     /// On one of these days. Empty: any.
     pub days: Vec<civil::Weekday>,
+    /// On a date of the deal or client, outside the order of the list; `after` means nothing then.
+    pub date: Option<DateRule>,
     pub when: Option<Condition>,
     pub purpose: Purpose,
     pub medium: Medium,
@@ -293,6 +295,8 @@ pub struct Clicks {
 pub struct Managers {
     /// Who gets what nobody else can: a manager id or an email address.
     pub fallback: Option<String>,
+    /// Who is told, and after which working time, that a client showed interest and nobody reacted.
+    pub escalate: Vec<Reminder>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

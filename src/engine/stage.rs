@@ -2,9 +2,9 @@
 //! are events and handled in `decide`; here is what the deal itself says.
 
 use super::calendar::sub_duration;
-use super::{ColdStage, Facts, Plan, Subject, Trigger, TriggerKind, add_duration, add_working, zone_of};
+use super::{ColdStage, Facts, Plan, Subject, Trigger, TriggerKind, add_duration, add_working, date, zone_of};
 use crate::model::{Deal, DealState, FieldValue, HumanDuration, Role, SignalKind};
-use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::collections::BTreeMap;
 
 /// What led to the look, for triggers that fire on a change and not on a state.
@@ -245,7 +245,7 @@ impl<'a> Look<'a> {
                 state(before != after && fits(from, &before) && fits(to, &after))
             }
             TriggerKind::Date { field, offset, before } => {
-                let Some(date) = value(&deal.fields, field).and_then(|text| read_date(&text, &self.zone)) else { return Hold::No };
+                let Some(date) = value(&deal.fields, field).and_then(|text| date::read(&text, &self.zone)) else { return Hold::No };
                 let at = if *before { sub_duration(date, *offset, &self.zone) } else { add_duration(date, *offset, &self.zone) };
                 // A date that had passed when the copy came to where it is does not bring it back.
                 if subject.copy.state.entered_at.is_none_or(|entered| at <= entered) && at <= now {
@@ -340,14 +340,4 @@ fn value(fields: &BTreeMap<String, FieldValue>, name: &str) -> Option<String> {
         FieldValue::Number(n) => Some(n.to_string()),
         FieldValue::Text(t) => Some(t.trim().to_owned()).filter(|t| !t.is_empty()),
     }
-}
-
-/// A moment, or a civil date and time (or date: its midnight) in the client's zone.
-fn read_date(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    if let Ok(t) = text.parse::<Timestamp>() {
-        return Some(t);
-    }
-    let civil =
-        text.parse::<civil::DateTime>().or_else(|_| text.parse::<civil::Date>().map(|d| d.to_datetime(civil::Time::midnight())));
-    zone.to_timestamp(civil.ok()?).ok()
 }

@@ -164,6 +164,9 @@ impl<'a> Work<'a> {
                 }
                 state.journey = None;
                 state.pause = None;
+                if place.role == Role::Archived {
+                    state.interest = None;
+                }
             }
         }
         self.history.push(History::Stage { from, to: place.role, stage: place.stage.clone(), why: place.why });
@@ -212,6 +215,7 @@ impl<'a> Work<'a> {
             self.note("observe: would tell the manager");
             return;
         }
+        self.interest_shown(text);
         self.draft("@comment", item.clone(), nobody(), EffectKind::Comment { text: text.clone() });
         let Some(who) = notice::manager(self.plan, &self.subject, self.now) else {
             self.note("nobody to tell: the deal has no manager and managers.fallback is not set");
@@ -232,7 +236,7 @@ impl<'a> Work<'a> {
         else {
             return;
         };
-        if !self.cold() || !self.live() {
+        if !self.cold() || !self.live() || plan.suspend {
             return;
         }
         let hours = &plan.policy.working_hours;

@@ -35,8 +35,20 @@ pub(super) fn history_text(line: &History) -> String {
         History::List { list, why } => format!("warmed by {list}: {why}"),
         History::Postponed { item, until, why } => format!("{item} waits until {until}: {}", why.as_str()),
         History::Signal { kind } => kind.as_str().to_owned(),
+        History::Reaction { seconds } => reaction_text(*seconds),
         History::Note { text } => text.clone(),
     }
+}
+
+/// 5 minutes, half an hour and a day are what a reaction to interest is measured by.
+fn reaction_text(seconds: i64) -> String {
+    let within = match seconds {
+        ..=300 => "within 5 minutes",
+        301..=1800 => "within 30 minutes",
+        1801..=86_400 => "within 24 hours",
+        _ => "later than 24 hours",
+    };
+    format!("somebody reacted after {} min of working time ({within})", seconds / 60)
 }
 
 /// The kind of the line, and its text.

@@ -11,7 +11,7 @@ fn ask(plan: &Plan, edit: impl FnOnce(&mut Subject), now: Timestamp) -> Admissio
     world.subject.crm_read_at = Some(now);
     edit(&mut world.subject);
     let list = &plan.lists["layout"];
-    admit(plan, &world.subject, &Planned { list, item: &list.items[0], due: now }, now)
+    admit(plan, &world.subject, &Planned { list, item: &list.items[0], due: now, until: None }, now)
 }
 
 fn with_item(edit: impl FnOnce(&mut Item)) -> Plan {
@@ -130,7 +130,7 @@ fn final_reasons() {
         let now = if reason == SkipReason::TooOld { t("2026-03-02T12:01") } else { noon() };
         let world = World::lost(plan.clone(), "layout");
         let list = &plan.lists["layout"];
-        let got = admit(&plan, &world.subject, &Planned { list, item: &list.items[0], due: noon() }, now);
+        let got = admit(&plan, &world.subject, &Planned { list, item: &list.items[0], due: noon(), until: None }, now);
         assert_eq!(got, Admission::Never(reason));
     }
     let got = ask(&plan(), |s| s.client.addresses = vec![known("anna@example.com")], noon());

@@ -1,7 +1,11 @@
 mod admission;
 mod calendar;
 mod conditions;
+mod dates;
 mod journeys;
+mod live_edits;
 mod properties;
+mod reactions;
 mod signals;
 mod stages;
+mod types;

@@ -39,6 +39,7 @@ impl Data {
                 History::List { .. } => "list",
                 History::Postponed { .. } => "postponed",
                 History::Signal { .. } => "signal",
+                History::Reaction { .. } => "reaction",
                 History::Note { .. } => "note",
             };
             entries.push(TimelineEntry { at: line.at, kind: kind.into(), text: history_text(history), effect: None });

@@ -303,6 +303,7 @@ async fn write_history(tx: &mut Session, placed: &[Placed], now: Timestamp) -> R
                 History::List { .. } => push("list", None, None, body),
                 History::Postponed { .. } => push("postponed", None, None, body),
                 History::Signal { .. } => push("signal", None, None, body),
+                History::Reaction { .. } => push("reaction", None, None, body),
                 History::Note { .. } => push("note", None, None, body),
             }
         }

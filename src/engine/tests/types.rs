@@ -1,0 +1,45 @@
+//! What is wrong with a condition before any client is looked at.
+
+use crate::engine::{Condition, FactKind};
+
+#[test]
+fn texts_with_texts_and_numbers_with_numbers() {
+    let kind = |name: &str| {
+        Some(match name {
+            "client.age" => FactKind::Number,
+            "client.vip" => FactKind::Bool,
+            name => FactKind::of_builtin(name),
+        })
+    };
+    for (text, wrong) in [
+        ("deal.amount > 5", None),
+        ("client.age > 5.0 && client.vip", None),
+        ("client.city == null || client.city in ['a', 'b']", None),
+        ("sent('visit') && !clicked()", None),
+        ("cycle.sent % 2 == 0", None),
+        ("(client.vip ? client.age : deal.amount) > 5.0", None),
+        ("size(client.city) > 3 && client.city.startsWith('M')", None),
+        ("client.city + '!' == 'a!'", None),
+        ("has(client.city)", None),
+        ("client.city > 5", Some("client.city is a text and 5 is a number")),
+        ("client.age == '5'", Some("client.age is a number and '5' is a text")),
+        ("client.age in [1, '2']", Some("client.age is a number and '2' is a text")),
+        ("client.city && client.vip", Some("client.city beside && is a text, not yes or no")),
+        ("!client.age", Some("client.age beside ! is a number")),
+        ("client.age.contains('5')", Some("client.age with contains is a number")),
+        ("client.city * 2 > 5", Some("client.city beside * is a text")),
+        ("client.city + 5 == 'a5'", Some("client.city is a text and 5 is a number")),
+        ("deal.amount / 0 > 1", Some("divides by zero")),
+        ("cycle.sent % 0 == 1", Some("divides by zero")),
+        ("client.city", Some("it answers a text")),
+    ] {
+        let got = Condition::compile(text).unwrap().check_types(&kind);
+        match wrong {
+            None => assert_eq!(got, Ok(()), "{text}"),
+            Some(words) => {
+                let said = got.expect_err(text).to_string();
+                assert!(said.contains(words), "{text}: {said}");
+            }
+        }
+    }
+}
