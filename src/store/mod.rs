@@ -5,6 +5,7 @@
 //! byte leaves; outcomes are unfenced facts.
 
 mod error;
+pub(crate) mod identity;
 mod journal;
 mod memory;
 mod outcome;
@@ -14,6 +15,7 @@ mod timeline;
 mod views;
 
 pub use error::StoreError;
+pub(crate) use rules::{RECENT, item_name, up_to_ms};
 pub use journal::{
     Batch, Change, Clicked, Commit, Cursor, Due, EffectInfo, Finding, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
     Mark, NewEffect, NextAttempt, Outbox, Page, Revision, Source, Stored,

@@ -24,18 +24,18 @@ impl AddressHasher {
 }
 
 /// For moments that must not come too early when they are read back: up to the next whole millisecond.
-pub(super) fn up_to_ms(at: Timestamp) -> i64 {
+pub(crate) fn up_to_ms(at: Timestamp) -> i64 {
     let ms = at.as_millisecond();
     if at.as_nanosecond() > i128::from(ms) * 1_000_000 { ms + 1 } else { ms }
 }
 
 /// How [`Recent`] names an item.
-pub(super) fn item_name(namespace: &str, list: &str, item: &str) -> String {
+pub(crate) fn item_name(namespace: &str, list: &str, item: &str) -> String {
     format!("{namespace}/{list}/{item}")
 }
 
 /// How far back caps and cooldowns look.
-pub(super) const RECENT: SignedDuration = SignedDuration::from_hours(35 * 24);
+pub(crate) const RECENT: SignedDuration = SignedDuration::from_hours(35 * 24);
 
 /// Whether a message of that funnel through that channel is stopped by hand.
 pub(super) fn is_held(holds: &[Hold], funnel: &FunnelKey, channel: &str) -> bool {
