@@ -8,6 +8,7 @@ mod output;
 mod preview;
 mod run;
 mod serve;
+mod simulate;
 mod status;
 mod store_args;
 mod timeline;
@@ -42,6 +43,8 @@ enum Command {
     Run(run::RunArgs),
     Validate(validate::Args),
     Preview(preview::PreviewArgs),
+    Simulate(simulate::SimulateArgs),
+    Diff(simulate::DiffArgs),
     Status(status::StatusArgs),
     Timeline(timeline::TimelineArgs),
     Hold(hold::HoldArgs),
@@ -61,6 +64,8 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => return wait_for(demo::run(args)),
         Command::Run(args) => return wait_for(run::run(args)),
         Command::Preview(args) => return wait_for(preview::run(args)),
+        Command::Simulate(args) => return wait_for(simulate::simulate(args)),
+        Command::Diff(args) => return wait_for(simulate::diff(args)),
         Command::Status(args) => return wait_for(status::run(args)),
         Command::Timeline(args) => return wait_for(timeline::run(args)),
         Command::Hold(args) => return wait_for(hold::hold(args)),

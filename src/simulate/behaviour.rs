@@ -110,11 +110,6 @@ impl Behaviour {
         Ok(read)
     }
 
-    /// Items that are named and do not exist.
-    pub(super) fn unknown<'a>(&'a self, known: &'a dyn Fn(&str) -> bool) -> impl Iterator<Item = &'a str> {
-        self.items.keys().map(String::as_str).filter(move |name| !known(name))
-    }
-
     fn rate(&self, item: &str, medium: Medium, of: impl Fn(&Rates) -> Option<Percent>) -> f64 {
         let by_medium = match medium {
             Medium::Sms => &self.sms,

@@ -503,3 +503,23 @@ impl World {
         (slot.map_or(0, |slot| slot.connection), id, contact)
     }
 }
+
+impl World {
+    /// Until when a store knows what happened.
+    #[must_use]
+    pub const fn read_at(&self) -> Option<Timestamp> {
+        self.read_at
+    }
+
+    /// Since when a store has the funnel.
+    #[must_use]
+    pub fn published(&self, funnel: &FunnelKey) -> Option<Timestamp> {
+        self.stored.get(funnel).map(|s| s.since)
+    }
+
+    /// The revision that a store works by.
+    #[must_use]
+    pub fn in_force(&self, funnel: &FunnelKey) -> Option<&serde_json::Value> {
+        self.stored.get(funnel).map(|s| &s.snapshot)
+    }
+}
