@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn the_same_message_leads_to_the_same() {
-        let behaviour = Behaviour { all: super::Rates { click: Some(Percent(0.3)), ..super::Rates::default() }, ..Behaviour::default() };
+        let behaviour =
+            Behaviour { all: super::Rates { click: Some(Percent(0.3)), ..super::Rates::default() }, ..Behaviour::default() };
         let at = Timestamp::from_second(1_800_000_000).unwrap();
         let all = |seed| -> Vec<usize> {
             (0..1000_u32).map(|n| behaviour.reactions(seed, &[&n.to_be_bytes()], "a/b", Medium::Sms, 0, at).len()).collect()

@@ -152,9 +152,12 @@ impl Life {
                     self.admit(run, i, now, tally);
                 }
             }
-            let mut due: Vec<(Timestamp, CopyId, usize)> = self.copies.iter().enumerate().filter_map(|(i, c)| {
-                c.subject.copy.next_at.filter(|at| *at <= now).map(|at| (at, c.subject.copy.id, i))
-            }).collect();
+            let mut due: Vec<(Timestamp, CopyId, usize)> = self
+                .copies
+                .iter()
+                .enumerate()
+                .filter_map(|(i, c)| c.subject.copy.next_at.filter(|at| *at <= now).map(|at| (at, c.subject.copy.id, i)))
+                .collect();
             if due.is_empty() {
                 return;
             }
@@ -293,15 +296,13 @@ impl Life {
                 continue;
             }
             let (status, parts) = match &effect.kind {
-                EffectKind::Message { variant, .. } => {
-                    match measure(run, plan, &one.subject, &effect, variant.as_deref()) {
-                        Ok(parts) => (EffectStatus::Accepted, parts),
-                        Err(reason) => {
-                            effect.kind = EffectKind::Skip { reason };
-                            (EffectStatus::Skipped, 0)
-                        }
+                EffectKind::Message { variant, .. } => match measure(run, plan, &one.subject, &effect, variant.as_deref()) {
+                    Ok(parts) => (EffectStatus::Accepted, parts),
+                    Err(reason) => {
+                        effect.kind = EffectKind::Skip { reason };
+                        (EffectStatus::Skipped, 0)
                     }
-                }
+                },
                 EffectKind::Skip { .. } => (EffectStatus::Skipped, 0),
                 EffectKind::Observed { .. } => continue,
                 _ => (EffectStatus::Accepted, 0),
@@ -496,7 +497,13 @@ impl One {
     }
 }
 
-fn measure(run: &Run, plan: &super::run::PlanOf, subject: &Subject, effect: &Effect, variant: Option<&str>) -> Result<u16, SkipReason> {
+fn measure(
+    run: &Run,
+    plan: &super::run::PlanOf,
+    subject: &Subject,
+    effect: &Effect,
+    variant: Option<&str>,
+) -> Result<u16, SkipReason> {
     let key = (effect.key.list.clone(), effect.key.item.clone());
     let text = plan.live.texts.items.get(&key).ok_or(SkipReason::RenderError)?;
     let language = subject.contact.as_ref().and_then(|c| c.language.as_deref());

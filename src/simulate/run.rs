@@ -232,9 +232,13 @@ impl Run {
     pub fn live(mut self, world: &World, done: &(dyn Fn(u64, u64) + Sync)) -> Outcome {
         self.schedule(world);
         let all = world.people.len() as u64;
-        let mut tally = each(world, |person, tally| {
-            self.alone(world, person, tally);
-        }, &|n| done(n, all));
+        let mut tally = each(
+            world,
+            |person, tally| {
+                self.alone(world, person, tally);
+            },
+            &|n| done(n, all),
+        );
         tally.demand.sort_unstable();
         let mut held_up = vec![(0, 0); self.channels.len()];
         let mut limits = Limits::of(&self.channels);
@@ -306,21 +310,24 @@ impl Run {
         }
         let waiting: Mutex<BTreeSet<(u16, Reverse<i64>, i64)>> = Mutex::default();
         let this = &*self;
-        each(world, |person, tally| {
-            let Some(life) = Life::begin(world, this, person, tally) else { return };
-            let theirs = life.copies.iter().filter(|c| c.subject.copy.role == Role::Backfill).filter_map(|c| {
-                let number = this.plans.iter().position(|p| p.live.plan.funnel == c.subject.copy.funnel)?;
-                let lost = c.subject.deal.stage_changed_at.map_or(0, Timestamp::as_millisecond);
-                Some((u16::try_from(number).ok()?, Reverse(lost), c.subject.copy.id.0))
-            });
-            waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(theirs);
-        }, &|_| ());
+        each(
+            world,
+            |person, tally| {
+                let Some(life) = Life::begin(world, this, person, tally) else { return };
+                let theirs = life.copies.iter().filter(|c| c.subject.copy.role == Role::Backfill).filter_map(|c| {
+                    let number = this.plans.iter().position(|p| p.live.plan.funnel == c.subject.copy.funnel)?;
+                    let lost = c.subject.deal.stage_changed_at.map_or(0, Timestamp::as_millisecond);
+                    Some((u16::try_from(number).ok()?, Reverse(lost), c.subject.copy.id.0))
+                });
+                waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(theirs);
+            },
+            &|_| (),
+        );
         let waiting = waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (number, plan) in (0_u16..).zip(&self.plans) {
             let Some(backfill) = &plan.live.plan.backfill else { continue };
             let zone = &plan.live.plan.policy.time_zone;
-            let mut admitted: Admitted =
-                world.stored.get(&plan.live.plan.funnel).map(|s| s.admitted.clone()).unwrap_or_default();
+            let mut admitted: Admitted = world.stored.get(&plan.live.plan.funnel).map(|s| s.admitted.clone()).unwrap_or_default();
             let mut queue = waiting.iter().filter(|(n, ..)| *n == number).peekable();
             let mut now = self.start;
             while now < self.until && queue.peek().is_some() {

@@ -10,7 +10,8 @@ use crate::{
     crm,
     engine::{Client, Copy, KnownAddress, LedgerEntry, Subject},
     model::{
-        Address, AddressHash, ClientId, Consent, ConsentStatus, Contact, CopyId, Deal, FunnelKey, Manager, ManagerId, Medium, Purpose,
+        Address, AddressHash, ClientId, Consent, ConsentStatus, Contact, CopyId, Deal, FunnelKey, Manager, ManagerId, Medium,
+        Purpose,
     },
     store::{
         Cursor, Finding, Load, Store,
@@ -303,8 +304,7 @@ impl World {
                 })
             });
             let pipeline = u16::try_from(pipeline).unwrap_or(u16::MAX);
-            let slot =
-                DealSlot { row: self.rows.put(&deal), connection, pipeline, contact, client: copy.client.0, person: NOBODY };
+            let slot = DealSlot { row: self.rows.put(&deal), connection, pipeline, contact, client: copy.client.0, person: NOBODY };
             self.deals.push(slot);
             let person = people.entry(root).or_insert_with(|| Person { root, ..Person::default() });
             person.deals.push(index);
@@ -360,7 +360,8 @@ impl World {
                 let Some(given) = (if sms { contact.consent.sms } else { contact.consent.email }) else { continue };
                 // Two contacts of one page who disagree: no. A later page has the last word.
                 let entry = said.entry((known.hash, sms)).or_insert((slot.page, given, slot.connection));
-                *entry = if entry.0 == slot.page { (slot.page, entry.1 && given, entry.2) } else { (slot.page, given, slot.connection) };
+                *entry =
+                    if entry.0 == slot.page { (slot.page, entry.1 && given, entry.2) } else { (slot.page, given, slot.connection) };
             }
             contacts.push((slot.connection, contact));
         }

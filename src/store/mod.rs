@@ -15,11 +15,11 @@ mod timeline;
 mod views;
 
 pub use error::StoreError;
-pub(crate) use rules::{RECENT, item_name, up_to_ms};
 pub use journal::{
     Batch, Change, Clicked, Commit, Cursor, Due, EffectInfo, Finding, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
     Mark, NewEffect, NextAttempt, Outbox, Page, Revision, Source, Stored,
 };
+pub(crate) use rules::{RECENT, item_name, up_to_ms};
 pub use views::{ChannelCounts, DeadLetter, FunnelCounts, StageCount, TimelineEntry, Views};
 
 use std::sync::Arc;

@@ -218,7 +218,9 @@ impl Engine {
                         let old = subject.deal.clone();
                         (subject, Some(Box::new(old)))
                     }
-                    None if in_pipeline && deal.state != DealState::Deleted => (fresh(live, deal, contact_of(deal, contacts), managers, now), None),
+                    None if in_pipeline && deal.state != DealState::Deleted => {
+                        (fresh(live, deal, contact_of(deal, contacts), managers, now), None)
+                    }
                     None => continue,
                 };
                 subject.deal = deal.clone();

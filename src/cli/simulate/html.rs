@@ -30,7 +30,8 @@ pub fn page(report: &Report) -> String {
     for note in &report.notes {
         let _ = write!(notes, "<li>{}</li>", text(note));
     }
-    let flow = if report.flows.is_empty() { String::new() } else { format!("<h2>What becomes of the deals</h2>{}", sankey(report)) };
+    let flow =
+        if report.flows.is_empty() { String::new() } else { format!("<h2>What becomes of the deals</h2>{}", sankey(report)) };
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>\
 <title>Simulation {from}</title><style>{STYLE}</style><body><main><h1>What would go out</h1>\
@@ -104,7 +105,12 @@ fn days(report: &Report) -> String {
     let mut svg = format!("<svg viewBox='0 0 {width} {height}' role=img aria-label='Messages a day'>");
     for share in [0.5, 1.0] {
         let y = height - bottom - most * share * scale;
-        let _ = write!(svg, "<line class=grid x1={left} x2={width} y1={y:.1} y2={y:.1} /><text x=0 y={:.1}>{:.0}</text>", y + 4.0, most * share);
+        let _ = write!(
+            svg,
+            "<line class=grid x1={left} x2={width} y1={y:.1} y2={y:.1} /><text x=0 y={:.1}>{:.0}</text>",
+            y + 4.0,
+            most * share
+        );
     }
     for (i, day) in dates.iter().enumerate() {
         let x = left + step * i as f64;
@@ -114,7 +120,12 @@ fn days(report: &Report) -> String {
             let tall = cells.get(&(day.as_str(), *list)).copied().unwrap_or(0) as f64 * scale;
             y -= tall;
             if tall > 0.0 {
-                let _ = write!(svg, "<rect x={x:.1} y={y:.1} width={:.1} height={tall:.1} fill='{}' />", (step * 0.82).max(1.0), color(n));
+                let _ = write!(
+                    svg,
+                    "<rect x={x:.1} y={y:.1} width={:.1} height={tall:.1} fill='{}' />",
+                    (step * 0.82).max(1.0),
+                    color(n)
+                );
             }
         }
         svg.push_str("</g>");
@@ -161,7 +172,9 @@ fn week(report: &Report) -> String {
 /// From where deals come, by which list they are warmed, and where they end.
 #[allow(clippy::cast_precision_loss)] // picture coordinates
 fn sankey(report: &Report) -> String {
-    let column = |name: &str, from: bool| usize::from(!(from && !name.starts_with("list "))) + usize::from(!from && !name.starts_with("list "));
+    let column = |name: &str, from: bool| {
+        usize::from(!(from && !name.starts_with("list "))) + usize::from(!from && !name.starts_with("list "))
+    };
     let mut nodes: [BTreeMap<&str, u64>; 3] = Default::default();
     for (from, to, n) in &report.flows {
         if !from.starts_with("list ") {
@@ -188,7 +201,12 @@ fn sankey(report: &Report) -> String {
             place.insert((c, name), (y, y));
             let _ = write!(labels, "<rect x={} y={y:.1} width=10 height={tall:.1} rx=2 fill='{}' />", x[c], color(n + c * 2));
             let shown = text(name.strip_prefix("list ").unwrap_or(name));
-            let _ = write!(labels, "<text class=name x={} y={:.1}>{shown}: {deals}</text>", x[c] + 16.0, y + tall.min(20.0) / 2.0 + 4.0);
+            let _ = write!(
+                labels,
+                "<text class=name x={} y={:.1}>{shown}: {deals}</text>",
+                x[c] + 16.0,
+                y + tall.min(20.0) / 2.0 + 4.0
+            );
             y += tall + 18.0;
         }
     }
@@ -220,7 +238,9 @@ fn sankey(report: &Report) -> String {
 }
 
 fn items(report: &Report) -> String {
-    let mut rows = String::from("<tr><th>Item</th><th>Title</th><td>messages</td><td>first</td><td>last</td><td>skipped</td><td>postponed</td></tr>");
+    let mut rows = String::from(
+        "<tr><th>Item</th><th>Title</th><td>messages</td><td>first</td><td>last</td><td>skipped</td><td>postponed</td></tr>",
+    );
     for item in &report.items {
         let skipped: u64 = item.skipped.values().sum();
         let _ = write!(
@@ -265,7 +285,12 @@ fn load(report: &Report) -> String {
     let crowded = if report.crowded_days == 0 {
         "Nobody gets two texts on one day.".to_owned()
     } else {
-        format!("Two or more texts on one day: {} times, {} clients, like those of the deals {}.", report.crowded_days, report.crowded_people, text(&report.crowded_examples.join(", ")))
+        format!(
+            "Two or more texts on one day: {} times, {} clients, like those of the deals {}.",
+            report.crowded_days,
+            report.crowded_people,
+            text(&report.crowded_examples.join(", "))
+        )
     };
     format!("<table>{rows}</table><p class=lead>Most messages (deal of the client, messages): {}. {crowded}</p>", worst.join(", "))
 }
@@ -273,7 +298,11 @@ fn load(report: &Report) -> String {
 fn why(report: &Report) -> String {
     let mut rows = String::from("<tr><th>Reason</th><td>times</td><td>wait on average</td><td>longest</td></tr>");
     for p in &report.postponed {
-        let _ = write!(rows, "<tr><th>postponed: {}</th><td>{}</td><td>{:.1} h</td><td>{:.1} h</td></tr>", p.reason, p.times, p.mean_hours, p.longest_hours);
+        let _ = write!(
+            rows,
+            "<tr><th>postponed: {}</th><td>{}</td><td>{:.1} h</td><td>{:.1} h</td></tr>",
+            p.reason, p.times, p.mean_hours, p.longest_hours
+        );
     }
     for (reason, n) in &report.skipped {
         let _ = write!(rows, "<tr><th>skipped: {reason}</th><td>{n}</td><td></td><td></td></tr>");
@@ -282,12 +311,21 @@ fn why(report: &Report) -> String {
 }
 
 fn channels(report: &Report) -> String {
-    let mut rows = String::from("<tr><th>Channel</th><td>messages</td><td>rate a second</td><td>needed a second</td><td>busiest minute</td><td>busiest hour</td><td>held up</td><td>longest wait</td></tr>");
+    let mut rows = String::from(
+        "<tr><th>Channel</th><td>messages</td><td>rate a second</td><td>needed a second</td><td>busiest minute</td><td>busiest hour</td><td>held up</td><td>longest wait</td></tr>",
+    );
     for c in &report.capacity {
         let _ = write!(
             rows,
             "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{} s</td></tr>",
-            text(&c.channel), c.messages, c.per_second, c.needed_per_second, c.busiest_minute, c.busiest_hour, c.held_up, c.longest_wait_seconds
+            text(&c.channel),
+            c.messages,
+            c.per_second,
+            c.needed_per_second,
+            c.busiest_minute,
+            c.busiest_hour,
+            c.held_up,
+            c.longest_wait_seconds
         );
     }
     format!("<div class=scroll><table>{rows}</table></div>")
@@ -297,7 +335,13 @@ fn costs(report: &Report) -> String {
     let mut rows = String::new();
     for c in &report.cost {
         let Some((amount, currency)) = c.amount.zip(c.currency.as_ref()) else { continue };
-        let _ = write!(rows, "<tr><th>{}</th><td class=words>{}</td><td>{} parts</td><td>{amount:.2} {currency}</td></tr>", text(&c.list), text(&c.channel), c.parts);
+        let _ = write!(
+            rows,
+            "<tr><th>{}</th><td class=words>{}</td><td>{} parts</td><td>{amount:.2} {currency}</td></tr>",
+            text(&c.list),
+            text(&c.channel),
+            c.parts
+        );
     }
     if rows.is_empty() { String::new() } else { format!("<h2>Cost</h2><table>{rows}</table>") }
 }

@@ -14,7 +14,8 @@ pub fn report(report: &Report) -> String {
     for note in &report.notes {
         let _ = writeln!(out, "  {note}");
     }
-    let _ = writeln!(out, "\n{} messages to {} clients: {} SMS, {} emails", report.messages, report.reached, report.sms, report.emails);
+    let _ =
+        writeln!(out, "\n{} messages to {} clients: {} SMS, {} emails", report.messages, report.reached, report.sms, report.emails);
     if report.clicks + report.answers + report.unsubscribed > 0 {
         let _ = writeln!(
             out,
@@ -43,7 +44,14 @@ pub fn report(report: &Report) -> String {
     let rows: Vec<Vec<String>> = report
         .postponed
         .iter()
-        .map(|p| vec![p.reason.clone(), p.times.to_string(), format!("{:.1} h on average", p.mean_hours), format!("{:.1} h at most", p.longest_hours)])
+        .map(|p| {
+            vec![
+                p.reason.clone(),
+                p.times.to_string(),
+                format!("{:.1} h on average", p.mean_hours),
+                format!("{:.1} h at most", p.longest_hours),
+            ]
+        })
         .collect();
     section(&mut out, "POSTPONED, AND WHY", &rows);
     if let Some((hour, share)) = &report.busiest_hour {
@@ -53,7 +61,11 @@ pub fn report(report: &Report) -> String {
             report.waited_for_window
         );
     }
-    let mut rows = vec![["channel", "rate a second", "messages", "busiest minute", "busiest hour", "needed a second", "held up", "longest wait"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["channel", "rate a second", "messages", "busiest minute", "busiest hour", "needed a second", "held up", "longest wait"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     rows.extend(report.capacity.iter().map(|c| {
         let rate = if c.per_second > 0.0 { c.per_second.to_string() } else { "no limit".into() };
         vec![
@@ -71,7 +83,13 @@ pub fn report(report: &Report) -> String {
     let rows: Vec<Vec<String>> = report
         .cost
         .iter()
-        .filter_map(|c| Some(vec![format!("{} {}", c.channel, c.list), format!("{} parts", c.parts), format!("{:.2} {}", c.amount?, c.currency.as_ref()?)]))
+        .filter_map(|c| {
+            Some(vec![
+                format!("{} {}", c.channel, c.list),
+                format!("{} parts", c.parts),
+                format!("{:.2} {}", c.amount?, c.currency.as_ref()?),
+            ])
+        })
         .collect();
     section(&mut out, "COST", &rows);
     out
@@ -171,7 +189,12 @@ pub fn difference(difference: &Difference, notes: &[String]) -> String {
             let shown = ids.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
             if ids.len() > 8 { format!("{shown}, …") } else { shown }
         };
-        let rows = [("get it now", &item.gained), ("no longer get it", &item.lost), ("get it earlier", &item.earlier), ("get it later", &item.later)];
+        let rows = [
+            ("get it now", &item.gained),
+            ("no longer get it", &item.lost),
+            ("get it earlier", &item.earlier),
+            ("get it later", &item.later),
+        ];
         let rows: Vec<Vec<String>> = rows
             .into_iter()
             .filter(|(_, ids)| !ids.is_empty())
