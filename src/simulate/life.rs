@@ -43,7 +43,6 @@ pub(super) struct One {
     /// Index of the plan in the run.
     plan: u16,
     deal: u32,
-    connection: String,
     pub subject: Subject,
     first: Role,
     list: Option<String>,
@@ -101,7 +100,6 @@ impl Life {
                 life.copies.push(One {
                     plan: number,
                     deal: deal.index,
-                    connection: connection.key.clone(),
                     subject,
                     first,
                     list,
@@ -277,7 +275,7 @@ impl Life {
         let Some(one) = self.copies.get_mut(i) else { return };
         let Some(plan) = run.plans.get(usize::from(one.plan)) else { return };
         let (id, client, shard, ver) = (one.subject.copy.id, one.subject.copy.client, one.subject.copy.shard, one.subject.copy.ver);
-        let before = std::mem::replace(&mut one.subject.copy, decision.copy);
+        one.subject.copy = decision.copy;
         let copy = &mut one.subject.copy;
         (copy.id, copy.client, copy.shard, copy.ver) = (id, client, shard, ver + 1);
         copy.next_at = copy.next_at.map(up);
@@ -309,7 +307,6 @@ impl Life {
             };
             rows.push((effect, status, parts));
         }
-        let _ = before;
         for (effect, status, parts) in rows {
             self.write(run, i, effect, status, parts, now, tally);
         }
@@ -489,11 +486,6 @@ impl One {
         *ended += 1;
         *sum += seconds;
         *longest = (*longest).max(seconds);
-    }
-
-    /// The connection it comes from.
-    pub fn connection(&self) -> &str {
-        &self.connection
     }
 }
 

@@ -335,11 +335,6 @@ impl World {
         self.deals.get(index as usize).and_then(|slot| self.rows.get::<Id>(slot.row)).map(|row| row.id).unwrap_or_default()
     }
 
-    /// The deal itself.
-    pub(super) fn deal(&self, index: u32) -> Option<Deal> {
-        self.rows.get(self.deals.get(index as usize)?.row)
-    }
-
     /// The copies that a store has of a deal.
     pub(super) fn stored_copies(&self, deal: u32) -> &[StoredCopy] {
         self.copies.get(&deal).map_or(&[], Vec::as_slice)
