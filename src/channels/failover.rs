@@ -2,7 +2,7 @@
 
 use super::{Channel, Job, Report};
 use crate::model::{EffectRef, Outcome};
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
     task::JoinSet,
@@ -17,7 +17,7 @@ pub(super) struct Failover {
 }
 
 /// A message under way and what the provider before said of it.
-type Batch = HashMap<Key, (Job, Option<Outcome>)>;
+type Batch = BTreeMap<Key, (Job, Option<Outcome>)>;
 
 impl Failover {
     pub(super) fn new(providers: Vec<Arc<dyn Channel>>) -> Self {

@@ -48,6 +48,13 @@ impl Store {
         Self::with(url, sql::Access::Engine).await
     }
 
+    /// A store in memory whose secret is given, so that the same run makes the same keys and hashes.
+    #[must_use]
+    pub fn in_memory(secret: [u8; 32]) -> Self {
+        let store = Arc::new(memory::MemoryStore::with(secret));
+        Self { journal: store.clone(), views: store }
+    }
+
     /// Opens a database that another process may be working on, to read it and to set or release holds: what the commands
     /// beside a running `rekindle run` need. Takes no lock, creates nothing and never changes the schema. Holds written here
     /// are obeyed by the running engine from its next transaction on. All other writing verbs need the lease, which the running

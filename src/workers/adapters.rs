@@ -2,9 +2,9 @@
 
 use super::{Limiter, engine::lock};
 use crate::{
-    channels::{self, Channel},
+    channels::{self, Channel, ChannelError},
     compile::{ChannelWiring, ConnectionWiring, Wiring},
-    crm::{self, Connector},
+    crm::{self, Connector, CrmError},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -15,12 +15,43 @@ use std::{
     },
 };
 
+/// Builds what has an address outside from its settings.
+pub trait Outside: Send + Sync {
+    /// # Errors
+    /// As [`crm::connect`].
+    fn connect(&self, settings: &ConnectionWiring) -> Result<Arc<dyn Connector>, CrmError>;
+    /// # Errors
+    /// As [`channels::open`].
+    fn open(&self, settings: &ChannelWiring) -> Result<Arc<dyn Channel>, ChannelError>;
+}
+
+/// The outside as it is. Simulations bring their own.
+#[derive(Debug)]
+pub struct RealOutside;
+
+impl Outside for RealOutside {
+    fn connect(&self, settings: &ConnectionWiring) -> Result<Arc<dyn Connector>, CrmError> {
+        crm::connect(settings)
+    }
+
+    fn open(&self, settings: &ChannelWiring) -> Result<Arc<dyn Channel>, ChannelError> {
+        channels::open(settings)
+    }
+}
+
 /// Everything with an address outside.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Adapters {
     pub connections: BTreeMap<String, Arc<ConnectionState>>,
     pub channels: BTreeMap<String, Arc<ChannelState>>,
     wiring: Wiring,
+    outside: Arc<dyn Outside>,
+}
+
+impl Default for Adapters {
+    fn default() -> Self {
+        Self::of(Arc::new(RealOutside))
+    }
 }
 
 pub struct ConnectionState {
@@ -132,6 +163,12 @@ impl Pace {
 }
 
 impl Adapters {
+    /// None yet; they will be built by `outside`.
+    #[must_use]
+    pub fn of(outside: Arc<dyn Outside>) -> Self {
+        Self { connections: BTreeMap::new(), channels: BTreeMap::new(), wiring: Wiring::default(), outside }
+    }
+
     /// The settings they were built from.
     #[must_use]
     pub const fn wiring(&self) -> &Wiring {
@@ -142,7 +179,7 @@ impl Adapters {
     /// cannot be built is left out and said.
     #[must_use]
     pub fn update(&self, wiring: Wiring) -> (Self, Vec<(String, String)>) {
-        let mut next = Self { wiring, ..Self::default() };
+        let mut next = Self { wiring, ..Self::of(self.outside.clone()) };
         let mut errors = Vec::new();
         for (key, settings) in &next.wiring.connections {
             if let (Some(old), Some(before)) = (self.connections.get(key), self.wiring.connections.get(key))
@@ -151,7 +188,7 @@ impl Adapters {
                 next.connections.insert(key.clone(), old.clone());
                 continue;
             }
-            match crm::connect(settings) {
+            match self.outside.connect(settings) {
                 Ok(connector) => {
                     let state = ConnectionState { wiring: settings.clone(), connector, writing: AtomicBool::new(false) };
                     next.connections.insert(key.clone(), Arc::new(state));
@@ -166,7 +203,7 @@ impl Adapters {
                 next.channels.insert(key.clone(), old.clone());
                 continue;
             }
-            match channels::open(settings) {
+            match self.outside.open(settings) {
                 Ok(channel) => {
                     let bound = channel.in_flight_bound();
                     let state = ChannelState {

@@ -5,6 +5,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
+use tokio::time::Instant;
 
 /// The wall clock, or one that only moves when it is told to.
 #[derive(Clone, Debug)]
@@ -12,6 +13,13 @@ pub enum Clock {
     Real,
     /// Milliseconds since the epoch.
     Virtual(Arc<AtomicI64>),
+    /// The wall clock of a process in a simulated world: it runs with tokio's time, which may be paused, and is wrong by `offset`
+    /// milliseconds, which may jump. Everything else is as with `Real`: slots, deadlines, things under way at the same time.
+    Simulated {
+        start: Timestamp,
+        since: Instant,
+        offset: Arc<AtomicI64>,
+    },
 }
 
 impl Clock {
@@ -26,6 +34,11 @@ impl Clock {
             // Milliseconds are what is stored: a finer now would never equal what is read back.
             Self::Real => Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or(Timestamp::UNIX_EPOCH),
             Self::Virtual(ms) => Timestamp::from_millisecond(ms.load(Ordering::SeqCst)).unwrap_or(Timestamp::UNIX_EPOCH),
+            Self::Simulated { start, since, offset } => {
+                let passed = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX / 4);
+                let ms = start.as_millisecond().saturating_add(passed).saturating_add(offset.load(Ordering::SeqCst));
+                Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The engine of one process: what its passes share, the lease they run under, and the loop that repeats them.
 
-use super::{Adapters, Clock, EngineMetrics, Plans, sending::Flights};
+use super::{Adapters, Clock, EngineMetrics, Outside, Plans, RealOutside, sending::Flights};
 use crate::{
     links::Keys,
     model::FunnelKey,
@@ -141,6 +141,18 @@ impl Engine {
     /// Must be called inside a tokio runtime: it starts the task that writes outcomes down.
     #[must_use]
     pub fn new(journal: Arc<dyn Journal>, clock: Clock, settings: EngineSettings, metrics: EngineMetrics) -> Arc<Self> {
+        Self::with_outside(journal, clock, settings, metrics, Arc::new(RealOutside))
+    }
+
+    /// As [`Engine::new`], in a world of its own.
+    #[must_use]
+    pub fn with_outside(
+        journal: Arc<dyn Journal>,
+        clock: Clock,
+        settings: EngineSettings,
+        metrics: EngineMetrics,
+        outside: Arc<dyn Outside>,
+    ) -> Arc<Self> {
         let secret = journal.secret();
         let keys = Keys::derive(&secret);
         let namespace = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, &[b"rekindle/", &secret[..]].concat());
@@ -149,7 +161,7 @@ impl Engine {
             journal,
             clock,
             plans: ArcSwap::default(),
-            adapters: ArcSwap::default(),
+            adapters: ArcSwap::from_pointee(Adapters::of(outside)),
             keys,
             settings,
             metrics,
@@ -282,9 +294,11 @@ impl Engine {
                 }
             };
             if pause > Duration::ZERO {
+                // In this order, so that a simulated run is the same each time.
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    biased;
                     () = self.wake.notified() => {}
+                    () = tokio::time::sleep(pause) => {}
                     _ = stop.wait_for(|stop| *stop) => {}
                 }
             }

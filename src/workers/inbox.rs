@@ -11,7 +11,7 @@ use crate::{
     store::{Batch, InboxRow, Load, Mark, Source, StoreError},
 };
 use jiff::Timestamp;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Engine {
     /// Consumes one batch of inbox rows together with what they lead to.
@@ -145,7 +145,7 @@ impl Engine {
         if human.is_empty() {
             return Ok(());
         }
-        let ids: HashSet<CopyId> = human.iter().map(|(_, effect, ..)| effect.copy).collect();
+        let ids: BTreeSet<CopyId> = human.iter().map(|(_, effect, ..)| effect.copy).collect();
         let loaded = self.journal.load(&Load::Copies(ids.into_iter().collect()), now).await?;
         let mut subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
         for (row, effect, link, at) in human {

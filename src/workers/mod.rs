@@ -18,7 +18,7 @@ mod sending;
 mod sync;
 mod tick;
 
-pub use adapters::{Adapters, ChannelState};
+pub use adapters::{Adapters, ChannelState, Outside, RealOutside};
 pub use clock::Clock;
 pub use engine::{Engine, EngineSettings, Phase, WorkerError};
 pub use limiter::Limiter;

@@ -14,7 +14,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -33,7 +33,7 @@ impl Engine {
         if rows.is_empty() {
             return Ok(0);
         }
-        let ids: HashSet<CopyId> = rows.iter().map(|row| row.effect.copy).collect();
+        let ids: BTreeSet<CopyId> = rows.iter().map(|row| row.effect.copy).collect();
         let loaded = self.journal.load(&Load::Copies(ids.into_iter().collect()), now).await?;
         let subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
         let plans = self.plans.load();
@@ -113,7 +113,7 @@ impl Engine {
     }
 
     async fn write_backs(&self, held: &super::engine::Held, rows: Vec<Outbox>, now: Timestamp) -> Result<usize, WorkerError> {
-        let mut by_connection: HashMap<String, Vec<Outbox>> = HashMap::new();
+        let mut by_connection: BTreeMap<String, Vec<Outbox>> = BTreeMap::new();
         for row in rows {
             by_connection.entry(row.target.clone()).or_default().push(row);
         }

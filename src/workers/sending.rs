@@ -18,7 +18,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
@@ -363,7 +363,7 @@ impl Engine {
             Ok(suppressed) => (suppressed.into_iter().collect::<HashSet<EffectRef>>(), None),
             Err(error) => (HashSet::new(), Some(error)),
         };
-        let mut by_channel: HashMap<String, (Arc<ChannelState>, Vec<Job>)> = HashMap::new();
+        let mut by_channel: BTreeMap<String, (Arc<ChannelState>, Vec<Job>)> = BTreeMap::new();
         for (slot, job, expires_at) in jobs {
             let channel = slot.channel().clone();
             let (effect, attempt) = (job.effect, job.attempt);

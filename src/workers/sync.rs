@@ -13,7 +13,7 @@ use crate::{
     store::{Batch, Cursor, Load, Page},
 };
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Deals taken over in one transaction.
 pub(crate) const PAGE: usize = 2000;
@@ -180,7 +180,7 @@ impl Engine {
             .filter_map(|(deal, _)| deal.contacts.first())
             .filter(|id| !contacts.contains_key(*id))
             .cloned()
-            .collect::<HashSet<_>>()
+            .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
         if !missing.is_empty() {

@@ -166,7 +166,11 @@ impl MemoryStore {
         ring::rand::SystemRandom::new()
             .fill(&mut secret)
             .map_err(|_| StoreError::Corrupt { what: "the system gives no random numbers".into(), source: None })?;
-        Ok(Self { secret, hasher: AddressHasher::new(&secret), data: Mutex::default() })
+        Ok(Self::with(secret))
+    }
+
+    pub(super) fn with(secret: [u8; 32]) -> Self {
+        Self { secret, hasher: AddressHasher::new(&secret), data: Mutex::default() }
     }
 
     fn data(&self) -> MutexGuard<'_, Data> {
