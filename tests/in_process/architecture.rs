@@ -8,8 +8,10 @@ use std::{
 };
 
 /// A module may import itself and those above it.
-const ORDER: [&str; 14] =
-    ["model", "api", "engine", "links", "content", "compile", "store", "crm", "channels", "workers", "simulate", "web", "source", "cli"];
+const ORDER: [&str; 14] = [
+    "model", "api", "engine", "links", "content", "compile", "store", "crm", "channels", "workers", "simulate", "web", "source",
+    "cli",
+];
 
 /// Crates that only these modules may name: their types and errors stay inside their adapters.
 const ADAPTERS: [(&str, &[&str]); 7] = [

@@ -6,5 +6,6 @@ mod architecture;
 mod channels;
 mod examples;
 mod peers;
+mod simulate;
 mod store_contract;
 mod web;
