@@ -138,6 +138,7 @@ async fn start_web(store: &Store) -> Result<(SocketAddr, Arc<WebState>, Arc<RwLo
         settings: Arc::new(ArcSwap::from_pointee(Settings { redirect_wait: Duration::from_secs(10), ..Settings::default() })),
         hooks: Arc::new(NoHooks),
         engine,
+        wake: Arc::new(|| {}),
         metrics: metrics.clone(),
         registry: Arc::clone(&registry),
     });
@@ -292,6 +293,7 @@ fn change(funnel: &FunnelKey, revision: i64, deal: String, address: Address, rec
             links: vec![TARGET.into()],
             codes: Vec::new(),
             payload: None,
+            resend: false,
             target: "bench/mail".into(),
             not_before: None,
             expires_at: None,

@@ -31,4 +31,6 @@ pub mod web;
 
 pub mod source;
 
+pub mod control;
+
 pub mod cli;

@@ -65,6 +65,8 @@ fn default_expiry() -> HumanDuration {
 /// How fast a channel sends.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+// The bound of the schema is not enough: an API server compares a whole number with the whole part of it.
+#[x_kube(validation = Rule::new("self.perSecond >= 0.01").message("perSecond must be at least 0.01; to stop sending use suspend or rekindle hold"))]
 pub struct Rate {
     /// Messages a second, as your contract with the provider allows. Default 10.
     #[serde(default = "default_per_second")]

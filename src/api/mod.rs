@@ -25,7 +25,7 @@ pub use policy::*;
 pub use provider::*;
 pub use status::*;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use kube::CustomResourceExt;
 
 /// API group of all kinds.
@@ -38,7 +38,22 @@ pub const API_VERSION: &str = "rekindle.dev/v1alpha1";
 /// The definitions as objects, in the order of their use: connection, channel, policy, content, funnel.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![CrmConnection::crd(), MessageChannel::crd(), ContactPolicy::crd(), ContentList::crd(), ReactivationFunnel::crd()]
+    let mut all =
+        vec![CrmConnection::crd(), MessageChannel::crd(), ContactPolicy::crd(), ContentList::crd(), ReactivationFunnel::crd()];
+    all.iter_mut().for_each(unobserved);
+    all
+}
+
+/// A resource that no operator has looked at yet must not count as ready (`kubectl wait`, Flux, Argo CD): its first status says that
+/// generation -1 was observed.
+fn unobserved(definition: &mut CustomResourceDefinition) {
+    for version in &mut definition.spec.versions {
+        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let status = schema.and_then(|schema| schema.properties.as_mut()).and_then(|fields| fields.get_mut("status"));
+        if let Some(status) = status {
+            status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
+        }
+    }
 }
 
 /// The definitions as `(file name, YAML)`: what `rekindle crds` prints and `crds/` holds.

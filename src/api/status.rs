@@ -60,15 +60,18 @@ pub struct MessageChannelStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub medium: Option<String>,
-    /// Messages that providers took.
+    /// Messages that providers took in the last 24 hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<i64>,
-    /// Messages that they refused for good.
+    /// Messages that they refused for good in the last 24 hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<i64>,
     /// Messages of which nobody can say whether they were accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ambiguous: Option<i64>,
+    /// Messages that wait for their next attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<i64>,
     /// What is wrong, the first 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
@@ -138,9 +141,13 @@ pub struct ReactivationFunnelStatus {
     /// Number of the revision in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
-    /// Deals in each stage.
+    /// Deals by role of their stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copies: Option<CopyCounts>,
+    /// Each stage with its deals and their money, the first 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub stages: Vec<StageFigures>,
     /// Amount in stalled and warming stages, in whole units of the CRM's currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -149,9 +156,18 @@ pub struct ReactivationFunnelStatus {
     #[serde(rename = "rate30d", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub rate_30d: Option<String>,
-    /// Messages whose moment has come.
+    /// Of the last 30 days: deals contacted, revived among them, and others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_month: Option<MonthFigures>,
+    /// Of the last 24 hours: what became of messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_day: Option<DayFigures>,
+    /// Deals whose moment has come and that were not looked at yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<i64>,
+    /// The oldest of those moments; absent while nothing is late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_due_at: Option<Time>,
     /// Old losses that wait to be admitted by backfill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_backfill: Option<i64>,
@@ -179,6 +195,52 @@ pub struct CopyCounts {
     pub customer: i64,
     /// Lost for a reason that no warming stage names.
     pub not_warmed: i64,
+}
+
+/// One stage.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageFigures {
+    /// Its name in the spec, or its role.
+    #[schemars(length(max = 128))]
+    pub name: String,
+    /// InWork, Stalled, Warming, Revived, Unsubscribed, Customer, NotWarmed, Backfill or Archived.
+    #[schemars(length(max = 32))]
+    pub role: String,
+    /// Deals in it.
+    pub deals: i64,
+    /// Their amount, in whole units of the CRM's currency.
+    #[schemars(length(max = 32))]
+    pub amount: String,
+}
+
+/// What 30 days came to.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonthFigures {
+    /// Passages through warming in which the client got at least one message.
+    pub contacted: i64,
+    /// Of those, revived within the funnel's attribution.
+    pub revived: i64,
+    /// Revived without any message.
+    pub organic: i64,
+    /// Put back to work by hand soon after a message or a click.
+    pub assisted: i64,
+    /// Clients who opted out.
+    pub unsubscribed: i64,
+}
+
+/// What became of the messages of 24 hours.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayFigures {
+    /// Taken by a provider.
+    pub sent: i64,
+    /// Refused for good, or no longer valid when they could have been handed over.
+    pub failed: i64,
+    /// Nobody can say whether the provider took them; never sent again on our own initiative.
+    pub ambiguous: i64,
+    /// Left out, for reasons that the timeline tells.
+    pub skipped: i64,
+    /// Clicks by people.
+    pub clicks: i64,
 }
 
 /// Something to put right.

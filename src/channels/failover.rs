@@ -16,6 +16,13 @@ pub(super) struct Failover {
     providers: Arc<[Arc<dyn Channel>]>,
 }
 
+/// One channel out of providers in order: the next one gets a message only if those before certainly did not accept it. At least one
+/// is given.
+#[must_use]
+pub fn in_order(mut providers: Vec<Arc<dyn Channel>>) -> Arc<dyn Channel> {
+    if providers.len() == 1 { providers.swap_remove(0) } else { Arc::new(Failover::new(providers)) }
+}
+
 /// A message under way and what the provider before said of it.
 type Batch = BTreeMap<Key, (Job, Option<Outcome>)>;
 

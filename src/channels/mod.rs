@@ -1,6 +1,7 @@
 //! Message channels: SMTP, SMS over HTTP, Kannel. One module a provider kind. A channel says truthfully what became of each
 //! message (design §6): certainly accepted, certainly not, or unknown.
 
+pub mod autoreply;
 mod backoff;
 mod channel;
 mod concurrent;
@@ -17,5 +18,6 @@ pub mod tls;
 
 pub use channel::{Channel, ChannelError, Job, Report};
 pub use dkim::Signer;
+pub use failover::in_order;
 pub use open::open;
 pub use receipt::{Fields, Receipt, ReceiptFor};

@@ -1,6 +1,6 @@
 //! From settings to a channel.
 
-use super::{Channel, ChannelError, Job, Report, dkim::Signer, failover::Failover, http_sms::HttpSms, kannel::Kannel, smtp::Smtp};
+use super::{Channel, ChannelError, Job, Report, dkim::Signer, failover::in_order, http_sms::HttpSms, kannel::Kannel, smtp::Smtp};
 use crate::{
     compile::{ChannelWiring, ProviderKind},
     model::{Medium, Outcome},
@@ -36,11 +36,10 @@ pub fn open(wiring: &ChannelWiring) -> Result<Arc<dyn Channel>, ChannelError> {
         }
         providers.push(opened);
     }
-    let channel: Arc<dyn Channel> = match providers.len() {
-        0 => return Err(ChannelError::settings("the channel has no provider", "declare at least one under providers")),
-        1 => providers.swap_remove(0),
-        _ => Arc::new(Failover::new(providers)),
-    };
+    if providers.is_empty() {
+        return Err(ChannelError::settings("the channel has no provider", "declare at least one under providers"));
+    }
+    let channel = in_order(providers);
     if wiring.test_recipients.is_empty() {
         return Ok(channel);
     }

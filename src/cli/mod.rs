@@ -4,8 +4,11 @@ mod crds;
 mod demo;
 mod folder;
 mod hold;
+mod operator;
 mod output;
 mod preview;
+mod process;
+mod resolve;
 mod run;
 mod serve;
 mod simulate;
@@ -41,6 +44,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
+    Operator(operator::OperatorArgs),
     Validate(validate::Args),
     Preview(preview::PreviewArgs),
     Simulate(simulate::SimulateArgs),
@@ -49,6 +53,7 @@ enum Command {
     Timeline(timeline::TimelineArgs),
     Hold(hold::HoldArgs),
     Release(hold::ReleaseArgs),
+    Resolve(resolve::ResolveArgs),
     Crds(crds::Args),
 }
 
@@ -63,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args, &mut io::stdin().lock(), &mut out),
         Command::Demo(args) => return wait_for(demo::run(args)),
         Command::Run(args) => return wait_for(run::run(args)),
+        Command::Operator(args) => return wait_for(operator::run(args)),
         Command::Preview(args) => return wait_for(preview::run(args)),
         Command::Simulate(args) => return wait_for(simulate::simulate(args)),
         Command::Diff(args) => return wait_for(simulate::diff(args)),
@@ -70,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Timeline(args) => return wait_for(timeline::run(args)),
         Command::Hold(args) => return wait_for(hold::hold(args)),
         Command::Release(args) => return wait_for(hold::release(args)),
+        Command::Resolve(args) => return wait_for(resolve::run(args)),
     };
     match ended.and_then(|code| out.flush().map(|()| code)) {
         Ok(code) => ExitCode::from(code),

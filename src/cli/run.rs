@@ -2,14 +2,14 @@
 
 use super::{
     folder::{Reader, Reading},
+    process::{bind, lease, open, stop_on_signal},
     serve::{self, Pages},
 };
 use crate::{
-    model::{FunnelKey, HumanDuration},
-    store::{Store, StoreError},
+    model::FunnelKey,
+    store::{FileWitness, Witness},
     workers::{Clock, Engine, EngineMetrics, EngineSettings, Published},
 };
-use axum::{Router, http::StatusCode, routing::get};
 use clap::Args;
 use std::{
     net::SocketAddr,
@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 
 /// Runs the funnels of a folder of manifests: reads the CRM, sends, tracks, writes back. Edits in the folder are in force within a
 /// second; a broken edit keeps the last good one and says what is wrong.
@@ -52,15 +52,14 @@ pub struct RunArgs {
     /// after a crash; shorter suits a database that always answers at once.
     #[arg(long, env = "REKINDLE_LEASE", default_value = "8s", value_parser = lease)]
     lease: Duration,
+    /// File outside the database that knows how far its count of hand-overs came, so that a database restored from an earlier copy
+    /// starts on hold instead of sending again. Default for SQLite: the database's path with `.witness` added. PostgreSQL has none
+    /// unless it is given.
+    #[arg(long, env = "REKINDLE_WITNESS", value_name = "PATH")]
+    witness: Option<PathBuf>,
     /// Country of phone numbers that signals report without a country code.
     #[arg(long, env = "REKINDLE_REGION", default_value = "RU")]
     region: String,
-}
-
-fn lease(text: &str) -> Result<Duration, String> {
-    let lease = text.parse::<HumanDuration>().map_err(|e| e.to_string())?.elapsed();
-    let bounds = Duration::from_secs(1)..=Duration::from_hours(1);
-    if bounds.contains(&lease) { Ok(lease) } else { Err("write a duration between 1s and 1h".into()) }
 }
 
 /// How often the folder is looked at.
@@ -74,12 +73,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, String> {
     if !args.folder.is_dir() {
         return Err(format!("{} is not a folder; write the folder that holds the manifests", args.folder.display()));
     }
-    let (stop_sender, stop) = watch::channel(false);
-    tokio::spawn(async move {
-        stopped_by_signal().await;
-        tracing::info!("stopping: what was handed over may land, nothing new starts");
-        let _ = stop_sender.send(true);
-    });
+    let stop = stop_on_signal();
     let public = bind(args.listen, "--listen").await?;
     let admin = bind(args.admin, "--admin").await?;
     let base = match &args.public_url {
@@ -89,7 +83,9 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, String> {
     let Some(store) = open(&args.store, &admin, stop.clone()).await? else { return Ok(ExitCode::SUCCESS) };
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = EngineMetrics::new(&mut registry);
-    let settings = EngineSettings { base_url: Some(base.clone()), lease: args.lease, ..EngineSettings::default() };
+    let witness = args.witness.map(FileWitness::new).or_else(|| FileWitness::beside(&args.store));
+    let witness = witness.map(|file| Arc::new(file) as Arc<dyn Witness>);
+    let settings = EngineSettings { base_url: Some(base.clone()), lease: args.lease, witness, ..EngineSettings::default() };
     let engine = Engine::new(store.journal.clone(), Clock::Real, settings, metrics);
     let pages = Pages { public, admin: Some(admin), signal_tokens: args.tokens, region: args.region };
     let served = serve::start(&store, &engine, registry, pages)?;
@@ -99,65 +95,6 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, String> {
     watching.abort();
     served.stop().await;
     Ok(ExitCode::SUCCESS)
-}
-
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|e| format!("{flag} {address}: {e}; write another address, port 0 takes a free one"))
-}
-
-/// Waits for a store that cannot be reached, answering /healthz and /readyz meanwhile. `None`: told to stop.
-async fn open(url: &str, admin: &TcpListener, mut stop: watch::Receiver<bool>) -> Result<Option<Store>, String> {
-    let mut waiting: Option<tokio::task::JoinHandle<()>> = None;
-    loop {
-        match Store::open(url).await {
-            Ok(store) => {
-                if let Some(task) = waiting {
-                    task.abort();
-                    let _ = task.await;
-                    tracing::info!("the store answers");
-                }
-                return Ok(Some(store));
-            }
-            Err(error @ StoreError::Unavailable(_)) => {
-                if waiting.is_none() {
-                    tracing::warn!(%error, "waiting for the store");
-                    waiting = Some(tokio::spawn(answer_waiting(again(admin)?)));
-                }
-            }
-            Err(error) => return Err(error.to_string()),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            _ = stop.wait_for(|stop| *stop) => return Ok(None),
-        }
-    }
-}
-
-/// A second handle to the same listening socket.
-fn again(listener: &TcpListener) -> Result<TcpListener, String> {
-    use std::os::fd::AsFd;
-    let copy = listener.as_fd().try_clone_to_owned().map_err(|e| e.to_string())?;
-    TcpListener::from_std(std::net::TcpListener::from(copy)).map_err(|e| e.to_string())
-}
-
-async fn answer_waiting(listener: TcpListener) {
-    let down = (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be reached yet\n");
-    let router = Router::new().route("/healthz", get(|| async { "alive\n" })).route("/readyz", get(move || async move { down }));
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::warn!(%error, "health answers ended");
-    }
-}
-
-async fn stopped_by_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 /// Publishes the folder whenever its content changes. What cannot be published now is tried again at the next look.

@@ -52,6 +52,10 @@ pub fn start(store: &Store, engine: &Arc<Engine>, mut registry: Registry, pages:
         hooks: Arc::new(ChannelHooks::new(wiring.clone(), settings.clone())),
         settings: settings.clone(),
         engine: engine_state(engine),
+        wake: Arc::new({
+            let engine = engine.clone();
+            move || engine.wake()
+        }),
         metrics: metrics.clone(),
         registry: Arc::new(RwLock::new(registry)),
     });

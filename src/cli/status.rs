@@ -127,12 +127,17 @@ fn text(status: &Status, days: u16, now: Timestamp) -> String {
             }
         }
     }
-    let ambiguous: Vec<_> = status.channels.iter().filter(|c| c.ambiguous > 0 || c.waiting > 0).collect();
+    let ambiguous: Vec<_> = status.channels.iter().filter(|c| c.ambiguous > 0 || c.waiting > 0 || c.resent > 0).collect();
     if !ambiguous.is_empty() {
         out.push('\n');
-        let mut rows = vec![["CHANNEL", "WAITING", "UNCLEAR"].map(str::to_owned).to_vec()];
-        rows.extend(ambiguous.iter().map(|c| vec![c.channel.clone(), c.waiting.to_string(), c.ambiguous.to_string()]));
+        let mut rows = vec![["CHANNEL", "WAITING", "UNCLEAR", "RESENT"].map(str::to_owned).to_vec()];
+        rows.extend(
+            ambiguous.iter().map(|c| vec![c.channel.clone(), c.waiting.to_string(), c.ambiguous.to_string(), c.resent.to_string()]),
+        );
         out.push_str(&table(&rows));
+        if ambiguous.iter().any(|c| c.ambiguous > 0) {
+            out.push_str("  unclear: nobody can say whether the provider took them; `rekindle resolve` lists them\n");
+        }
     }
     if !status.dead_letters.is_empty() {
         out.push_str("\nSET ASIDE (could not be processed)\n");

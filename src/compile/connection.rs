@@ -8,7 +8,12 @@ use super::{
     time,
 };
 use crate::api::{CrmConnectionSpec, FieldOwner, FieldType, FileConnection, FileOrigin};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 const DEAL_COLUMNS: [&str; 22] = [
     "id",
@@ -269,6 +274,16 @@ fn local(file: &str, origin: Option<&Origin>, path: &str, found: &mut Findings) 
         );
         return None;
     };
+    let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    if origin.confined && !Path::new(file).components().all(inside) {
+        found.error(
+            path,
+            Reason::LocalOnly,
+            "this path leads out of the volume that connections may read",
+            "write a path relative to the volume, without .. in it",
+        );
+        return None;
+    }
     Some(origin.base_dir.join(file))
 }
 
@@ -287,6 +302,30 @@ pub(super) fn http_url(text: &str, path: &str, found: &mut Findings) {
                 "move them into a Secret and name it in secretRef",
             );
         }
+        Some(url) if of_the_node(&url) => {
+            found.error(
+                path,
+                Reason::InvalidValue,
+                "this address belongs to the machine itself: it hands out credentials of the node",
+                "write the address of the service that is meant",
+            );
+        }
         Some(_) => {}
+    }
+}
+
+/// Addresses under which clouds tell a machine its secrets.
+fn of_the_node(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_link_local(),
+        Some(url::Host::Ipv6(ip)) => {
+            let mapped = ip.to_ipv4_mapped().is_some_and(|ip| ip.is_link_local());
+            mapped || ip.is_unicast_link_local() || ip == std::net::Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254)
+        }
+        Some(url::Host::Domain(name)) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            matches!(name.as_str(), "metadata" | "metadata.google.internal" | "instance-data" | "instance-data.ec2.internal")
+        }
+        None => false,
     }
 }

@@ -28,6 +28,8 @@ pub struct Origin {
     pub file: PathBuf,
     /// What relative paths in the object start from.
     pub base_dir: PathBuf,
+    /// No path may lead out of `base_dir`: whoever writes the manifest does not own the machine.
+    pub confined: bool,
 }
 
 impl fmt::Debug for SourceObject {

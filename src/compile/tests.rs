@@ -21,7 +21,7 @@ fn read(yaml: &str) -> Snapshot {
             kind: text("/kind"),
             namespace: text("/metadata/namespace"),
             name: text("/metadata/name"),
-            origin: Some(Origin { file: "/m/all.yaml".into(), base_dir: "/m".into() }),
+            origin: Some(Origin { file: "/m/all.yaml".into(), base_dir: "/m".into(), confined: false }),
             value,
         }
     });
@@ -383,4 +383,34 @@ fn an_own_html_shows_how_to_stop_it() {
     assert!(out.findings.iter().any(|f| f.reason == Reason::NoOptOut && f.path == "spec.items[1].variants[1].email.html"));
     let fixed = advertising.replace("{{ brand }}", "<a href='{{ links.unsubscribe }}'>{{ brand }}</a>");
     assert_eq!(compile(&read(&fixed)).findings, []);
+}
+
+#[test]
+fn in_a_cluster_no_file_of_the_pod_and_no_address_of_the_node_can_be_reached() {
+    let with_root = |file: &str, confined: bool| {
+        let mut snapshot =
+            read(&EXAMPLE.replace("deals: {configMap: {name: deals, key: deals.csv}}", &format!("deals: {{path: {file}}}")));
+        for object in &mut snapshot.objects {
+            object.origin = confined.then(|| Origin { file: "".into(), base_dir: "/data".into(), confined });
+        }
+        compile(&snapshot)
+    };
+    for (file, confined) in [("deals.csv", false), ("/etc/passwd", true), ("../etc/passwd", true), ("a/../../b", true)] {
+        let out = with_root(file, confined);
+        let found = out.findings.iter().find(|f| f.path == "spec.file.deals.path").unwrap_or_else(|| panic!("{file} is taken"));
+        assert_eq!(found.reason, Reason::LocalOnly);
+    }
+    assert!(with_root("export/deals.csv", true).findings.iter().all(|f| f.reason != Reason::LocalOnly));
+    for address in [
+        "http://169.254.169.254/latest",
+        "http://2852039166/",
+        "http://[fd00:ec2::254]/",
+        "http://[fe80::1]/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://metadata.google.internal/",
+    ] {
+        let out = changed("http://kannel:13013", address);
+        let found = out.findings.iter().find(|f| f.path.ends_with(".url")).unwrap_or_else(|| panic!("{address} is taken"));
+        assert!(found.message.contains("credentials of the node"), "{}", found.message);
+    }
 }

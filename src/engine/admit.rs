@@ -95,7 +95,7 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
     if advertising && voice::client_in_work(subject) {
         return Admission::At(later(now, IN_WORK_LOOK), PostponeReason::ClientInWork);
     }
-    if advertising && voice::other_leads(subject) {
+    if advertising && voice::other_speaks(subject) {
         return Admission::At(later(now, LEADER_LOOK), PostponeReason::OtherDealLeads);
     }
     if advertising {

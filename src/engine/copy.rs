@@ -72,6 +72,14 @@ pub struct CopyState {
     pub booked: bool,
 }
 
+impl CopyState {
+    /// On a journey that is not through.
+    #[must_use]
+    pub fn speaks(&self) -> bool {
+        self.journey.as_ref().is_some_and(|journey| !journey.finished)
+    }
+}
+
 /// One way through one content list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Journey {

@@ -95,7 +95,8 @@ impl Work<'_> {
 
     /// Goes on with the journey: passes by what can never be sent, sends at most one message, plans the next look.
     pub fn walk(&mut self, step: Step) {
-        let Some(mut journey) = self.subject.copy.state.journey.take() else { return };
+        // A copy of it: whether the client hears of this deal or another depends on where the journey stands.
+        let Some(mut journey) = self.subject.copy.state.journey.clone() else { return };
         if let Some(list) = self.plan.lists.get(&journey.list) {
             self.walk_list(&mut journey, list, step);
         }

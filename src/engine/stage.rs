@@ -223,7 +223,9 @@ impl<'a> Look<'a> {
             TriggerKind::Inactivity(_) => Hold::No,
             TriggerKind::ClientQuiet(d) => {
                 let revived = (subject.copy.role == Role::Revived).then_some(subject.copy.state.entered_at).flatten();
-                let heard = [deal.last_activity_at, subject.copy.state.heard_at, revived].into_iter().flatten().max();
+                // The client, not the deal: whoever called about another one was not quiet.
+                let others = subject.client.siblings.iter().map(|s| s.heard_at);
+                let heard = [deal.last_activity_at, subject.copy.state.heard_at, revived].into_iter().chain(others).flatten().max();
                 self.time(add_duration(heard.unwrap_or_else(|| last_touch(subject, now)), *d, &self.zone))
             }
             TriggerKind::MovedTo(stages) => {

@@ -32,7 +32,8 @@ pub struct Client {
     pub consents: Vec<Consent>,
     /// Those that match the person or one of the addresses; `AddressHash` scopes are matched by address.
     pub suppressions: Vec<Suppression>,
-    /// What was sent to the person's addresses lately, through whatever deal or funnel, oldest first (35 days).
+    /// What was sent to the person's addresses lately, through whatever deal or funnel, oldest first
+    /// (180 days: the age at which a journey ends by default).
     pub recent: Vec<Recent>,
     /// The person's other copies, archived ones left out.
     pub siblings: Vec<Sibling>,
@@ -75,6 +76,10 @@ pub struct Sibling {
     pub deal_open: bool,
     /// When its current cycle began: of several warm deals the earliest leads, then the smallest copy id.
     pub cycle_at: Option<Timestamp>,
+    /// Its journey still has something to say ([`CopyState::speaks`](super::CopyState::speaks)).
+    pub speaks: bool,
+    /// When the client was last heard of through it: a signal, a click, an activity that its CRM tells of, a revival.
+    pub heard_at: Option<Timestamp>,
 }
 
 /// One row of the ledger.

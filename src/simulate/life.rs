@@ -15,7 +15,7 @@ use crate::{
         AddressHash, ClientId, CopyId, DealState, EffectStatus, PostponeReason, Purpose, Role, SkipReason, Suppression,
         SuppressionReason, SuppressionScope, shard_of,
     },
-    store::{RECENT, item_name, up_to_ms},
+    store::{RECENT, item_name, up_to_ms, with_state},
     workers::{context_of, fresh, rewire},
 };
 use jiff::{Timestamp, civil};
@@ -218,13 +218,16 @@ impl Life {
             siblings.retain(|s| s.copy != other.subject.copy.id);
             let copy = &other.subject.copy;
             if n != i && copy.role != Role::Archived {
-                siblings.push(Sibling {
+                let sibling = Sibling {
                     copy: copy.id,
                     funnel: copy.funnel.clone(),
                     role: copy.role,
                     deal_open: other.subject.deal.state == DealState::Open,
-                    cycle_at: copy.state.cycle_at,
-                });
+                    cycle_at: None,
+                    speaks: false,
+                    heard_at: None,
+                };
+                siblings.push(with_state(sibling, &copy.state, other.subject.deal.last_activity_at));
             }
         }
         siblings.sort_by_key(|s| s.copy);

@@ -87,7 +87,7 @@ impl Admission {
                     namespace: manifest.object.namespace.clone(),
                     name: manifest.object.name.clone(),
                     value,
-                    origin: Some(Origin { file: manifest.file.clone(), base_dir: base_dir(&manifest.file) }),
+                    origin: Some(Origin { file: manifest.file.clone(), base_dir: base_dir(&manifest.file), confined: false }),
                 });
                 continue;
             }

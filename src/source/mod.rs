@@ -1,4 +1,4 @@
-//! Where resources come from: a folder of manifests (later: the Kubernetes API) → `compile::Snapshot`.
+//! Where resources come from: a folder of manifests, or a Kubernetes API server → `compile::Snapshot`.
 //!
 //! [`Folder`] reads files as kubectl does, [`Admission`] stores and refuses as the API server does, and [`Admitted::problems`] puts
 //! the compiler's findings into the lines of their files: a folder means what it would mean in a cluster.
@@ -6,6 +6,7 @@
 mod check;
 mod folder;
 mod form;
+mod kube;
 mod manifest;
 mod nearest;
 mod node;
@@ -15,6 +16,7 @@ mod scalar;
 mod schema;
 mod yaml;
 
+pub use self::kube::{Cluster, Election, Happening, KubeError, Reading, Seen, Weight, named_resources};
 pub use check::{Admission, Admitted};
 pub use folder::{Folder, FolderError, Loaded, load_text};
 pub use manifest::Manifest;

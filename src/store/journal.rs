@@ -121,8 +121,11 @@ pub struct NewEffect {
     /// Codes of its short links: keyed hashes, in the order of `links`.
     pub codes: Vec<String>,
     /// What a worker needs to perform it later: rendered message or write-back (JSON). Of a message that leaves at once the store
-    /// keeps nothing; of one that a hold stops it keeps this.
+    /// keeps nothing, unless `resend` says so; of one that a hold stops it keeps this.
     pub payload: Option<String>,
+    /// A message whose channel sends again by itself when nobody can say whether it was accepted: the store keeps its payload until
+    /// the outcome is known.
+    pub resend: bool,
     /// Where it goes, for limiters and holds: name of the channel or connection.
     pub target: String,
     pub not_before: Option<Timestamp>,
@@ -215,7 +218,8 @@ pub struct Mark {
     pub attempt: i32,
     pub outcome: Outcome,
     pub at: Timestamp,
-    /// For `Retry`, `ChannelDown` and `NotStarted`: when and with what to try again.
+    /// For `Retry`, `ChannelDown` and `NotStarted`: when and with what to try again. For `Unknown`: the text, which is sent again
+    /// if the effect's channel resends, and otherwise kept for whoever resolves it by hand.
     pub next: Option<NextAttempt>,
 }
 
@@ -224,6 +228,17 @@ pub struct NextAttempt {
     pub at: Timestamp,
     /// The rendered message, so that it is never rendered again.
     pub payload: String,
+}
+
+/// What a person found out about a message of which nobody could say whether it was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// The provider has it.
+    Accepted,
+    /// The provider does not have it, and it must not go out any more.
+    Dropped,
+    /// The provider does not have it: send the same text again. Only while the store has the text.
+    Resend,
 }
 
 /// What the web needs to know of an effect.
@@ -289,8 +304,8 @@ pub trait Journal: Send + Sync {
     fn secret(&self) -> [u8; 32];
 
     /// Takes the engine lease if it is free or expired. Then, in a second statement of the same transaction, turns the open
-    /// intents of earlier epochs into `unknown` (write-backs go back to waiting; a held message whose text was only in the memory of
-    /// the former owner becomes `failed`). `None`: another engine has it.
+    /// intents of earlier epochs into `unknown` (write-backs and messages of channels that resend go back to waiting; a held message
+    /// whose text was only in the memory of the former owner becomes `failed`). `None`: another engine has it.
     async fn take(&self, owner: &str, ttl: Duration) -> Result<Option<Lease>>;
     /// Extends the lease; false: it is lost.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool>;
@@ -305,8 +320,9 @@ pub trait Journal: Send + Sync {
     async fn load(&self, what: &Load, now: Timestamp) -> Result<Vec<Subject>>;
     /// For telling unchanged deals: in the order asked, unknown ones left out.
     async fn stored(&self, connection: &str, ids: &[String]) -> Result<Vec<Stored>>;
-    /// All ids of a connection that are not deleted, for a full look to find what is gone.
-    async fn deal_ids(&self, connection: &str) -> Result<Vec<String>>;
+    /// Ids of a connection that are not deleted, by pages in the database's order, for a full look to find what is gone: `after`
+    /// is the last id of the page before, empty for the first.
+    async fn deal_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>>;
     async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>>;
     async fn managers(&self, connection: &str) -> Result<Vec<Manager>>;
     async fn cursor(&self, connection: &str) -> Result<Cursor>;
@@ -331,17 +347,28 @@ pub trait Journal: Send + Sync {
     /// A receipt that names only the provider's own id. `None`: no mark brought that id yet; the receipt is kept and merged by the
     /// mark that does.
     async fn receipt(&self, provider: &str, id: &str, outcome: Outcome, at: Timestamp) -> Result<Option<EffectRef>>;
+    /// A person's word about messages in `unknown`, unfenced. Returns those it was applied to: others were settled meanwhile, or
+    /// their text is gone ([`Resolution::Resend`]).
+    async fn resolve(&self, effects: &[EffectRef], how: Resolution, now: Timestamp) -> Result<Vec<EffectRef>>;
+    /// How many hand-overs of messages were ever written down.
+    async fn intents(&self) -> Result<i64>;
+    /// Counts on from `to`, if the count is not there yet: after a database was restored.
+    async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()>;
     /// One more look at suppressions that arrived since the intent: those of `effects` that must not leave.
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>>;
 
-    /// The effect with what a click or an unsubscription needs.
-    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>>;
+    /// Effects with what clicks and unsubscriptions need, in the order asked; unknown ones are left out.
+    async fn effects(&self, effects: &[EffectRef]) -> Result<Vec<EffectInfo>>;
+    /// One of them.
+    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
+        Ok(self.effects(&[effect]).await?.pop())
+    }
     /// A short link by the keyed hash of its code: effect and link number.
     async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>>;
     /// The effect a provider's own id belongs to.
     async fn by_provider_id(&self, provider: &str, id: &str) -> Result<Option<EffectRef>>;
     /// Final verdicts for raw hits whose burst window is over; human ones also set the ledger's `clicked_at`.
-    async fn judge(&self, effect: EffectRef, link: i16, at: Timestamp, verdict: ClickVerdict, why: &str) -> Result<()>;
+    async fn judge(&self, hits: &[Clicked]) -> Result<()>;
 
     async fn holds(&self) -> Result<Vec<Hold>>;
     async fn hold(&self, hold: Hold) -> Result<()>;

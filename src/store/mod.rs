@@ -13,14 +13,16 @@ mod rules;
 mod sql;
 mod timeline;
 mod views;
+mod witness;
 
 pub use error::StoreError;
 pub use journal::{
     Batch, Change, Clicked, Commit, Cursor, Due, EffectInfo, Finding, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
-    Mark, NewEffect, NextAttempt, Outbox, Page, Revision, Source, Stored,
+    Mark, NewEffect, NextAttempt, Outbox, Page, Resolution, Revision, Source, Stored,
 };
-pub(crate) use rules::{RECENT, item_name, up_to_ms};
-pub use views::{ChannelCounts, DeadLetter, FunnelCounts, StageCount, TimelineEntry, Views};
+pub(crate) use rules::{RECENT, item_name, up_to_ms, with_state};
+pub use views::{Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, StageCount, TimelineEntry, Views};
+pub use witness::{FileWitness, Reserved, Witness, WitnessError};
 
 use std::sync::Arc;
 

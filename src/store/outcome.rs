@@ -1,8 +1,8 @@
 //! How facts about an effect are merged, in whatever order they come: delivered > accepted > unknown; a definite failure counts for
 //! the attempt that it is about, unless the message was sent.
 
-use super::Mark;
-use crate::model::{EffectStatus, Outcome};
+use super::{Mark, Resolution};
+use crate::model::{EffectRef, EffectStatus, Outcome};
 use jiff::Timestamp;
 
 /// What a receipt said, whatever the send itself reported: the two may come in either order.
@@ -16,7 +16,14 @@ pub(super) enum Receipt {
 pub(super) enum Work {
     Unchanged,
     Done,
-    Again { at: Timestamp, payload: Option<String> },
+    Again {
+        at: Timestamp,
+        payload: Option<String>,
+    },
+    /// Nothing more by itself; the text stays for whoever resolves it.
+    Keep {
+        payload: String,
+    },
 }
 
 /// Where an effect stands while facts about it are merged.
@@ -26,6 +33,9 @@ pub(super) struct Standing {
     pub receipt: Receipt,
     pub at: Timestamp,
     pub has_payload: bool,
+    /// Whether its channel sends again by itself what nobody can tell about, and how often that happened.
+    pub resend: bool,
+    pub resends: i32,
     pub work: Work,
     pub reason: Option<String>,
     pub provider: Option<String>,
@@ -42,6 +52,8 @@ impl Standing {
             receipt,
             at,
             has_payload,
+            resend: false,
+            resends: 0,
             work: Work::Unchanged,
             reason: None,
             provider: None,
@@ -82,30 +94,39 @@ impl Standing {
                 if receipt && applies {
                     self.receipt = Receipt::Bounced;
                 }
-                if applies {
-                    self.refund = !self.status.sent();
+                if applies && !receipt && self.resends > 0 {
+                    self.unclear(reason);
+                } else if applies {
+                    // What bounces was taken before, whichever news comes first: it counts. Only a refused attempt gives back.
+                    self.refund = !receipt;
                     self.fail(EffectStatus::Failed, reason, mark.at);
                 }
                 if suppress && (applies || mine) {
                     self.bad_address = Some(mark.at);
                 }
             }
+            // An earlier hand-over may have been accepted: what becomes of a later one cannot take that back.
+            Outcome::Expired if !done_elsewhere && self.resends > 0 => self.unclear("Expired".into()),
             Outcome::Expired if !done_elsewhere => {
                 self.refund = true;
                 self.fail(EffectStatus::Expired, "Expired".into(), mark.at);
             }
-            Outcome::Unknown { reason } if !done_elsewhere => {
-                if let Some(next) = mark.next {
-                    self.again(next.at, next.payload, reason);
-                } else {
-                    self.status = EffectStatus::Unknown;
-                    self.reason = Some(reason);
-                    self.work = Work::Done;
+            Outcome::Unknown { reason } if !done_elsewhere => match mark.next {
+                Some(next) if self.resend => {
+                    self.resends += 1;
+                    self.again(next.at, next.payload, format!("unclear ({reason}), sent again"));
                 }
-            }
+                Some(next) => {
+                    self.unclear(reason);
+                    self.work = Work::Keep { payload: next.payload };
+                }
+                None => self.unclear(reason),
+            },
             Outcome::Retry { reason, .. } | Outcome::ChannelDown { reason } if !done_elsewhere => {
                 if let Some(next) = mark.next {
                     self.again(next.at, next.payload, reason);
+                } else if self.resends > 0 {
+                    self.unclear(reason);
                 } else {
                     self.refund = true;
                     self.fail(EffectStatus::Failed, reason, mark.at);
@@ -127,6 +148,12 @@ impl Standing {
         }
     }
 
+    fn unclear(&mut self, reason: String) {
+        self.status = EffectStatus::Unknown;
+        self.reason = Some(reason);
+        self.work = Work::Done;
+    }
+
     fn fail(&mut self, status: EffectStatus, reason: String, at: Timestamp) {
         self.status = status;
         self.reason = Some(reason);
@@ -138,5 +165,25 @@ impl Standing {
         self.status = EffectStatus::Planned;
         self.reason = Some(reason);
         self.work = Work::Again { at, payload: Some(payload).filter(|p| !p.is_empty()) };
+    }
+}
+
+/// What a person's word means as a fact about an attempt that nobody could tell about.
+pub(super) fn resolution(effect: EffectRef, attempt: i32, how: Resolution, at: Timestamp) -> Mark {
+    let (attempt, outcome) = match how {
+        Resolution::Accepted => (attempt, Outcome::Accepted { provider: "by hand".into(), provider_id: None }),
+        // As a receipt would say it: it holds for all attempts.
+        Resolution::Dropped => (-1, Outcome::Rejected { reason: String::new(), suppress: false }),
+        Resolution::Resend => (attempt, Outcome::NotStarted),
+    };
+    Mark { effect, attempt, outcome, at, next: None }
+}
+
+/// How the ledger names it.
+pub(super) const fn resolved_reason(how: Resolution) -> &'static str {
+    match how {
+        Resolution::Accepted => "resolved by hand: the provider has it",
+        Resolution::Dropped => "resolved by hand: not accepted, dropped",
+        Resolution::Resend => "resolved by hand: not accepted, sent again",
     }
 }

@@ -1,8 +1,8 @@
 //! What every store does alike, whatever it is made of.
 
 use super::{Hold, HoldScope};
-use crate::engine::EffectKind;
-use crate::model::{Address, AddressHash, FunnelKey};
+use crate::engine::{CopyState, EffectKind, Sibling};
+use crate::model::{Address, AddressHash, FunnelKey, Role};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use jiff::{SignedDuration, Timestamp};
 use ring::hmac;
@@ -29,13 +29,28 @@ pub(crate) fn up_to_ms(at: Timestamp) -> i64 {
     if at.as_nanosecond() > i128::from(ms) * 1_000_000 { ms + 1 } else { ms }
 }
 
+/// When a message that waits for a person is due, in milliseconds: never by itself (the year 3000).
+pub(super) const NEVER_MS: i64 = 32_503_680_000_000;
+
 /// How [`Recent`] names an item.
 pub(crate) fn item_name(namespace: &str, list: &str, item: &str) -> String {
     format!("{namespace}/{list}/{item}")
 }
 
-/// How far back caps and cooldowns look.
-pub(crate) const RECENT: SignedDuration = SignedDuration::from_hours(35 * 24);
+/// How far back caps and cooldowns look: as long as a journey lasts by default, so that no deal of a client repeats within its cycle
+/// what another has said.
+pub(crate) const RECENT: SignedDuration = SignedDuration::from_hours(180 * 24);
+
+/// What the state of a sibling says of its client; `active`: the last activity that the CRM tells of.
+pub(crate) fn with_state(sibling: Sibling, state: &CopyState, active: Option<Timestamp>) -> Sibling {
+    let revived = (sibling.role == Role::Revived).then_some(state.entered_at).flatten();
+    Sibling {
+        cycle_at: state.cycle_at,
+        speaks: state.speaks(),
+        heard_at: [active, state.heard_at, revived].into_iter().flatten().max(),
+        ..sibling
+    }
+}
 
 /// Whether a message of that funnel through that channel is stopped by hand.
 pub(super) fn is_held(holds: &[Hold], funnel: &FunnelKey, channel: &str) -> bool {

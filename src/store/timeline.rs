@@ -14,6 +14,8 @@ pub(super) struct Sent {
     pub target: String,
     pub variant: Option<String>,
     pub reason: Option<String>,
+    /// How often it was sent again although nobody could say whether it had been accepted.
+    pub resends: i32,
 }
 
 /// One hit on a link.
@@ -46,7 +48,13 @@ pub(super) fn sent_text(sent: &Sent) -> (&'static str, String) {
         "message" => {
             let medium = sent.medium.as_deref().unwrap_or("message");
             let variant = sent.variant.as_ref().map_or_else(String::new, |v| format!(", variant {v}"));
-            ("message", format!("{}/{} by {medium} through {}{variant}: {status}{because}", sent.list, sent.item, sent.target))
+            let again = match sent.resends {
+                0 => String::new(),
+                n => format!(", handed over {} times: the answers before were unclear", n + 1),
+            };
+            let text =
+                format!("{}/{} by {medium} through {}{variant}: {status}{because}{again}", sent.list, sent.item, sent.target);
+            ("message", text)
         }
         kind => ("writeback", format!("{kind}: {status}{because}")),
     }

@@ -1,7 +1,7 @@
 //! Read-only answers for people: status, timeline, reports. Short reads, so that they never pin SQLite's log.
 
 use super::{Cursor, StoreError};
-use crate::model::{EffectRef, FunnelKey, Money, Role};
+use crate::model::{EffectRef, EffectStatus, FunnelKey, Money, Role};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -46,6 +46,24 @@ pub struct ChannelCounts {
     pub channel: String,
     pub waiting: u64,
     pub ambiguous: u64,
+    /// How often messages were sent again although nobody could say whether they had been accepted.
+    pub resent: u64,
+}
+
+/// A message of which nobody can say whether it was accepted. Ids only.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ambiguous {
+    pub effect: EffectRef,
+    pub funnel: FunnelKey,
+    pub deal: String,
+    pub list: String,
+    pub item: String,
+    pub channel: String,
+    pub since: Timestamp,
+    pub reason: String,
+    /// Whether it can be sent again: the store still has its text.
+    pub text_kept: bool,
 }
 
 /// One line of a deal's story, oldest first. Carries no addresses.
@@ -73,11 +91,13 @@ pub trait Views: Send + Sync {
     /// Counts of one funnel; messages, clicks and cycles since `since` (`None`: ever).
     async fn counts(&self, funnel: &FunnelKey, since: Option<Timestamp>, now: Timestamp) -> Result<FunnelCounts, StoreError>;
     async fn channels(&self) -> Result<Vec<ChannelCounts>, StoreError>;
+    /// Messages since `since` by (channel, status), whatever funnel they belong to.
+    async fn messages_by_channel(&self, since: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>, StoreError>;
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>, StoreError>;
     async fn timeline(&self, funnel: &FunnelKey, deal: &str) -> Result<Vec<TimelineEntry>, StoreError>;
     async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError>;
-    /// Effects nobody can tell about.
-    async fn ambiguous(&self, limit: u32) -> Result<Vec<EffectRef>, StoreError>;
+    /// Messages nobody can tell about, oldest first.
+    async fn ambiguous(&self, limit: u32) -> Result<Vec<Ambiguous>, StoreError>;
     /// Stage sizes over time: at each of `moments`, copies and money by role, replayed from history.
     async fn stages_at(&self, funnel: &FunnelKey, moments: &[Timestamp]) -> Result<Vec<Vec<StageCount>>, StoreError>;
     /// Answers or fails quickly: for /readyz.

@@ -68,9 +68,9 @@ pub(super) struct ClickLog {
 
 impl ClickLog {
     /// `room`: how many may wait.
-    pub fn start(journal: Arc<dyn Journal>, metrics: Metrics, room: usize) -> Self {
+    pub fn start(journal: Arc<dyn Journal>, metrics: Metrics, wake: Arc<dyn Fn() + Send + Sync>, room: usize) -> Self {
         let (queue, entries) = mpsc::channel(room);
-        let writer = Writer { journal, metrics: metrics.clone(), run: run_name() };
+        let writer = Writer { journal, metrics: metrics.clone(), wake, run: run_name() };
         tokio::spawn(writer.run(entries));
         Self { queue, count: AtomicU64::new(0), metrics }
     }
@@ -115,6 +115,7 @@ impl ClickLog {
 struct Writer {
     journal: Arc<dyn Journal>,
     metrics: Metrics,
+    wake: Arc<dyn Fn() + Send + Sync>,
     /// Tells apart the numbers of different processes.
     run: String,
 }
@@ -146,12 +147,19 @@ impl Writer {
         loop {
             let incoming: Vec<Incoming> = batch.iter().filter_map(|entry| self.incoming(entry)).collect();
             let size = incoming.len();
+            // Most clicks are judged a moment later anyway; the others should not wait for the engine's next look.
+            let awaited = incoming.iter().any(|i| {
+                i.not_before.is_none() && !matches!(i.event, InboxEvent::Click { verdict: Some(ClickVerdict::Machine), .. })
+            });
             let error = if incoming.is_empty() { None } else { self.journal.receive(incoming).await.err() };
             match error {
                 None => {
                     if size > 0 {
                         #[allow(clippy::cast_precision_loss)] // a batch is small
                         self.metrics.click_batch.observe(size as f64);
+                    }
+                    if awaited {
+                        (self.wake)();
                     }
                     for entry in batch.drain(..) {
                         self.settle(entry, true);

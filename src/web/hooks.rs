@@ -318,7 +318,7 @@ async fn store(web: &WebState, incoming: Vec<Incoming>) -> Result<(), Response> 
     if incoming.is_empty() {
         return Ok(());
     }
-    match web.journal.receive(incoming).await {
+    match web.store(incoming).await {
         Ok(_) => Ok(()),
         Err(error) => {
             web.metrics.store_error(error.label());

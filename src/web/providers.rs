@@ -3,7 +3,9 @@
 use super::{HookAnswer, HookError, HookRequest, Hooks, InboundKind, ParsedInbound, ParsedReceipt, ReceiptOf, Settings};
 use crate::{
     channels::{
-        Fields, ReceiptFor, http_sms, kannel,
+        Fields, ReceiptFor,
+        autoreply::is_autoreply,
+        http_sms, kannel,
         stop::{self, Keyword},
     },
     compile::{ProviderKind, Wiring},
@@ -61,7 +63,7 @@ impl Hooks for ChannelHooks {
         let message = kannel::read_inbound(&given, &self.settings.load().region).map(|message| ParsedInbound {
             kind: match stop::classify(&message.text.0) {
                 Keyword::Stop => InboundKind::Stop,
-                _ if message.text.0.trim().is_empty() => InboundKind::Ignored,
+                _ if message.text.0.trim().is_empty() || is_autoreply(&message.text.0) => InboundKind::Ignored,
                 Keyword::Start | Keyword::Help | Keyword::None => InboundKind::Reply,
             },
             from: message.from,

@@ -73,7 +73,7 @@ pub(super) async fn receive(State(web): State<Arc<WebState>>, headers: HeaderMap
     let parsed: Vec<Result<Incoming, Problem>> =
         events.into_iter().map(|event| event.and_then(|event| signal(event, &settings, now))).collect();
     let incoming: Vec<Incoming> = parsed.iter().filter_map(|p| p.as_ref().ok()).cloned().collect();
-    let stored = if incoming.is_empty() { Ok(Vec::new()) } else { web.journal.receive(incoming).await };
+    let stored = if incoming.is_empty() { Ok(Vec::new()) } else { web.store(incoming).await };
     let fresh = match stored {
         Ok(fresh) => fresh,
         Err(error) => {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     links::Keys,
-    store::{Journal, Store, Views},
+    store::{Incoming, Journal, Store, StoreError, Views},
 };
 use arc_swap::ArcSwap;
 use axum::http::HeaderName;
@@ -32,6 +32,8 @@ pub struct Parts {
     pub settings: Arc<ArcSwap<Settings>>,
     pub hooks: Arc<dyn Hooks>,
     pub engine: watch::Receiver<EngineState>,
+    /// Called when something was stored that the engine should not find only at its next look. Cheap, and may be called often.
+    pub wake: Arc<dyn Fn() + Send + Sync>,
     pub metrics: Metrics,
     /// Where `metrics` was registered; `/metrics` prints all of it. Others may add to it while the web runs.
     pub registry: Arc<RwLock<Registry>>,
@@ -110,6 +112,7 @@ pub struct WebState {
     pub(super) secret: [u8; 32],
     pub(super) hooks: Arc<dyn Hooks>,
     pub(super) engine: watch::Receiver<EngineState>,
+    pub(super) wake: Arc<dyn Fn() + Send + Sync>,
     pub(super) metrics: Metrics,
     pub(super) clicks: ClickLog,
     pub(super) effects: Effects,
@@ -127,11 +130,12 @@ impl WebState {
         Arc::new(Self {
             keys: Keys::derive(&secret),
             secret,
-            clicks: ClickLog::start(Arc::clone(&parts.store.journal), parts.metrics.clone(), QUEUE),
+            clicks: ClickLog::start(Arc::clone(&parts.store.journal), parts.metrics.clone(), Arc::clone(&parts.wake), QUEUE),
             journal: parts.store.journal,
             views: parts.store.views,
             hooks: parts.hooks,
             engine: parts.engine,
+            wake: parts.wake,
             metrics: parts.metrics,
             effects: Effects::default(),
             guard: Guard::default(),
@@ -139,6 +143,15 @@ impl WebState {
             settings: parts.settings,
             registry: parts.registry,
         })
+    }
+
+    /// Stores what arrived, and wakes the engine for what is new.
+    pub(super) async fn store(&self, incoming: Vec<Incoming>) -> Result<Vec<bool>, StoreError> {
+        let fresh = self.journal.receive(incoming).await?;
+        if fresh.contains(&true) {
+            (self.wake)();
+        }
+        Ok(fresh)
     }
 
     /// Waits until every click that was answered is stored. False: some are not after `wait`, and end with the process.

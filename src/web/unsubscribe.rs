@@ -78,7 +78,7 @@ pub(super) async fn act(
         }
     };
     let only = if choice.narrow { known.medium } else { None };
-    if let Err(error) = web.journal.receive(vec![incoming(&known, only, web.now())]).await {
+    if let Err(error) = web.store(vec![incoming(&known, only, web.now())]).await {
         web.metrics.store_error(error.label());
         tracing::error!(reason = error.label(), effect = %known.effect, "an unsubscription could not be stored");
         return answer(StatusCode::SERVICE_UNAVAILABLE, &Page::TryAgain);

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     engine::{Backfill, admit_backfill},
     model::{FunnelKey, Role},
-    store::{Batch, Cursor, Load},
+    store::{Batch, Cursor},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ impl Engine {
                 continue;
             }
             let mut prepared = Prepared::default();
-            for subject in self.journal.load(&Load::Copies(ids), now).await? {
+            for subject in self.load_sound(&held.lease, ids, now).await? {
                 let decision = admit_backfill(&live.plan, &subject, now);
                 if decision.copy.role == Role::Backfill {
                     // Lost too long ago, or nobody knows when: it goes on waiting.

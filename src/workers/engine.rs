@@ -1,10 +1,10 @@
 //! The engine of one process: what its passes share, the lease they run under, and the loop that repeats them.
 
-use super::{Adapters, Clock, EngineMetrics, Outside, Plans, RealOutside, sending::Flights};
+use super::{Adapters, Clock, EngineMetrics, Outside, Plans, RealOutside, sending::Flights, witness::Block};
 use crate::{
     links::Keys,
     model::FunnelKey,
-    store::{Journal, Lease, StoreError},
+    store::{Journal, Lease, StoreError, Witness, WitnessError},
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
@@ -23,6 +23,8 @@ use tokio::{
 pub enum WorkerError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// This process does not hold the engine lease.
     #[error("another engine works; this one stands by")]
     Standby,
@@ -34,6 +36,7 @@ impl WorkerError {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Store(error) => error.label(),
+            Self::Witness(_) => "witness",
             Self::Standby => "standby",
         }
     }
@@ -51,11 +54,13 @@ pub struct EngineSettings {
     pub lease: Duration,
     /// Copies looked at in one go.
     pub batch: u32,
+    /// Outside the database: without one, a database restored from an earlier copy sends again what it forgot.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { base_url: None, owner: uuid::Uuid::now_v7().to_string(), lease: Duration::from_secs(8), batch: 256 }
+        Self { base_url: None, owner: uuid::Uuid::now_v7().to_string(), lease: Duration::from_secs(8), batch: 256, witness: None }
     }
 }
 
@@ -99,6 +104,8 @@ pub struct Engine {
     pub(super) low: Mutex<Low>,
     pub(super) next_sync: Mutex<BTreeMap<String, Timestamp>>,
     pub(super) next_backfill: Mutex<Option<Timestamp>>,
+    /// Hand-over numbers that were set aside at the witness.
+    pub(super) block: Mutex<Block>,
     /// The revision that has reached all copies of a funnel.
     replanned: Mutex<BTreeMap<FunnelKey, i64>>,
 }
@@ -174,6 +181,7 @@ impl Engine {
             low: Mutex::default(),
             next_sync: Mutex::default(),
             next_backfill: Mutex::default(),
+            block: Mutex::default(),
             replanned: Mutex::default(),
         });
         tokio::spawn(engine.clone().write_outcomes(reports));
@@ -218,6 +226,11 @@ impl Engine {
         let _ = self.publications.subscribe().changed().await;
     }
 
+    /// How often something was put in force by this process.
+    pub(super) fn publications_count(&self) -> watch::Ref<'_, u64> {
+        self.publications.borrow()
+    }
+
     pub(super) fn set_published(&self) {
         self.publications.send_modify(|n| *n += 1);
     }
@@ -257,6 +270,11 @@ impl Engine {
             Some(lease) => {
                 if lease.orphans > 0 {
                     tracing::warn!(epoch = lease.epoch, orphans = lease.orphans, "messages of a former engine are ambiguous");
+                }
+                if let Err(error) = self.ask_witness(&lease).await {
+                    // Nothing may be intended before it has answered; whoever tries next asks again.
+                    self.journal.release(&lease).await?;
+                    return Err(error);
                 }
                 self.held.store(Some(Arc::new(Held { lease, deadline })));
                 *lock(&self.low) = Low::default();
@@ -325,15 +343,23 @@ impl Engine {
             if *stop.borrow() && self.held.load().is_none() {
                 return;
             }
-            match self.hold_lease().await {
-                Ok(true) => self.set_phase(Phase::Working),
-                Ok(false) => self.set_phase(Phase::Standby),
+            let pause = match self.hold_lease().await {
+                Ok(true) => {
+                    self.set_phase(Phase::Working);
+                    period
+                }
+                Ok(false) => {
+                    self.set_phase(Phase::Standby);
+                    // A lease that is given up is taken at once: a rolling update must not cost seconds of sending.
+                    period.min(Duration::from_millis(500))
+                }
                 Err(error) => {
                     self.metrics.pass_failed(error.label());
                     self.set_phase(Phase::StoreDown(error.to_string()));
+                    period
                 }
-            }
-            tokio::time::sleep(period).await;
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 

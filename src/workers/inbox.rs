@@ -8,7 +8,7 @@ use crate::{
     engine::{Event, Subject},
     links::{Sent, settle},
     model::{ClickVerdict, CopyId, EffectRef, InboxEvent, SignalSubject, Text},
-    store::{Batch, InboxRow, Load, Mark, Source, StoreError},
+    store::{Batch, Clicked, EffectInfo, InboxRow, Lease, Load, Mark, Source, StoreError},
 };
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -107,6 +107,45 @@ impl Engine {
         Ok(())
     }
 
+    /// Copies with everything known of them. One whose stored row is damaged is found singly and set aside, visibly; the others of
+    /// its batch do not wait for it.
+    pub(super) async fn load_sound(&self, lease: &Lease, ids: Vec<CopyId>, now: Timestamp) -> Result<Vec<Subject>, WorkerError> {
+        match self.journal.load(&Load::Copies(ids.clone()), now).await {
+            Err(StoreError::Corrupt { .. }) => {}
+            other => return Ok(other?),
+        }
+        let mut sound = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.journal.load(&Load::Copies(vec![id]), now).await {
+                Ok(one) => sound.extend(one),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(copy = %id, %error, "a damaged copy is set aside");
+                    self.journal.bury(lease, Source::Copy, id.0, &error.to_string(), now).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(sound)
+    }
+
+    /// Copies of these deals. A damaged one is left out and said: its deal is stored all the same, and its own timer sets it aside.
+    pub(super) async fn load_sound_deals(&self, key: &str, ids: Vec<String>, now: Timestamp) -> Result<Vec<Subject>, WorkerError> {
+        let of = |ids| Load::Deals { connection: key.to_owned(), ids };
+        match self.journal.load(&of(ids.clone()), now).await {
+            Err(StoreError::Corrupt { .. }) => {}
+            other => return Ok(other?),
+        }
+        let mut sound = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.journal.load(&of(vec![id.clone()]), now).await {
+                Ok(one) => sound.extend(one),
+                Err(error @ StoreError::Corrupt { .. }) => tracing::error!(deal = id, %error, "a damaged deal is passed over"),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(sound)
+    }
+
     /// The client's copies in funnels that write under the same brand as the message that was refused; all of them when the
     /// refusal names no message.
     async fn load_brand(&self, subject: SignalSubject, now: Timestamp) -> Result<Vec<Subject>, WorkerError> {
@@ -131,16 +170,25 @@ impl Engine {
         clicks: Vec<(i64, EffectRef, i16, Timestamp)>,
         now: Timestamp,
     ) -> Result<(), WorkerError> {
-        let mut human = Vec::new();
+        if clicks.is_empty() {
+            return Ok(());
+        }
+        let asked: BTreeSet<EffectRef> = clicks.iter().map(|(_, effect, ..)| *effect).collect();
+        let infos = self.journal.effects(&asked.into_iter().collect::<Vec<_>>()).await?;
+        let infos: HashMap<EffectRef, EffectInfo> = infos.into_iter().map(|info| (info.effect, info)).collect();
+        let (mut human, mut verdicts) = (Vec::new(), Vec::with_capacity(clicks.len()));
         for (row, effect, link, at) in clicks {
-            let Some(info) = self.journal.effect(effect).await? else {
+            let Some(info) = infos.get(&effect) else {
                 round.consumed.push(row);
                 continue;
             };
             let (verdict, why) = settle(link, at, Sent { accepted_at: info.at }, &info.hits);
-            self.journal.judge(effect, link, at, verdict, why).await?;
-            self.metrics.click(verdict);
+            verdicts.push(Clicked { effect, link, at, verdict: Some(verdict), why: why.into() });
             if verdict == ClickVerdict::Human { human.push((row, effect, link, at)) } else { round.consumed.push(row) }
+        }
+        self.journal.judge(&verdicts).await?;
+        for verdict in verdicts.iter().filter_map(|hit| hit.verdict) {
+            self.metrics.click(verdict);
         }
         if human.is_empty() {
             return Ok(());

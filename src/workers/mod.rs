@@ -17,6 +17,7 @@ mod replan;
 mod sending;
 mod sync;
 mod tick;
+mod witness;
 
 pub use adapters::{Adapters, ChannelState, Outside, RealOutside};
 pub use clock::Clock;

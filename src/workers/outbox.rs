@@ -10,7 +10,7 @@ use crate::{
     crm::WriteBack,
     engine::{Subject, next_open, zone_of},
     model::{CopyId, EffectRef, Outcome, Role},
-    store::{Load, Mark, NextAttempt, Outbox},
+    store::{Mark, NextAttempt, Outbox},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -34,14 +34,15 @@ impl Engine {
             return Ok(0);
         }
         let ids: BTreeSet<CopyId> = rows.iter().map(|row| row.effect.copy).collect();
-        let loaded = self.journal.load(&Load::Copies(ids.into_iter().collect()), now).await?;
+        let loaded = self.load_sound(&held.lease, ids.into_iter().collect(), now).await?;
         let subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
         let plans = self.plans.load();
         let adapters = self.adapters.load();
         let (mut starting, mut marks, mut stayed) = (Vec::new(), Vec::new(), 0);
         for row in rows {
             let attempt = row.attempt + 1;
-            let mark = |outcome, next| Mark { effect: row.effect, attempt, outcome, at: now, next };
+            // What is said of a row that is not started is about the attempt before: the store ignores news of attempts it has not seen.
+            let mark = |outcome, next| Mark { effect: row.effect, attempt: row.attempt, outcome, at: now, next };
             let Ok(stored) = serde_json::from_str::<StoredMessage>(&row.payload) else {
                 marks.push(mark(Outcome::Rejected { reason: "the stored message cannot be read".into(), suppress: false }, None));
                 continue;
@@ -105,6 +106,7 @@ impl Engine {
         }
         let ids: Vec<EffectRef> = starting.iter().map(|(_, job, _)| job.effect).collect();
         if !ids.is_empty() {
+            self.reserve(ids.len()).await?;
             let started: HashSet<EffectRef> = self.journal.start(&held.lease, &ids, now).await?.into_iter().collect();
             starting.retain(|(_, job, _)| started.contains(&job.effect));
             self.hand_over(held, starting).await?;

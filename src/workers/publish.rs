@@ -74,7 +74,8 @@ impl Engine {
             }
         }
         plans.1 = published.kept.iter().filter(|(_, revision)| revision.is_none()).map(|(funnel, _)| funnel.clone()).collect();
-        let (adapters, errors) = self.adapters.load().update(self.wiring_with_kept(output.wiring, &published));
+        let kept = published.kept.iter().any(|(_, revision)| revision.is_some());
+        let (adapters, errors) = self.adapters.load().update(self.wiring_with_kept(output.wiring, kept));
         published.adapters = errors;
         self.adapters.store(Arc::new(adapters));
         self.plans.store(Arc::new(plans));
@@ -83,9 +84,57 @@ impl Engine {
         Ok(published)
     }
 
+    /// Works by what another replica published: the newest revisions of the store. `snapshot`: what this replica itself sees, for the
+    /// addresses and secrets that never stand in the store; `None`: as before. Until it has seen any, nothing is read from a CRM
+    /// and messages wait. True: something else is in force now.
+    ///
+    /// # Errors
+    /// When the store cannot be used: what was in force stays in force.
+    pub async fn follow(&self, snapshot: Option<&Snapshot>) -> Result<bool, WorkerError> {
+        let before = self.plans.load_full();
+        let mut plans = Plans::default();
+        for revision in self.journal.revisions().await?.into_iter().filter(|revision| !revision.deleted) {
+            let funnel = &revision.funnel;
+            if let Some(live) = before.get(funnel).filter(|live| live.plan.revision == revision.number) {
+                plans.0.insert(funnel.clone(), live.clone());
+                continue;
+            }
+            let since = self.journal.first_published(funnel).await?.unwrap_or_else(|| self.clock.now());
+            let compiled = serde_json::from_value::<FunnelSnapshot>(revision.snapshot)
+                .ok()
+                .and_then(|snapshot| compile::compile_funnel(&snapshot, revision.number, since).ok());
+            match compiled {
+                Some(compiled) => {
+                    plans.0.insert(funnel.clone(), Live::from(compiled));
+                }
+                // Published by a newer version than ours, perhaps: nothing is sent by what we do not understand.
+                None => {
+                    plans.1.insert(funnel.clone());
+                }
+            }
+        }
+        let numbers = |plans: &Plans| plans.0.iter().map(|(key, live)| (key.clone(), live.plan.revision)).collect::<Vec<_>>();
+        let changed = *self.publications_count() == 0 || numbers(&plans) != numbers(&before) || plans.1 != before.1;
+        if let Some(snapshot) = snapshot {
+            let output = compile::compile(snapshot);
+            let kept = plans.0.keys().any(|funnel| !output.funnels.contains_key(funnel));
+            let (adapters, errors) = self.adapters.load().update(self.wiring_with_kept(output.wiring, kept));
+            for (resource, error) in errors {
+                tracing::warn!(resource, error, "cannot be used");
+            }
+            self.adapters.store(Arc::new(adapters));
+        }
+        if changed || snapshot.is_some() {
+            self.plans.store(Arc::new(plans));
+            self.set_published();
+            self.wake();
+        }
+        Ok(changed)
+    }
+
     /// A funnel kept at its last good revision still needs the connections and channels that a broken edit may have taken away.
-    fn wiring_with_kept(&self, mut wiring: crate::compile::Wiring, published: &Published) -> crate::compile::Wiring {
-        if published.kept.iter().any(|(_, revision)| revision.is_some()) {
+    fn wiring_with_kept(&self, mut wiring: crate::compile::Wiring, kept: bool) -> crate::compile::Wiring {
+        if kept {
             let before: Arc<Adapters> = self.adapters.load_full();
             for (key, state) in &before.connections {
                 wiring.connections.entry(key.clone()).or_insert_with(|| state.wiring.clone());

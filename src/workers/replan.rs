@@ -7,7 +7,7 @@ use super::{
 use crate::{
     engine::Event,
     model::{CopyId, FunnelKey},
-    store::{Batch, Cursor, Load},
+    store::{Batch, Cursor},
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +45,7 @@ impl Engine {
                 progress.after = ids.last().map_or(progress.after, |id| id.0);
                 done += ids.len();
                 let mut prepared = Prepared::default();
-                for subject in self.journal.load(&Load::Copies(ids), now).await? {
+                for subject in self.load_sound(&held.lease, ids, now).await? {
                     self.decide_into(&mut prepared, subject, &Event::Replan, now);
                 }
                 self.bury(&held.lease, &mut prepared, now).await?;

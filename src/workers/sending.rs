@@ -166,6 +166,7 @@ impl Engine {
                 links: Vec::new(),
                 codes: Vec::new(),
                 payload: None,
+                resend: false,
                 target: connection.clone(),
                 not_before: None,
                 expires_at: None,
@@ -182,7 +183,8 @@ impl Engine {
                             new.body_hash = Some(rendered.body_hash);
                             new.links = rendered.links;
                             new.codes = rendered.codes;
-                            // Only a hold makes the store keep it.
+                            // Only a hold makes the store keep it, or a channel that resends what is unclear.
+                            new.resend = slot.as_ref().is_some_and(|s| s.channel().wiring.on_ambiguous == OnAmbiguous::Resend);
                             new.payload = store_message(&rendered.job, &key);
                             if let Some(slot) = slot.take() {
                                 prepared.jobs.push((slot, rendered.job, expires_at));
@@ -337,6 +339,9 @@ impl Engine {
     /// Writes a batch down; only then hands its messages over.
     pub(super) async fn commit_and_send(&self, held: &Held, prepared: Prepared, batch: Batch) -> Result<Commit, WorkerError> {
         let Prepared { changes, jobs, .. } = prepared;
+        if !jobs.is_empty() {
+            self.reserve(jobs.len()).await?;
+        }
         let commit = self.journal.commit(&held.lease, Batch { changes, ..batch }).await;
         let commit = match commit {
             Err(StoreError::AmbiguousCommit) => {
@@ -426,9 +431,6 @@ impl Engine {
         let mut outcome = report.outcome.clone();
         let channel = flight.slot.channel();
         let wiring = &channel.wiring;
-        if matches!(outcome, Outcome::Unknown { .. }) && wiring.on_ambiguous == OnAmbiguous::Resend {
-            outcome = Outcome::Retry { reason: "the answer was ambiguous; this channel resends".into(), after: None };
-        }
         let again_at = match &outcome {
             Outcome::Retry { after, .. } => {
                 Some(now + after.and_then(|d| SignedDuration::try_from(d).ok()).unwrap_or_else(|| backoff(wiring, report)))
@@ -439,11 +441,15 @@ impl Engine {
                 Some(until)
             }
             Outcome::NotStarted => Some(now),
+            // The store knows whether it is sent again then, or kept until somebody resolves it.
+            Outcome::Unknown { .. } => Some(now + backoff(wiring, report)),
             _ => None,
         };
         let next = match again_at {
             Some(at) if at >= flight.expires_at => {
-                outcome = Outcome::Expired;
+                if !matches!(outcome, Outcome::Unknown { .. }) {
+                    outcome = Outcome::Expired;
+                }
                 None
             }
             Some(at) => store_message(&flight.job, &wiring.key).map(|payload| NextAttempt { at, payload }),

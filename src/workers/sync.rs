@@ -18,6 +18,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 /// Deals taken over in one transaction.
 pub(crate) const PAGE: usize = 2000;
 
+/// Ids asked for at once when a full look finds out who is gone.
+const IDS: u32 = 10_000;
+
 impl Engine {
     /// Reads every connection whose turn it is, to its end.
     pub(super) async fn sync_pass(&self) -> Result<usize, WorkerError> {
@@ -82,8 +85,7 @@ impl Engine {
             }
             // What came before the interruption was seen by somebody else: only a look from its beginning tells who is gone.
             if full_look && !resumed {
-                let held = self.held()?;
-                done += self.take_leave(&held, key, &seen, &managers, now).await?;
+                done += self.take_leave(key, &seen, &managers, now).await?;
             }
             return Ok(done);
         }
@@ -139,33 +141,51 @@ impl Engine {
     /// Deals that a full look did not see are gone from the CRM.
     async fn take_leave(
         &self,
-        held: &Held,
         key: &str,
         seen: &HashSet<u64>,
         managers: &HashMap<ManagerId, Manager>,
         now: Timestamp,
     ) -> Result<usize, WorkerError> {
-        let known = self.journal.deal_ids(key).await?;
-        let gone: Vec<String> = known.into_iter().filter(|id| !seen.contains(&stable_hash(&[id.as_bytes()]))).collect();
-        for ids in gone.chunks(PAGE) {
-            let subjects = self.journal.load(&Load::Deals { connection: key.to_owned(), ids: ids.to_vec() }, now).await?;
-            let mut deals: HashMap<String, Deal> = subjects.into_iter().map(|s| (s.deal.id.clone(), s.deal)).collect();
-            let changed: Vec<(Deal, i64)> = ids
-                .iter()
-                .map(|id| {
-                    let mut deal = deals.remove(id).unwrap_or_else(|| Deal { id: id.clone(), ..Deal::default() });
-                    deal.state = DealState::Deleted;
-                    let hash = hash_of(&deal);
-                    (deal, hash)
-                })
-                .collect();
-            let mut prepared = Prepared::default();
-            self.decide_deals(&mut prepared, key, &changed, &HashMap::new(), managers, now).await?;
-            self.bury(&held.lease, &mut prepared, now).await?;
-            let page = Page { connection: key.to_owned(), deals: changed, ..Page::default() };
-            self.commit_and_send(held, prepared, Batch { now: Some(now), page: Some(page), ..Batch::default() }).await?;
+        let (mut after, mut count) = (String::new(), 0);
+        loop {
+            // A look over a million deals outlives a lease, and must not hold a million ids.
+            let held = self.held()?;
+            let page = self.journal.deal_ids(key, &after, IDS).await?;
+            let Some(last) = page.last() else { return Ok(count) };
+            after.clone_from(last);
+            let gone: Vec<String> = page.into_iter().filter(|id| !seen.contains(&stable_hash(&[id.as_bytes()]))).collect();
+            for ids in gone.chunks(PAGE) {
+                self.leave(&held, key, ids, managers, now).await?;
+            }
+            count += gone.len();
         }
-        Ok(gone.len())
+    }
+
+    async fn leave(
+        &self,
+        held: &Held,
+        key: &str,
+        ids: &[String],
+        managers: &HashMap<ManagerId, Manager>,
+        now: Timestamp,
+    ) -> Result<(), WorkerError> {
+        let subjects = self.journal.load(&Load::Deals { connection: key.to_owned(), ids: ids.to_vec() }, now).await?;
+        let mut deals: HashMap<String, Deal> = subjects.into_iter().map(|s| (s.deal.id.clone(), s.deal)).collect();
+        let changed: Vec<(Deal, i64)> = ids
+            .iter()
+            .map(|id| {
+                let mut deal = deals.remove(id).unwrap_or_else(|| Deal { id: id.clone(), ..Deal::default() });
+                deal.state = DealState::Deleted;
+                let hash = hash_of(&deal);
+                (deal, hash)
+            })
+            .collect();
+        let mut prepared = Prepared::default();
+        self.decide_deals(&mut prepared, key, &changed, &HashMap::new(), managers, now).await?;
+        self.bury(&held.lease, &mut prepared, now).await?;
+        let page = Page { connection: key.to_owned(), deals: changed, ..Page::default() };
+        self.commit_and_send(held, prepared, Batch { now: Some(now), page: Some(page), ..Batch::default() }).await?;
+        Ok(())
     }
 
     async fn contacts_for(
@@ -200,7 +220,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<usize, WorkerError> {
         let ids: Vec<String> = changed.iter().map(|(deal, _)| deal.id.clone()).collect();
-        let loaded = self.journal.load(&Load::Deals { connection: key.to_owned(), ids }, now).await?;
+        let loaded = self.load_sound_deals(key, ids, now).await?;
         let mut known: HashMap<String, Vec<Subject>> = HashMap::new();
         for subject in loaded {
             known.entry(subject.deal.id.clone()).or_default().push(subject);

@@ -4,10 +4,7 @@ use super::{
     engine::{Engine, WorkerError, lock},
     sending::Prepared,
 };
-use crate::{
-    engine::Event,
-    store::{Batch, Load},
-};
+use crate::{engine::Event, store::Batch};
 use jiff::SignedDuration;
 
 /// Rows may be back-dated by an edit: every so often the whole index is looked at, whatever the watermark says.
@@ -40,7 +37,7 @@ impl Engine {
         }
         lock(&self.low).at = Some(last.min(now) - OVERLAP);
         let ids = due.iter().map(|d| d.copy).collect();
-        let subjects = self.journal.load(&Load::Copies(ids), now).await?;
+        let subjects = self.load_sound(&held.lease, ids, now).await?;
         let count = subjects.len();
         // A channel that is full for a moment must not fill all of what is looked at: half stays due, the rest asks again later.
         let mut prepared = Prepared { may_stay: count / 2, ..Prepared::default() };

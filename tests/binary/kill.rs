@@ -136,8 +136,26 @@ fn the_check_finds_duplicates_when_the_store_forgets() {
             if killed == 1 { copy(&live, &kept) } else { copy(&kept, &live) }.unwrap();
         }
         let _ = std::fs::remove_file(file("-shm"));
+        // The witness would notice.
+        let _ = std::fs::remove_file(file(".witness"));
     });
     assert!(tally.twice() > 0, "the store forgot {:?} and nobody noticed", tally.in_flight);
+}
+
+/// A channel that resends: nothing is left unclear, and the ledger announces whatever the sink got a second time.
+#[test]
+fn what_was_in_flight_is_sent_again_where_the_channel_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), DELAY);
+    let world = World::new(sink.port);
+    world.edit("  rate: {perSecond", "  onAmbiguous: Resend\n  rate: {perSecond");
+    let tally = torment(&world, &sink, 4, 300, |_| {});
+    assert!(!tally.in_flight.is_empty(), "no kill met a message in flight");
+    assert_eq!((tally.known, tally.unknown, tally.distinct()), (300, 0, 300));
+    let resent = world.status()["channels"][0]["resent"].as_u64().unwrap();
+    let again = u64::try_from(tally.accepted.len() - tally.distinct()).unwrap();
+    assert!(again <= resent, "{again} came twice and the ledger tells of {resent}");
+    assert!(resent >= again.max(1) && resent <= u64::try_from(tally.killed * BOUND).unwrap(), "{resent} announced");
 }
 
 /// Control: a relay that accepts and loses.

@@ -9,5 +9,6 @@ mod outage;
 #[path = "../in_process/peers/postgres.rs"]
 mod postgres;
 mod promises;
+mod restore;
 mod run;
 mod sink;

@@ -8,9 +8,9 @@ use std::{
 };
 
 /// A module may import itself and those above it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "model", "api", "engine", "links", "content", "compile", "store", "crm", "channels", "workers", "simulate", "web", "source",
-    "cli",
+    "control", "cli",
 ];
 
 /// Crates that only these modules may name: their types and errors stay inside their adapters.
@@ -19,7 +19,7 @@ const ADAPTERS: [(&str, &[&str]); 7] = [
     ("axum", &["web", "cli"]),
     ("reqwest", &["crm", "channels", "cli"]),
     ("kube", &["api", "source"]),
-    ("k8s_openapi", &["api", "source"]),
+    ("k8s_openapi", &["api", "source", "control"]),
     ("saphyr_parser", &["source"]),
     ("clap", &["cli"]),
 ];

@@ -5,6 +5,7 @@
 mod architecture;
 mod channels;
 mod examples;
+mod interleavings;
 mod peers;
 mod simulate;
 mod store_contract;

@@ -110,6 +110,7 @@ async fn serve_web(store: &Store, effect: EffectRef, clock: &Arc<Mutex<Timestamp
         settings: Arc::new(ArcSwap::from_pointee(settings)),
         hooks: Arc::new(Provider(effect)),
         engine,
+        wake: Arc::new(|| {}),
         metrics: metrics.clone(),
         registry: Arc::new(RwLock::new(registry)),
     });
@@ -172,6 +173,7 @@ async fn seed(store: &Store, at: Timestamp) -> EffectRef {
         links: vec!["https://novydom.example/plans".into(), "https://novydom.example/visit".into()],
         codes: Vec::new(),
         payload: None,
+        resend: false,
         target: "marketing/mail".into(),
         not_before: None,
         expires_at: None,

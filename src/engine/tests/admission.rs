@@ -263,12 +263,16 @@ fn one_voice() {
         role,
         deal_open,
         cycle_at: cycle_at.map(t),
+        speaks: true,
+        heard_at: None,
     };
+    let silent = |sibling| Sibling { speaks: false, ..sibling };
     for (sibling, waits) in [
         (sibling(Role::InWork, true, None, 9), Some(PostponeReason::ClientInWork)),
         (sibling(Role::Revived, true, None, 9), Some(PostponeReason::ClientInWork)),
         (sibling(Role::Stalled, true, Some("2026-01-01T12:00"), 9), None),
         (sibling(Role::Warming, false, Some("2026-03-01T12:00"), 9), Some(PostponeReason::OtherDealLeads)),
+        (silent(sibling(Role::Warming, false, Some("2026-03-01T12:00"), 9)), None),
         (sibling(Role::Warming, false, Some("2026-03-03T12:00"), 0), None),
         (sibling(Role::Warming, false, Some("2026-03-02T12:00"), 9), None),
         (sibling(Role::Warming, false, Some("2026-03-02T12:00"), 0), Some(PostponeReason::OtherDealLeads)),
@@ -277,6 +281,30 @@ fn one_voice() {
         let got = ask(&plan(), |s| s.client.siblings = vec![sibling.clone()], noon());
         let why = if let Admission::At(_, why) = got { Some(why) } else { None };
         assert_eq!(why, waits, "{sibling:?}");
+    }
+}
+
+#[test]
+fn a_deal_whose_journey_is_through_waits_its_turn_when_its_list_grows() {
+    let later = Sibling {
+        copy: CopyId(9),
+        funnel: plan().funnel,
+        role: Role::Warming,
+        deal_open: false,
+        cycle_at: Some(t("2026-03-20T12:00")),
+        speaks: true,
+        heard_at: None,
+    };
+    for (finished, speaks, waits) in [(false, true, false), (true, true, true), (true, false, false)] {
+        let got = ask(
+            &plan(),
+            |s| {
+                s.copy.state.journey.as_mut().unwrap().finished = finished;
+                s.client.siblings = vec![Sibling { speaks, ..later.clone() }];
+            },
+            noon(),
+        );
+        assert_eq!(matches!(got, Admission::At(_, PostponeReason::OtherDealLeads)), waits, "{finished} {speaks} {got:?}");
     }
 }
 

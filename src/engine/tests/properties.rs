@@ -212,6 +212,8 @@ impl Checked {
                         role,
                         deal_open: role == Role::InWork,
                         cycle_at: Some(now),
+                        speaks: true,
+                        heard_at: None,
                     })
                     .into_iter()
                     .collect();

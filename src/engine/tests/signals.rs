@@ -143,7 +143,15 @@ fn a_late_report_of_an_old_call_revives_nothing() {
 }
 
 fn sibling(copy: i64, role: Role, cycle_at: Option<&str>) -> Sibling {
-    Sibling { copy: CopyId(copy), funnel: plan().funnel, role, deal_open: role == Role::InWork, cycle_at: cycle_at.map(t) }
+    Sibling {
+        copy: CopyId(copy),
+        funnel: plan().funnel,
+        role,
+        deal_open: role == Role::InWork,
+        cycle_at: cycle_at.map(t),
+        speaks: true,
+        heard_at: None,
+    }
 }
 
 #[test]

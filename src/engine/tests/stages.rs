@@ -307,6 +307,31 @@ fn a_guard_can_wait_for_age() {
 }
 
 #[test]
+fn a_client_who_called_about_another_deal_was_not_quiet() {
+    let mut plan = plan();
+    plan.stages.customer = Some(cold("customer", vec![], vec![rule("other")]));
+    plan.stages.warming[0].enter.push(trigger(TriggerKind::ClientQuiet(d("90d"))));
+    let mut world = World::new(plan.clone());
+    world.sight();
+    world.change(|d| d.state = DealState::Won);
+    world.pass("60d");
+    let heard_at = Some(world.now);
+    world.subject.client.siblings = vec![Sibling {
+        copy: CopyId(9),
+        funnel: plan.funnel,
+        role: Role::InWork,
+        deal_open: true,
+        cycle_at: None,
+        speaks: false,
+        heard_at,
+    }];
+    world.pass("89d");
+    assert_eq!(world.role(), Role::Customer);
+    world.pass("2d");
+    assert_eq!(world.role(), Role::Warming);
+}
+
+#[test]
 fn buyers_are_kept_when_the_funnel_has_customers() {
     let mut plan = plan();
     plan.stages.customer = Some(cold("customer", vec![], vec![rule("other")]));

@@ -193,6 +193,7 @@ impl Data {
                 outcome.held.push(effect);
             }
             let status = if held { EffectStatus::Planned } else { new.status };
+            self.intents += i64::from(message && status == EffectStatus::Intended);
             let entry = entry(new, kind, status, now);
             let epoch = match status {
                 EffectStatus::Intended => Some(Some(lease.epoch)),
@@ -201,9 +202,9 @@ impl Data {
             };
             if let Some(epoch) = epoch {
                 let due_at = new.not_before.map_or(now, up);
-                let payload = new.payload.clone().filter(|_| status != EffectStatus::Intended);
+                let payload = new.payload.clone().filter(|_| status != EffectStatus::Intended || new.resend);
                 let (target, expires_at) = (new.target.clone(), entry.expires_at);
-                self.outbox.insert(effect, Open { kind, target, due_at, epoch, expires_at, payload });
+                self.outbox.insert(effect, Open { kind, target, due_at, epoch, expires_at, payload, resend: new.resend });
             }
             for (link, code) in (0_i16..).zip(&new.codes) {
                 self.codes.entry(code.clone()).or_insert((effect, link));
@@ -236,6 +237,7 @@ fn entry(new: &NewEffect, kind: &'static str, status: EffectStatus, now: Timesta
         variant: None,
         links: new.links.clone(),
         reason: None,
+        resends: 0,
     };
     match &new.effect.kind {
         EffectKind::Message { medium, purpose, variant, expires_at, .. } => {

@@ -5,11 +5,11 @@ mod commit;
 mod people;
 mod views;
 
-use super::outcome::{Receipt, Standing, Work};
-use super::rules::{AddressHasher, RECENT, is_held, item_name};
+use super::outcome::{Receipt, Standing, Work, resolution, resolved_reason};
+use super::rules::{AddressHasher, NEVER_MS, RECENT, is_held, item_name};
 use super::{
     Batch, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark,
-    Outbox, Revision, Source, StoreError, Stored,
+    Outbox, Resolution, Revision, Source, StoreError, Stored,
 };
 use crate::engine::{Copy, History, KnownAddress, LedgerEntry, Recent, Subject};
 use crate::model::{
@@ -68,6 +68,7 @@ struct Entry {
     variant: Option<String>,
     links: Vec<String>,
     reason: Option<String>,
+    resends: i32,
 }
 
 #[derive(Clone)]
@@ -78,6 +79,14 @@ struct Open {
     epoch: Option<i64>,
     expires_at: Option<Timestamp>,
     payload: Option<String>,
+    resend: bool,
+}
+
+impl Open {
+    /// A message that nobody can tell about, kept for whoever resolves it.
+    fn parked(&self) -> bool {
+        self.due_at.as_millisecond() >= NEVER_MS
+    }
 }
 
 #[derive(Default)]
@@ -138,6 +147,7 @@ struct Data {
     provider_refs: HashMap<Named, ProviderRef>,
     inbox: BTreeMap<i64, Arrived>,
     last_event: i64,
+    intents: i64,
     seen: HashSet<Named>,
     clicks: BTreeMap<(EffectRef, Timestamp, i16), (Option<ClickVerdict>, String)>,
     recent: HashMap<AddressHash, Vec<Recent>>,
@@ -244,9 +254,12 @@ impl Data {
     fn merge(&mut self, mark: Mark) {
         let effect = mark.effect;
         let has_payload = self.outbox.get(&effect).is_some_and(|o| o.payload.is_some());
+        let resend = self.outbox.get(&effect).is_some_and(|o| o.resend);
         let Some(entry) = self.effects.get_mut(&effect) else { return };
         let mut standing = Standing::new(entry.status, entry.attempt, entry.receipt, entry.at, has_payload);
+        (standing.resend, standing.resends) = (resend, entry.resends);
         standing.merge(Mark { at: ms(mark.at), ..mark });
+        entry.resends = standing.resends;
         (entry.status, entry.receipt, entry.at) = (standing.status, standing.receipt, standing.at);
         entry.reason = standing.reason.or(entry.reason.take());
         let (kind, target, expires_at, recipient) =
@@ -257,10 +270,16 @@ impl Data {
             Work::Done => {
                 self.outbox.remove(&effect);
             }
+            Work::Keep { payload } => {
+                let due_at = Timestamp::from_millisecond(NEVER_MS).unwrap_or(Timestamp::MAX);
+                let kept = Open { kind, target, due_at, epoch: None, expires_at, payload: Some(payload), resend };
+                self.outbox.insert(effect, kept);
+            }
             Work::Again { at, payload } => {
                 let due_at = up(at);
                 let old = self.outbox.remove(&effect).and_then(|o| o.payload);
-                self.outbox.insert(effect, Open { kind, target, due_at, epoch: None, expires_at, payload: payload.or(old) });
+                self.outbox
+                    .insert(effect, Open { kind, target, due_at, epoch: None, expires_at, payload: payload.or(old), resend });
                 if kind != "message" {
                     let after = EffectRef { copy: effect.copy, seq: effect.seq.saturating_add(1) };
                     let last = EffectRef { copy: effect.copy, seq: i32::MAX };
@@ -350,29 +369,36 @@ impl Journal for MemoryStore {
         data.epoch += 1;
         owner.clone_into(&mut data.owner);
         data.until = Some(Instant::now() + ttl);
-        let open: Vec<(EffectRef, &'static str, bool)> = data
+        let open: Vec<(EffectRef, &'static str, bool, bool)> = data
             .outbox
             .iter()
             .filter(|(_, o)| o.epoch.is_some() || o.payload.is_none())
-            .map(|(e, o)| (*e, o.kind, o.epoch.is_some()))
+            .map(|(e, o)| (*e, o.kind, o.epoch.is_some(), o.resend && o.payload.is_some()))
             .collect();
         let mut orphans = 0;
-        for (effect, kind, started) in open {
+        for (effect, kind, started, resend) in open {
             let message = kind == "message";
-            if message {
+            let again = message && started && resend;
+            if message && !again {
                 data.outbox.remove(&effect);
                 orphans += u64::from(started);
             } else if let Some(row) = data.outbox.get_mut(&effect) {
                 row.epoch = None;
             }
             if let Some(entry) = data.effects.get_mut(&effect).filter(|e| !e.status.terminal()) {
-                entry.status = match (message, started) {
+                entry.resends += i32::from(again);
+                entry.status = match (message && !again, started) {
                     (true, true) => EffectStatus::Unknown,
                     (true, false) => EffectStatus::Failed,
                     (false, _) => EffectStatus::Planned,
                 };
                 if message {
-                    entry.reason = Some(if started { "Interrupted" } else { "TextLost" }.into());
+                    let reason = match (again, started) {
+                        (true, _) => "unclear (Interrupted), sent again",
+                        (false, true) => "Interrupted",
+                        (false, false) => "TextLost",
+                    };
+                    entry.reason = Some(reason.into());
                 }
             }
         }
@@ -410,7 +436,7 @@ impl Journal for MemoryStore {
         let waiting = data
             .outbox
             .iter()
-            .filter(|(e, o)| o.epoch.is_none() && o.payload.is_some() && !data.held(**e, o) && !data.behind(**e, o));
+            .filter(|(e, o)| o.epoch.is_none() && !o.parked() && o.payload.is_some() && !data.held(**e, o) && !data.behind(**e, o));
         Ok([copy, event, waiting.map(|(_, o)| o.due_at).min()].into_iter().flatten().min())
     }
 
@@ -441,10 +467,13 @@ impl Journal for MemoryStore {
         Ok(ids.iter().filter_map(one).collect())
     }
 
-    async fn deal_ids(&self, connection: &str) -> Result<Vec<String>> {
+    async fn deal_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>> {
         let data = self.data();
-        let there = data.deals.iter().filter(|((c, _), row)| c == connection && row.deal.state != DealState::Deleted);
-        Ok(there.map(|((_, id), _)| id.clone()).collect())
+        let there = data
+            .deals
+            .iter()
+            .filter(|((c, id), row)| c == connection && id.as_str() > after && row.deal.state != DealState::Deleted);
+        Ok(there.map(|((_, id), _)| id.clone()).take(limit as usize).collect())
     }
 
     async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
@@ -572,6 +601,8 @@ impl Journal for MemoryStore {
             let may = data.outbox.get(effect).is_some_and(|o| o.epoch.is_none() && o.payload.is_some() && !data.held(*effect, o));
             if let Some(open) = data.outbox.get_mut(effect).filter(|_| may) {
                 open.epoch = Some(lease.epoch);
+                let message = i64::from(open.kind == "message");
+                data.intents += message;
                 if let Some(entry) = data.effects.get_mut(effect) {
                     entry.status = EffectStatus::Intended;
                     entry.attempt += 1;
@@ -600,6 +631,37 @@ impl Journal for MemoryStore {
         Ok(effect)
     }
 
+    async fn resolve(&self, effects: &[EffectRef], how: Resolution, now: Timestamp) -> Result<Vec<EffectRef>> {
+        let mut data = self.data();
+        let mut resolved = Vec::new();
+        for effect in effects.iter().copied().collect::<BTreeSet<_>>() {
+            let kept = data.outbox.get(&effect).is_some_and(|o| o.payload.is_some());
+            let unclear = |e: &&Entry| e.kind == "message" && e.status == EffectStatus::Unknown;
+            let Some(attempt) = data.effects.get(&effect).filter(unclear).map(|e| e.attempt) else { continue };
+            if how == Resolution::Resend && !kept {
+                continue;
+            }
+            data.mark(vec![resolution(effect, attempt, how, now)]);
+            if let Some(entry) = data.effects.get_mut(&effect) {
+                entry.reason = Some(resolved_reason(how).into());
+                entry.resends += i32::from(how == Resolution::Resend);
+            }
+            resolved.push(effect);
+        }
+        Ok(resolved)
+    }
+
+    async fn intents(&self) -> Result<i64> {
+        Ok(self.data().intents)
+    }
+
+    async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()> {
+        let mut data = self.data();
+        data.fence(lease)?;
+        data.intents = data.intents.max(to);
+        Ok(())
+    }
+
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {
         let data = self.data();
         let forbidden = |effect: &EffectRef| {
@@ -613,23 +675,26 @@ impl Journal for MemoryStore {
         Ok(effects.iter().copied().filter(forbidden).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
+    async fn effects(&self, effects: &[EffectRef]) -> Result<Vec<EffectInfo>> {
         let data = self.data();
-        let (Some(entry), Some(copy)) = (data.effects.get(&effect), data.copies.get(&effect.copy)) else { return Ok(None) };
-        let (first, last) = ((effect, Timestamp::MIN, i16::MIN), (effect, Timestamp::MAX, i16::MAX));
-        Ok(Some(EffectInfo {
-            effect,
-            key: entry.key.clone(),
-            funnel: copy.copy.funnel.clone(),
-            client: ClientId(data.root(copy.copy.client.0)),
-            brand: entry.brand.clone(),
-            medium: entry.medium,
-            purpose: entry.purpose.unwrap_or(Purpose::Service),
-            status: entry.status,
-            at: entry.at,
-            links: entry.links.clone(),
-            hits: data.clicks.range(first..=last).map(|((_, at, link), _)| (*link, *at)).collect(),
-        }))
+        let info = |effect: &EffectRef| {
+            let (entry, copy) = (data.effects.get(effect)?, data.copies.get(&effect.copy)?);
+            let (first, last) = ((*effect, Timestamp::MIN, i16::MIN), (*effect, Timestamp::MAX, i16::MAX));
+            Some(EffectInfo {
+                effect: *effect,
+                key: entry.key.clone(),
+                funnel: copy.copy.funnel.clone(),
+                client: ClientId(data.root(copy.copy.client.0)),
+                brand: entry.brand.clone(),
+                medium: entry.medium,
+                purpose: entry.purpose.unwrap_or(Purpose::Service),
+                status: entry.status,
+                at: entry.at,
+                links: entry.links.clone(),
+                hits: data.clicks.range(first..=last).map(|((_, at, link), _)| (*link, *at)).collect(),
+            })
+        };
+        Ok(effects.iter().filter_map(info).collect())
     }
 
     async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
@@ -640,12 +705,14 @@ impl Journal for MemoryStore {
         Ok(self.data().provider_refs.get(&(provider.to_owned(), id.to_owned())).and_then(|r| r.effect))
     }
 
-    async fn judge(&self, effect: EffectRef, link: i16, at: Timestamp, verdict: ClickVerdict, why: &str) -> Result<()> {
+    async fn judge(&self, hits: &[Clicked]) -> Result<()> {
         let mut data = self.data();
-        if let Some(hit) = data.clicks.get_mut(&(effect, ms(at), link)) {
-            *hit = (Some(verdict), why.to_owned());
+        for Clicked { effect, link, at, verdict, why } in hits {
+            if let Some(hit) = data.clicks.get_mut(&(*effect, ms(*at), *link)) {
+                *hit = (*verdict, why.clone());
+            }
+            data.click(*effect, ms(*at), *verdict == Some(ClickVerdict::Human));
         }
-        data.click(effect, ms(at), verdict == ClickVerdict::Human);
         Ok(())
     }
 

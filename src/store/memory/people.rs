@@ -7,7 +7,7 @@ use crate::model::{
     Suppression, SuppressionReason, SuppressionScope, shard_of,
 };
 use crate::store::Page;
-use crate::store::rules::AddressHasher;
+use crate::store::rules::{AddressHasher, with_state};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -236,12 +236,17 @@ impl Data {
         let stored = self.copies.get(&id)?;
         let retired = self.funnels.get(&stored.copy.funnel).and_then(|f| f.revisions.last()).is_some_and(|r| r.deleted);
         let deal = self.deals.get(&(stored.connection.clone(), stored.deal.clone()))?;
-        (stored.copy.role != Role::Archived && !retired).then(|| Sibling {
-            copy: id,
-            funnel: stored.copy.funnel.clone(),
-            role: stored.copy.role,
-            deal_open: deal.deal.state == DealState::Open,
-            cycle_at: stored.copy.state.cycle_at,
+        (stored.copy.role != Role::Archived && !retired).then(|| {
+            let sibling = Sibling {
+                copy: id,
+                funnel: stored.copy.funnel.clone(),
+                role: stored.copy.role,
+                deal_open: deal.deal.state == DealState::Open,
+                cycle_at: None,
+                speaks: false,
+                heard_at: None,
+            };
+            with_state(sibling, &stored.copy.state, deal.deal.last_activity_at)
         })
     }
 }

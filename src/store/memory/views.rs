@@ -1,10 +1,10 @@
 //! Read-only answers for people.
 
-use super::{Data, MemoryStore, Result};
+use super::{Data, Entry, MemoryStore, Result};
 use crate::engine::History;
 use crate::model::{ClickVerdict, CopyId, EffectRef, EffectStatus, FunnelKey, Medium, Money, Role};
 use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
-use crate::store::{ChannelCounts, Cursor, DeadLetter, FunnelCounts, StageCount, TimelineEntry, Views};
+use crate::store::{Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, StageCount, TimelineEntry, Views};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashSet};
 
@@ -54,6 +54,7 @@ impl Data {
                 target: e.target.clone(),
                 variant: e.variant.clone(),
                 reason: e.reason.clone(),
+                resends: e.resends,
             };
             let (kind, text) = sent_text(&sent);
             entries.push(TimelineEntry { at: e.at, kind: kind.into(), text, effect: Some(*effect) });
@@ -132,14 +133,26 @@ impl Views for MemoryStore {
     async fn channels(&self) -> Result<Vec<ChannelCounts>> {
         let data = self.data();
         let mut channels: BTreeMap<String, ChannelCounts> = BTreeMap::new();
-        let empty = |channel: &str| ChannelCounts { channel: channel.to_owned(), waiting: 0, ambiguous: 0 };
-        for open in data.outbox.values().filter(|o| o.kind == "message") {
+        let empty = |channel: &str| ChannelCounts { channel: channel.to_owned(), waiting: 0, ambiguous: 0, resent: 0 };
+        for open in data.outbox.values().filter(|o| o.kind == "message" && !o.parked()) {
             channels.entry(open.target.clone()).or_insert_with(|| empty(&open.target)).waiting += 1;
         }
-        for e in data.effects.values().filter(|e| e.kind == "message" && e.status == EffectStatus::Unknown) {
-            channels.entry(e.target.clone()).or_insert_with(|| empty(&e.target)).ambiguous += 1;
+        let told = |e: &&Entry| e.kind == "message" && (e.status == EffectStatus::Unknown || e.resends > 0);
+        for e in data.effects.values().filter(told) {
+            let counts = channels.entry(e.target.clone()).or_insert_with(|| empty(&e.target));
+            counts.ambiguous += u64::from(e.status == EffectStatus::Unknown);
+            counts.resent += u64::try_from(e.resends).unwrap_or(0);
         }
         Ok(channels.into_values().collect())
+    }
+
+    async fn messages_by_channel(&self, since: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
+        let data = self.data();
+        let mut counts: BTreeMap<(String, u8), (EffectStatus, u64)> = BTreeMap::new();
+        for e in data.effects.values().filter(|e| e.kind == "message" && e.at >= since) {
+            counts.entry((e.target.clone(), e.status as u8)).or_insert((e.status, 0)).1 += 1;
+        }
+        Ok(counts.into_iter().map(|((channel, _), (status, n))| (channel, status, n)).collect())
     }
 
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {
@@ -158,12 +171,30 @@ impl Views for MemoryStore {
         Ok(self.data().dead.iter().rev().take(limit as usize).cloned().collect())
     }
 
-    async fn ambiguous(&self, limit: u32) -> Result<Vec<EffectRef>> {
+    async fn ambiguous(&self, limit: u32) -> Result<Vec<Ambiguous>> {
         let data = self.data();
-        let unknown = data.effects.iter().filter(|(_, e)| e.kind == "message" && e.status == EffectStatus::Unknown);
-        let mut unknown: Vec<(Timestamp, EffectRef)> = unknown.map(|(effect, e)| (e.at, *effect)).collect();
-        unknown.sort_unstable();
-        Ok(unknown.into_iter().map(|(_, effect)| effect).take(limit as usize).collect())
+        let mut unknown: Vec<Ambiguous> = data
+            .effects
+            .iter()
+            .filter(|(_, e)| e.kind == "message" && e.status == EffectStatus::Unknown)
+            .filter_map(|(effect, e)| {
+                let copy = data.copies.get(&effect.copy)?;
+                Some(Ambiguous {
+                    effect: *effect,
+                    funnel: copy.copy.funnel.clone(),
+                    deal: copy.deal.clone(),
+                    list: e.key.list.clone(),
+                    item: e.key.item.clone(),
+                    channel: e.target.clone(),
+                    since: e.at,
+                    reason: e.reason.clone().unwrap_or_default(),
+                    text_kept: data.outbox.get(effect).is_some_and(|o| o.payload.is_some()),
+                })
+            })
+            .collect();
+        unknown.sort_unstable_by_key(|a| (a.since, a.effect));
+        unknown.truncate(limit as usize);
+        Ok(unknown)
     }
 
     async fn stages_at(&self, funnel: &FunnelKey, moments: &[Timestamp]) -> Result<Vec<Vec<StageCount>>> {

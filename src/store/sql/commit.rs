@@ -6,7 +6,7 @@ use super::funnel;
 use super::identity::reserve;
 use super::lease::fence;
 use super::open::Database;
-use super::outbox::OutboxRow;
+use super::outbox::{OutboxRow, count_intents};
 use super::recipient::{self, Locked};
 use super::session::{Session, args, json_rows, to_json};
 use super::suppress::{self, purpose_text};
@@ -465,7 +465,8 @@ impl<'a> Entry<'a> {
             expires_at,
             kind: self.kind.to_owned(),
             target: self.new.target.clone(),
-            payload: self.new.payload.clone().filter(|_| self.status != EffectStatus::Intended),
+            payload: self.new.payload.clone().filter(|_| self.status != EffectStatus::Intended || self.new.resend),
+            resend: u8::from(self.new.resend),
         })
     }
 }
@@ -511,6 +512,8 @@ async fn write_effects(
     for mut c in tx.rows(sql!("effect/insert"), args![json_rows(&rows)?, now]).await? {
         written.insert(EffectRef { copy: CopyId(c.int()?), seq: c.small()? });
     }
+    let leaving = |e: &&Entry| e.status == EffectStatus::Intended && is_message(e.new) && written.contains(&e.reference());
+    count_intents(tx, entries.iter().filter(leaving).count()).await?;
     let (mut outbox, mut codes) = (Vec::new(), Vec::new());
     for (entry, row) in entries.iter().zip(&rows) {
         let effect = entry.reference();

@@ -36,8 +36,8 @@ pub(super) async fn stored(database: &Database, connection: &str, ids: &[String]
     Ok(ids.iter().filter_map(|id| found.get(id).cloned()).collect())
 }
 
-pub(super) async fn deal_ids(database: &Database, connection: &str) -> Result<Vec<String>> {
-    let rows = database.read().await?.rows(sql!("crm/deal_ids"), args![connection]).await?;
+pub(super) async fn deal_ids(database: &Database, connection: &str, after: &str, limit: u32) -> Result<Vec<String>> {
+    let rows = database.read().await?.rows(sql!("crm/deal_ids"), args![connection, after, limit]).await?;
     rows.into_iter().map(|mut c| c.text()).collect()
 }
 

@@ -3,11 +3,11 @@
 use super::Result;
 use super::dialect::sql;
 use super::lease::fence;
-use super::ledger::ClickedRow;
+use super::ledger::{ClickRow, settled};
 use super::open::Database;
 use super::session::{args, json_rows, to_json};
 use super::suppress::{self, ref_rows};
-use crate::model::{ClickVerdict, CopyId, EffectRef, EffectStatus};
+use crate::model::{CopyId, EffectRef, EffectStatus};
 use crate::store::rules::up_to_ms;
 use crate::store::{InboxRow, Incoming, Lease, Source};
 use jiff::Timestamp;
@@ -26,16 +26,6 @@ struct Row {
     received_at: i64,
     ready_at: i64,
     event: String,
-}
-
-#[derive(Serialize)]
-struct Click<'a> {
-    copy_id: i64,
-    seq: i32,
-    link: i16,
-    at: i64,
-    verdict: Option<&'static str>,
-    why: &'a str,
 }
 
 #[derive(Serialize)]
@@ -75,31 +65,9 @@ pub(super) async fn receive(database: &Database, incoming: Vec<Incoming>) -> Res
     }
     let clicks: Vec<_> = new().filter_map(|i| i.click.as_ref()).collect();
     if !clicks.is_empty() {
-        let rows: Vec<Click> = clicks
-            .iter()
-            .map(|c| Click {
-                copy_id: c.effect.copy.0,
-                seq: c.effect.seq,
-                link: c.link,
-                at: c.at.as_millisecond(),
-                verdict: c.verdict.map(ClickVerdict::as_str),
-                why: &c.why,
-            })
-            .collect();
+        let rows: Vec<ClickRow> = clicks.iter().map(|c| ClickRow::of(c)).collect();
         tx.run(sql!("inbox/clicks"), args![json_rows(&rows)?]).await?;
-        let mut settled: Vec<ClickedRow> = clicks
-            .iter()
-            .map(|c| ClickedRow {
-                copy_id: c.effect.copy.0,
-                seq: c.effect.seq,
-                at: c.at.as_millisecond(),
-                human: u8::from(c.verdict == Some(ClickVerdict::Human)),
-            })
-            .collect();
-        // One row for each effect: the first human hit, else any.
-        settled.sort_by_key(|c| (c.copy_id, c.seq, 1 - c.human, c.at));
-        settled.dedup_by_key(|c| (c.copy_id, c.seq));
-        tx.run(sql!("effect/clicked"), args![json_rows(&settled)?]).await?;
+        tx.run(sql!("effect/clicked"), args![json_rows(&settled(clicks))?]).await?;
     }
     let suppressions: Vec<_> = new().flat_map(|i| i.suppress.iter().cloned()).collect();
     suppress::put(&mut tx, &suppressions).await?;

@@ -20,6 +20,7 @@ struct Orphan {
     seq: i32,
     status: i16,
     reason: Option<&'static str>,
+    resends: u8,
 }
 
 pub(super) async fn take(database: &Database, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
@@ -34,20 +35,26 @@ pub(super) async fn take(database: &Database, owner: &str, ttl: Duration) -> Res
     for mut row in tx.rows(sql!("lease/orphans"), args![epoch]).await? {
         let (copy_id, seq, kind, started) = (row.int()?, row.small()?, row.text()?, row.opt_int()?.is_some());
         let message = kind == "message";
-        unknown += u64::from(message && started);
-        if message {
+        let again = row.flag()? && message && started;
+        unknown += u64::from(message && started && !again);
+        if message && !again {
             gone.push(EffectRef { copy: CopyId(copy_id), seq });
         }
         orphans.push(Orphan {
             copy_id,
             seq,
-            status: match (message, started) {
+            status: match (message && !again, started) {
                 (true, true) => EffectStatus::Unknown,
                 (true, false) => EffectStatus::Failed,
                 (false, _) => EffectStatus::Planned,
             }
             .code(),
-            reason: message.then_some(if started { "Interrupted" } else { "TextLost" }),
+            reason: message.then_some(match (again, started) {
+                (true, _) => "unclear (Interrupted), sent again",
+                (false, true) => "Interrupted",
+                (false, false) => "TextLost",
+            }),
+            resends: u8::from(again),
         });
     }
     if !orphans.is_empty() {

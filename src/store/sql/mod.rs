@@ -23,10 +23,10 @@ pub(super) use open::Access;
 
 use super::rules::AddressHasher;
 use super::{
-    Batch, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Revision,
-    Source, StoreError, Stored,
+    Batch, Clicked, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox,
+    Resolution, Revision, Source, StoreError, Stored,
 };
-use crate::model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
+use crate::model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
 use jiff::Timestamp;
 use open::Database;
 use std::time::Duration;
@@ -93,8 +93,8 @@ impl Journal for SqlStore {
         crm::stored(&self.database, connection, ids).await
     }
 
-    async fn deal_ids(&self, connection: &str) -> Result<Vec<String>> {
-        crm::deal_ids(&self.database, connection).await
+    async fn deal_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>> {
+        crm::deal_ids(&self.database, connection, after, limit).await
     }
 
     async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
@@ -145,12 +145,24 @@ impl Journal for SqlStore {
         receipt::receipt(&self.database, provider, id, outcome, at).await
     }
 
+    async fn resolve(&self, effects: &[EffectRef], how: Resolution, now: Timestamp) -> Result<Vec<EffectRef>> {
+        outbox::resolve(&self.database, effects, how, now).await
+    }
+
+    async fn intents(&self) -> Result<i64> {
+        outbox::intents(&self.database).await
+    }
+
+    async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()> {
+        outbox::raise_intents(&self.database, lease, to).await
+    }
+
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {
         suppress::suppressed(&self.database, effects).await
     }
 
-    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
-        ledger::effect(&self.database, effect).await
+    async fn effects(&self, effects: &[EffectRef]) -> Result<Vec<EffectInfo>> {
+        ledger::effects(&self.database, effects).await
     }
 
     async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
@@ -161,8 +173,8 @@ impl Journal for SqlStore {
         ledger::by_provider_id(&self.database, provider, id).await
     }
 
-    async fn judge(&self, effect: EffectRef, link: i16, at: Timestamp, verdict: ClickVerdict, why: &str) -> Result<()> {
-        ledger::judge(&self.database, effect, link, at, verdict, why).await
+    async fn judge(&self, hits: &[Clicked]) -> Result<()> {
+        ledger::judge(&self.database, hits).await
     }
 
     async fn holds(&self) -> Result<Vec<Hold>> {

@@ -10,9 +10,9 @@ use super::suppress::{self, ref_rows};
 use crate::model::{
     AddressHash, CopyId, EffectKey, EffectRef, EffectStatus, FunnelKey, Outcome, Suppression, SuppressionReason, SuppressionScope,
 };
-use crate::store::outcome::{Receipt, Standing, Work};
-use crate::store::rules::{item_name, up_to_ms};
-use crate::store::{Lease, Mark, Outbox};
+use crate::store::outcome::{Receipt, Standing, Work, resolution, resolved_reason};
+use crate::store::rules::{NEVER_MS, item_name, up_to_ms};
+use crate::store::{Lease, Mark, Outbox, Resolution};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,8 +41,13 @@ pub(super) async fn start(database: &Database, lease: &Lease, effects: &[EffectR
     let mut tx = database.write().await?;
     fence(&mut tx, lease).await?;
     let rows = tx.rows(sql!("outbox/start"), args![ref_rows(effects)?, lease.epoch]).await?;
-    let started: BTreeSet<EffectRef> =
-        rows.into_iter().map(|mut c| Ok(EffectRef { copy: CopyId(c.int()?), seq: c.small()? })).collect::<Result<_>>()?;
+    let mut started = BTreeSet::new();
+    let mut messages = 0;
+    for mut c in rows {
+        started.insert(EffectRef { copy: CopyId(c.int()?), seq: c.small()? });
+        messages += usize::from(c.text()? == "message");
+    }
+    count_intents(&mut tx, messages).await?;
     // In the order asked: within a deal it is the order in which things must happen.
     let started: Vec<EffectRef> = effects.iter().copied().filter(|e| started.contains(e)).collect();
     if !started.is_empty() {
@@ -72,6 +77,7 @@ struct StateRow {
     reason: Option<String>,
     provider: Option<String>,
     provider_id: Option<String>,
+    resends: i32,
 }
 
 #[derive(Serialize)]
@@ -84,6 +90,7 @@ pub(super) struct OutboxRow {
     pub kind: String,
     pub target: String,
     pub payload: Option<String>,
+    pub resend: u8,
 }
 
 #[derive(Serialize)]
@@ -101,6 +108,48 @@ pub(super) async fn mark(database: &Database, marks: Vec<Mark>) -> Result<()> {
     let mut tx = database.write().await?;
     mark_in(&mut tx, marks).await?;
     tx.commit().await
+}
+
+/// Numbers of hand-overs: a witness outside the database knows how far they may have come.
+pub(super) async fn count_intents(tx: &mut Session, messages: usize) -> Result<()> {
+    if messages > 0 {
+        tx.run(sql!("counter/reserve"), args!["intent", i64::try_from(messages).unwrap_or(i64::MAX)]).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn intents(database: &Database) -> Result<i64> {
+    let rows = database.read().await?.rows(sql!("counter/value"), args!["intent"]).await?;
+    rows.into_iter().next().map_or(Ok(0), |mut c| c.int())
+}
+
+pub(super) async fn raise_intents(database: &Database, lease: &Lease, to: i64) -> Result<()> {
+    let mut tx = database.write().await?;
+    fence(&mut tx, lease).await?;
+    tx.run(sql!("counter/raise"), args!["intent", to]).await?;
+    tx.commit().await
+}
+
+/// A person's word about messages that nobody could tell about.
+pub(super) async fn resolve(database: &Database, effects: &[EffectRef], how: Resolution, now: Timestamp) -> Result<Vec<EffectRef>> {
+    let mut tx = database.write().await?;
+    let refs = ref_rows(effects)?;
+    tx.run(sql!("outbox/lock"), args![&refs]).await?;
+    let mut marks = Vec::new();
+    for mut c in tx.rows(sql!("outbox/unclear"), args![refs]).await? {
+        let (effect, attempt) = (EffectRef { copy: CopyId(c.int()?), seq: c.small()? }, c.small()?);
+        if how != Resolution::Resend || c.flag()? {
+            marks.push(resolution(effect, attempt, how, now));
+        }
+    }
+    let resolved: Vec<EffectRef> = marks.iter().map(|m| m.effect).collect();
+    if !resolved.is_empty() {
+        mark_in(&mut tx, marks).await?;
+        let again = i64::from(how == Resolution::Resend);
+        tx.run(sql!("outbox/resolved"), args![ref_rows(&resolved)?, resolved_reason(how), again]).await?;
+    }
+    tx.commit().await?;
+    Ok(resolved)
 }
 
 /// Merges facts into the ledger, whoever owns the lease by now.
@@ -157,7 +206,8 @@ async fn load_states(tx: &mut Session, effects: &[EffectRef]) -> Result<BTreeMap
         let (at, kind, recipient) = (c.time()?, c.text()?, AddressHash(c.text()?));
         let (list, item, namespace) = (c.text()?, c.text()?, c.text()?);
         let (item, target, expires_at) = (item_name(&namespace, &list, &item), c.text()?, c.opt_int()?);
-        let standing = Standing::new(status, attempt, receipt, at, c.opt_text()?.is_some());
+        let mut standing = Standing::new(status, attempt, receipt, at, c.opt_text()?.is_some());
+        (standing.resend, standing.resends) = (c.opt_int()? == Some(1), c.small()?);
         let state = State { kind, recipient, item, target, expires_at, standing };
         found.insert(effect, state);
     }
@@ -195,6 +245,18 @@ async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> R
                 kind: state.kind,
                 target: state.target,
                 payload,
+                resend: u8::from(state.standing.resend),
+            }),
+            Work::Keep { payload } => again.push(OutboxRow {
+                copy_id: effect.copy.0,
+                seq: effect.seq,
+                due_at: NEVER_MS,
+                epoch: None,
+                expires_at: state.expires_at,
+                kind: state.kind,
+                target: state.target,
+                payload: Some(payload),
+                resend: 0,
             }),
         }
         rows.push(StateRow {
@@ -206,6 +268,7 @@ async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> R
             reason: state.standing.reason,
             provider: state.standing.provider,
             provider_id: state.standing.provider_id,
+            resends: state.standing.resends,
         });
     }
     if !rows.is_empty() {

@@ -7,12 +7,12 @@ use super::identity::{address_key, addresses, contact_key};
 use super::open::Database;
 use super::session::{Session, args, json_rows};
 use super::suppress::medium_word;
-use crate::engine::{Client, Copy, CopyState, KnownAddress, LedgerEntry, Recent, Sibling, Subject};
+use crate::engine::{Client, Copy, KnownAddress, LedgerEntry, Recent, Sibling, Subject};
 use crate::model::{
     Address, AddressHash, ClientId, Consent, ConsentStatus, CopyId, Deal, EffectKey, EffectStatus, FunnelKey, ManagerId, Money,
     Purpose, Role, SignalSubject, Suppression, SuppressionReason, SuppressionScope,
 };
-use crate::store::rules::{AddressHasher, RECENT};
+use crate::store::rules::{AddressHasher, RECENT, with_state};
 use crate::store::{Cursor, Due, Load};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -264,8 +264,11 @@ async fn load_clients(
             funnel: FunnelKey { namespace: c.text()?, name: c.text()? },
             role: c.word(Role::parse)?,
             deal_open: c.text()? == "Open",
-            cycle_at: c.json::<CopyState>()?.cycle_at,
+            cycle_at: None,
+            speaks: false,
+            heard_at: None,
         };
+        let sibling = with_state(sibling, &c.json()?, c.opt_text()?.and_then(|t| t.parse().ok()));
         if let Some(person) = people.get_mut(&root) {
             person.siblings.push(sibling);
         }

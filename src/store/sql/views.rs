@@ -7,7 +7,7 @@ use super::{Result, SqlStore};
 use crate::engine::History;
 use crate::model::{CopyId, EffectRef, EffectStatus, FunnelKey, Money, Role};
 use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
-use crate::store::{ChannelCounts, Cursor, DeadLetter, FunnelCounts, StageCount, StoreError, TimelineEntry, Views};
+use crate::store::{Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, StageCount, StoreError, TimelineEntry, Views};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -65,17 +65,29 @@ impl Views for SqlStore {
     async fn channels(&self) -> Result<Vec<ChannelCounts>> {
         let mut session = self.database.snapshot().await?;
         let mut channels: BTreeMap<String, ChannelCounts> = BTreeMap::new();
-        let empty = |channel: &str| ChannelCounts { channel: channel.to_owned(), waiting: 0, ambiguous: 0 };
+        let empty = |channel: &str| ChannelCounts { channel: channel.to_owned(), waiting: 0, ambiguous: 0, resent: 0 };
         for mut c in session.rows(sql!("views/channels_waiting"), args![]).await? {
             let name = c.text()?;
             channels.entry(name.clone()).or_insert_with(|| empty(&name)).waiting = c.count()?;
         }
         for mut c in session.rows(sql!("views/channels_unknown"), args![]).await? {
             let name = c.text()?;
-            channels.entry(name.clone()).or_insert_with(|| empty(&name)).ambiguous = c.count()?;
+            let counts = channels.entry(name.clone()).or_insert_with(|| empty(&name));
+            (counts.ambiguous, counts.resent) = (c.count()?, c.count()?);
         }
         session.commit().await?;
         Ok(channels.into_values().collect())
+    }
+
+    async fn messages_by_channel(&self, since: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
+        let rows = self.database.read().await?.rows(sql!("views/channels_messages"), args![since]).await?;
+        rows.into_iter()
+            .map(|mut c| {
+                let channel = c.text()?;
+                let status = EffectStatus::from_code(c.small()?).unwrap_or(EffectStatus::Unknown);
+                Ok((channel, status, c.count()?))
+            })
+            .collect()
     }
 
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {
@@ -106,6 +118,7 @@ impl Views for SqlStore {
                     target: c.text()?,
                     variant: c.opt_text()?,
                     reason: c.opt_text()?,
+                    resends: c.small()?,
                 };
                 let (kind, text) = sent_text(&sent);
                 entries.push(TimelineEntry { at, kind: kind.into(), text, effect: Some(effect) });
@@ -131,9 +144,22 @@ impl Views for SqlStore {
         rows.into_iter().map(|mut c| Ok(DeadLetter { id: c.int()?, source: c.text()?, error: c.text()?, at: c.time()? })).collect()
     }
 
-    async fn ambiguous(&self, limit: u32) -> Result<Vec<EffectRef>> {
+    async fn ambiguous(&self, limit: u32) -> Result<Vec<Ambiguous>> {
         let rows = self.database.read().await?.rows(sql!("views/ambiguous"), args![limit]).await?;
-        rows.into_iter().map(|mut c| Ok(EffectRef { copy: CopyId(c.int()?), seq: c.small()? })).collect()
+        let row = |mut c: Cells| {
+            Ok(Ambiguous {
+                effect: EffectRef { copy: CopyId(c.int()?), seq: c.small()? },
+                funnel: FunnelKey { namespace: c.text()?, name: c.text()? },
+                deal: c.text()?,
+                list: c.text()?,
+                item: c.text()?,
+                channel: c.text()?,
+                since: c.time()?,
+                reason: c.opt_text()?.unwrap_or_default(),
+                text_kept: c.flag()?,
+            })
+        };
+        rows.into_iter().map(row).collect()
     }
 
     async fn stages_at(&self, funnel: &FunnelKey, moments: &[Timestamp]) -> Result<Vec<Vec<StageCount>>> {

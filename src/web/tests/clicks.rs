@@ -215,7 +215,7 @@ async fn memory_is_bounded_while_the_store_is_away() {
     let journal = Arc::new(Fake::default());
     journal.down.store(true, Ordering::SeqCst);
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-    let log = ClickLog::start(journal.clone(), metrics.clone(), 8);
+    let log = ClickLog::start(journal.clone(), metrics.clone(), Arc::new(|| {}), 8);
     let at = "2026-11-22T10:00:00Z".parse().unwrap();
     let judgement = Judgement { verdict: Some(ClickVerdict::Human), why: "alone", settle_at: None };
     let mut recorded = Vec::new();

@@ -2,10 +2,11 @@
 
 use crate::{
     links::Keys,
-    model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, InboxEvent, Manager, Outcome},
+    model::{Address, AddressHash, Contact, CopyId, EffectRef, EffectStatus, FunnelKey, InboxEvent, Manager, Outcome},
     store::{
-        Batch, ChannelCounts, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope, InboxRow, Incoming,
-        Journal, Lease, Load, Mark, Outbox, Revision, Source, StageCount, StoreError, Stored, TimelineEntry, Views,
+        Ambiguous, Batch, ChannelCounts, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope,
+        InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Resolution, Revision, Source, StageCount, StoreError, Stored,
+        TimelineEntry, Views,
     },
 };
 use jiff::Timestamp;
@@ -81,7 +82,7 @@ impl Journal for Fake {
     async fn stored(&self, _: &str, _: &[String]) -> Result<Vec<Stored>> {
         unused()
     }
-    async fn deal_ids(&self, _: &str) -> Result<Vec<String>> {
+    async fn deal_ids(&self, _: &str, _: &str, _: u32) -> Result<Vec<String>> {
         unused()
     }
     async fn contacts(&self, _: &str, _: &[String]) -> Result<Vec<Contact>> {
@@ -136,14 +137,24 @@ impl Journal for Fake {
     async fn mark(&self, _: Vec<Mark>) -> Result<()> {
         unused()
     }
+    async fn resolve(&self, _: &[EffectRef], _: Resolution, _: Timestamp) -> Result<Vec<EffectRef>> {
+        unused()
+    }
+    async fn intents(&self) -> Result<i64> {
+        unused()
+    }
+    async fn raise_intents(&self, _: &Lease, _: i64) -> Result<()> {
+        unused()
+    }
     async fn suppressed(&self, _: &[EffectRef]) -> Result<Vec<EffectRef>> {
         unused()
     }
 
-    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
+    async fn effects(&self, effects: &[EffectRef]) -> Result<Vec<EffectInfo>> {
         self.up()?;
         self.lookups.fetch_add(1, Ordering::SeqCst);
-        Ok(self.effects.lock().unwrap().get(&effect).cloned())
+        let known = self.effects.lock().unwrap();
+        Ok(effects.iter().filter_map(|effect| known.get(effect).cloned()).collect())
     }
     async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
         self.up()?;
@@ -163,7 +174,7 @@ impl Journal for Fake {
         Ok(known)
     }
 
-    async fn judge(&self, _: EffectRef, _: i16, _: Timestamp, _: ClickVerdict, _: &str) -> Result<()> {
+    async fn judge(&self, _: &[Clicked]) -> Result<()> {
         unused()
     }
     async fn holds(&self) -> Result<Vec<Hold>> {
@@ -206,6 +217,9 @@ impl Views for Fake {
     async fn channels(&self) -> Result<Vec<ChannelCounts>> {
         unused()
     }
+    async fn messages_by_channel(&self, _: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
+        unused()
+    }
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {
         unused()
     }
@@ -215,7 +229,7 @@ impl Views for Fake {
     async fn dead_letters(&self, _: u32) -> Result<Vec<DeadLetter>> {
         unused()
     }
-    async fn ambiguous(&self, _: u32) -> Result<Vec<EffectRef>> {
+    async fn ambiguous(&self, _: u32) -> Result<Vec<Ambiguous>> {
         unused()
     }
     async fn stages_at(&self, _: &FunnelKey, _: &[Timestamp]) -> Result<Vec<Vec<StageCount>>> {

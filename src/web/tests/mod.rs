@@ -72,6 +72,7 @@ impl Site {
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             hooks,
             engine: engine_state,
+            wake: Arc::new(|| {}),
             metrics: metrics.clone(),
             registry: Arc::new(RwLock::new(registry)),
         });

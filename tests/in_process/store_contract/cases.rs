@@ -63,7 +63,7 @@ pub async fn a_lost_lease_stores_nothing(backend: &Backend) {
     let batch = Batch { now: Some(at(0)), page: Some(page(vec![], vec![deal("d", "")])), ..Batch::default() };
     let lost = world.store.journal.commit(&world.lease, batch).await.unwrap_err();
     assert!(matches!(lost, StoreError::LeaseLost), "{lost}");
-    assert!(world.store.journal.deal_ids(CRM).await.unwrap().is_empty());
+    assert!(world.store.journal.deal_ids(CRM, "", 100).await.unwrap().is_empty());
     let lost = world.store.journal.set_cursor(&world.lease, CRM, &Cursor::default()).await.unwrap_err();
     assert_eq!(lost.label(), "lease_lost");
     assert!(world.store.journal.start(&world.lease, &[effect(CopyId(1), 1)], at(0)).await.is_err());
@@ -84,12 +84,98 @@ pub async fn a_takeover_turns_open_messages_into_unknown_and_write_backs_into_du
     let two = store.journal.take("two", TTL).await.unwrap().unwrap();
     assert_eq!(two.orphans, 1);
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Unknown));
-    assert_eq!(store.views.ambiguous(10).await.unwrap(), vec![effect(copy, 1)]);
+    let unclear = store.views.ambiguous(10).await.unwrap();
+    assert_eq!(unclear.iter().map(|a| (a.effect, a.text_kept)).collect::<Vec<_>>(), [(effect(copy, 1), false)]);
     let due = world.outbox(at(12)).await;
     let expected = [(2, "{\"n\":2}", 1), (3, "{\"n\":3}", 0), (4, "text", 0)];
     assert_eq!(due, expected.map(|(seq, payload, attempt)| (effect(copy, seq), payload.to_owned(), attempt)));
     let again = store.journal.take("two", TTL).await.unwrap().unwrap();
     assert_eq!(again.orphans, 0);
+}
+
+/// `onAmbiguous: Resend`: the text outlives the process that would have sent it, and the ledger says that it went out again.
+pub async fn a_channel_that_resends_keeps_its_text_over_a_takeover(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let first = NewEffect { resend: true, payload: Some("text".into()), ..message(&world.store, 1, "first", &phone(1)) };
+    world.decide(copy, vec![first]).await;
+    assert!(world.outbox(at(99)).await.is_empty(), "it is under way");
+    journal.release(&world.lease).await.unwrap();
+    let two = journal.take("two", TTL).await.unwrap().unwrap();
+    assert_eq!(two.orphans, 0, "nothing is left for a person");
+    assert_eq!(world.outbox(at(99)).await, [(effect(copy, 1), "text".to_owned(), 1)], "the same text, and its second attempt");
+    journal.start(&two, &[effect(copy, 1)], at(20)).await.unwrap();
+    // The second answer is unclear as well.
+    let unclear = Outcome::Unknown { reason: "timeout".into() };
+    let next = Some(NextAttempt { at: at(30), payload: "text".into() });
+    journal.mark(vec![Mark { next, ..mark(effect(copy, 1), 2, unclear) }]).await.unwrap();
+    assert!(world.outbox(at(29)).await.is_empty());
+    assert_eq!(world.outbox(at(30)).await, [(effect(copy, 1), "text".to_owned(), 2)]);
+    journal.start(&two, &[effect(copy, 1)], at(31)).await.unwrap();
+    // A refusal of the third says nothing about the first two.
+    let refused = Outcome::Rejected { reason: "no such mailbox".into(), suppress: false };
+    journal.mark(vec![mark(effect(copy, 1), 3, refused)]).await.unwrap();
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Unknown));
+    assert_eq!(world.store.views.channels().await.unwrap()[0].resent, 2);
+    let story = world.store.views.timeline(&funnel(), "d").await.unwrap();
+    assert!(story.iter().any(|line| line.text.contains("handed over 3 times")), "{story:#?}");
+}
+
+pub async fn a_person_resolves_what_nobody_could_tell(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let effects = (1..=5).map(|n| message(&world.store, n, &format!("i{n}"), &phone(1))).collect();
+    world.decide(copy, effects).await;
+    for seq in 1..=4 {
+        let next = (seq < 4).then(|| NextAttempt { at: at(30), payload: format!("text {seq}") });
+        let unclear = Outcome::Unknown { reason: "timeout".into() };
+        journal.mark(vec![Mark { next, ..mark(effect(copy, seq), 1, unclear) }]).await.unwrap();
+    }
+    assert!(world.outbox(at(9_999_999)).await.is_empty(), "nothing of it goes out by itself");
+    assert_ne!(
+        journal.next_due().await.unwrap().map(|at| at.as_second() / 30_000_000_000),
+        Some(1),
+        "nobody waits for the year 3000"
+    );
+    let listed = world.store.views.ambiguous(10).await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|a| (a.effect.seq, a.deal.as_str(), a.reason.as_str(), a.text_kept)).collect();
+    assert_eq!(
+        listed,
+        [(1, "d", "timeout", true), (2, "d", "timeout", true), (3, "d", "timeout", true), (4, "d", "timeout", false)]
+    );
+    let of = |seqs: &[i32]| seqs.iter().map(|seq| effect(copy, *seq)).collect::<Vec<_>>();
+    assert_eq!(journal.resolve(&of(&[1, 5]), Resolution::Accepted, at(40)).await.unwrap(), of(&[1]), "5 is under way");
+    assert_eq!(journal.resolve(&of(&[2]), Resolution::Dropped, at(40)).await.unwrap(), of(&[2]));
+    assert_eq!(journal.resolve(&of(&[3, 4]), Resolution::Resend, at(40)).await.unwrap(), of(&[3]), "the text of 4 is gone");
+    assert_eq!(journal.resolve(&of(&[1, 2, 3]), Resolution::Dropped, at(41)).await.unwrap(), [], "settled");
+    assert_eq!(world.outbox(at(40)).await, [(effect(copy, 3), "text 3".to_owned(), 1)]);
+    let status =
+        [world.status(copy, 1).await, world.status(copy, 2).await, world.status(copy, 3).await, world.status(copy, 4).await];
+    let expected = [EffectStatus::Accepted, EffectStatus::Failed, EffectStatus::Planned, EffectStatus::Unknown];
+    assert_eq!(status, expected.map(Some));
+    // A receipt resolves what is left.
+    journal.mark(vec![mark(effect(copy, 4), -1, Outcome::Delivered)]).await.unwrap();
+    assert!(world.store.views.ambiguous(10).await.unwrap().is_empty());
+    let story = world.store.views.timeline(&funnel(), "d").await.unwrap();
+    assert!(story.iter().any(|line| line.text.contains("resolved by hand: the provider has it")), "{story:#?}");
+}
+
+pub async fn hand_overs_are_counted(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    assert_eq!(journal.intents().await.unwrap(), 0);
+    world.decide(copy, vec![message(&world.store, 1, "first", &phone(1)), write_back(2, "move")]).await;
+    world.decide(copy, vec![message(&world.store, 3, "first", &phone(1))]).await;
+    assert_eq!(journal.intents().await.unwrap(), 1, "neither a write-back nor what was tried before");
+    journal.mark(vec![retry(effect(copy, 1), 1, 20, "text")]).await.unwrap();
+    journal.start(&world.lease, &[effect(copy, 1), effect(copy, 2)], at(20)).await.unwrap();
+    assert_eq!(journal.intents().await.unwrap(), 2);
+    journal.raise_intents(&world.lease, 1_000).await.unwrap();
+    journal.raise_intents(&world.lease, 10).await.unwrap();
+    assert_eq!(journal.intents().await.unwrap(), 1_000);
 }
 
 pub async fn a_decision_on_an_old_version_is_dropped(backend: &Backend) {
@@ -634,10 +720,11 @@ pub async fn an_older_page_never_overwrites_a_newer_state(backend: &Backend) {
     assert_eq!(put(vec![state(12, "twelve"), state(9, "nine")]).await, [(12, Some(at(12)), false)], "twice in one page");
     let (gone, hash) = state(13, "gone");
     assert_eq!(put(vec![(Deal { state: DealState::Deleted, ..gone }, hash)]).await, [(13, Some(at(13)), true)]);
-    assert!(world.store.journal.deal_ids(CRM).await.unwrap().is_empty());
+    assert!(world.store.journal.deal_ids(CRM, "", 100).await.unwrap().is_empty());
     let (undated, hash) = state(14, "undated");
     assert_eq!(put(vec![(Deal { updated_at: None, ..undated }, hash)]).await, [(14, None, false)], "no date: the last one wins");
-    assert_eq!(world.store.journal.deal_ids(CRM).await.unwrap(), ["d"]);
+    assert_eq!(world.store.journal.deal_ids(CRM, "", 100).await.unwrap(), ["d"]);
+    assert_eq!(world.store.journal.deal_ids(CRM, "d", 100).await.unwrap(), Vec::<String>::new(), "the page after the last");
 }
 
 pub async fn a_subject_holds_everything_known(backend: &Backend) {
@@ -772,7 +859,12 @@ pub async fn clicks_are_kept_and_judged(backend: &Backend) {
     journal.receive(vec![hit(0, 30, None), hit(1, 31, Some(ClickVerdict::Machine))]).await.unwrap();
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted), "whoever opens it has got it");
     assert_eq!(world.copy(copy).await.ledger[0].clicked_at, None);
-    journal.judge(effect(copy, 1), 0, at(30), ClickVerdict::Human, "alone").await.unwrap();
+    let verdict =
+        |link, when, verdict| Clicked { effect: effect(copy, 1), link, at: at(when), verdict: Some(verdict), why: "alone".into() };
+    // Of several verdicts on one message in a batch, the human one tells; an unknown hit changes nothing.
+    let verdicts =
+        [verdict(1, 31, ClickVerdict::Machine), verdict(0, 30, ClickVerdict::Human), verdict(7, 30, ClickVerdict::Machine)];
+    journal.judge(&verdicts).await.unwrap();
     journal.receive(vec![hit(0, 40, Some(ClickVerdict::Human))]).await.unwrap();
     assert_eq!(world.copy(copy).await.ledger[0].clicked_at, Some(at(30)), "the first one stays");
     let info = journal.effect(effect(copy, 1)).await.unwrap().unwrap();
@@ -781,6 +873,8 @@ pub async fn clicks_are_kept_and_judged(backend: &Backend) {
     assert_eq!((info.links.as_slice(), info.funnel), (["https://example.com/a".to_owned()].as_slice(), funnel()));
     assert_eq!(Some(info.client), world.copy(copy).await.client.id);
     assert!(journal.effect(effect(copy, 9)).await.unwrap().is_none());
+    let several = journal.effects(&[effect(copy, 9), effect(copy, 1), effect(copy, 1)]).await.unwrap();
+    assert_eq!(several.iter().map(|info| (info.effect, info.hits.len())).collect::<Vec<_>>(), [(effect(copy, 1), 3); 2]);
     let counts = world.store.views.counts(&funnel(), None, at(50)).await.unwrap();
     assert_eq!((counts.clicks_human, counts.clicks_machine), (2, 1));
 }
@@ -842,6 +936,10 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     assert_eq!(views.counts(&nobody, None, at(0)).await.unwrap(), FunnelCounts::default());
     let channels = views.channels().await.unwrap();
     assert_eq!(channels, [ChannelCounts { channel: "sms".into(), waiting: 1, ambiguous: 0 }]);
+    let by_channel = views.messages_by_channel(at(0)).await.unwrap();
+    let sms = |status, n| ("sms".to_owned(), status, n);
+    assert_eq!(by_channel, [sms(EffectStatus::Intended, 1), sms(EffectStatus::Accepted, 1)]);
+    assert_eq!(views.messages_by_channel(at(1_000_000)).await.unwrap(), []);
 
     let story = views.timeline(&funnel(), "d1").await.unwrap();
     let lines: Vec<(&str, &str)> = story.iter().map(|e| (e.kind.as_str(), e.text.as_str())).collect();

@@ -246,7 +246,7 @@ impl Side {
         let _ = writeln!(out, "{:#?}", journal.outbox(at(n + 100), 99).await.unwrap());
         let _ =
             writeln!(out, "{:#?} {:#?}", journal.next_due().await.unwrap(), journal.due(at(n + 99), Some(at(3)), 4).await.unwrap());
-        let _ = writeln!(out, "{:#?} {:#?}", journal.holds().await.unwrap(), journal.deal_ids(CRM).await.unwrap());
+        let _ = writeln!(out, "{:#?} {:#?}", journal.holds().await.unwrap(), journal.deal_ids(CRM, "", 1_000).await.unwrap());
         let views = &store.views;
         let _ =
             writeln!(out, "{:#?} {:#?}", views.counts(&funnel(), Some(at(5)), now).await.unwrap(), views.channels().await.unwrap());

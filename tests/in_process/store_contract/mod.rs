@@ -5,7 +5,7 @@ mod differential;
 mod races;
 mod speed;
 mod statements;
-mod world;
+pub mod world;
 
 use crate::peers;
 use rekindle::store::Store;
@@ -18,16 +18,16 @@ pub struct Backend {
 }
 
 impl Backend {
-    fn sqlite() -> Self {
+    pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { url: format!("sqlite:{}", folder.path().join("r.db").display()), _folder: Some(folder) }
     }
 
-    async fn postgres() -> Option<Self> {
+    pub async fn postgres() -> Option<Self> {
         Some(Self { url: peers::postgres::database().await?, _folder: None })
     }
 
-    fn memory() -> Self {
+    pub fn memory() -> Self {
         Self { url: "memory:".into(), _folder: None }
     }
 
@@ -78,6 +78,9 @@ contract!(
     one_engine_at_a_time,
     a_lost_lease_stores_nothing,
     a_takeover_turns_open_messages_into_unknown_and_write_backs_into_due,
+    a_channel_that_resends_keeps_its_text_over_a_takeover,
+    a_person_resolves_what_nobody_could_tell,
+    hand_overs_are_counted,
     a_decision_on_an_old_version_is_dropped,
     the_same_item_is_never_written_twice,
     a_deal_seen_twice_has_one_copy,

@@ -1,5 +1,6 @@
-SELECT e.cycle, e.list, e.item, e.recipient, f.namespace, f.name, k.root, e.brand, e.medium, e.purpose, e.status, e.at, e.links
-FROM effect e JOIN copy c ON c.copy_id = e.copy_id
+SELECT e.copy_id, e.seq, e.cycle, e.list, e.item, e.recipient, f.namespace, f.name, k.root, e.brand, e.medium, e.purpose, e.status, e.at, e.links
+FROM rows($1, copy_id bigint, seq integer) r
+JOIN effect e ON e.copy_id = r.copy_id AND e.seq = r.seq
+JOIN copy c ON c.copy_id = e.copy_id
 JOIN funnel f ON f.funnel_id = c.funnel_id
 JOIN client k ON k.client_id = c.client_id
-WHERE e.copy_id = $1 AND e.seq = $2

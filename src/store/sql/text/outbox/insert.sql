@@ -1,6 +1,6 @@
-INSERT INTO outbox (copy_id, seq, shard, due_at, epoch, expires_at, kind, target, payload)
-SELECT r.copy_id, r.seq, c.shard, r.due_at, r.epoch, r.expires_at, r.kind, r.target, r.payload
-FROM rows($1, copy_id bigint, seq integer, due_at bigint, epoch bigint, expires_at bigint, kind text, target text, payload text) r
+INSERT INTO outbox (copy_id, seq, shard, due_at, epoch, expires_at, kind, target, payload, resend)
+SELECT r.copy_id, r.seq, c.shard, r.due_at, r.epoch, r.expires_at, r.kind, r.target, r.payload, r.resend
+FROM rows($1, copy_id bigint, seq integer, due_at bigint, epoch bigint, expires_at bigint, kind text, target text, payload text, resend smallint) r
 JOIN copy c ON c.copy_id = r.copy_id
 WHERE true
 ON CONFLICT (copy_id, seq) DO UPDATE SET due_at = excluded.due_at, epoch = excluded.epoch, payload = coalesce(excluded.payload, outbox.payload)

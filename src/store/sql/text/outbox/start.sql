@@ -7,4 +7,4 @@ WHERE outbox.copy_id = r.copy_id AND outbox.seq = r.seq AND outbox.epoch IS NULL
 AND (outbox.kind <> 'message' OR NOT EXISTS (
 SELECT 1 FROM hold h WHERE h.scope = 'all' OR (h.scope = 'channel' AND h.name = outbox.target)
 OR (h.scope = 'funnel' AND h.namespace = f.namespace AND h.name = f.name)))
-RETURNING outbox.copy_id, outbox.seq
+RETURNING outbox.copy_id, outbox.seq, outbox.kind

@@ -1,1 +1,6 @@
-SELECT copy_id, seq FROM effect WHERE kind = 'message' AND status = 2 ORDER BY at, copy_id, seq LIMIT $1
+SELECT e.copy_id, e.seq, f.namespace, f.name, c.deal, e.list, e.item, e.target, e.at, e.reason, CASE WHEN o.payload IS NULL THEN 0 ELSE 1 END
+FROM effect e
+JOIN copy c ON c.copy_id = e.copy_id
+JOIN funnel f ON f.funnel_id = c.funnel_id
+LEFT JOIN outbox o ON o.copy_id = e.copy_id AND o.seq = e.seq
+WHERE e.kind = 'message' AND e.status = 2 ORDER BY e.at, e.copy_id, e.seq LIMIT $1

@@ -1,1 +1,2 @@
-SELECT target, count(*) FROM effect WHERE kind = 'message' AND status = 2 GROUP BY target ORDER BY target
+SELECT target, sum(CASE WHEN status = 2 THEN 1 ELSE 0 END), CAST(sum(resends) AS bigint) FROM effect
+WHERE kind = 'message' AND (status = 2 OR resends > 0) GROUP BY target ORDER BY target

@@ -1,0 +1,87 @@
+//! What `run` and `operator` have in common: listening, waiting for the store, ending.
+
+use crate::{
+    model::HumanDuration,
+    store::{Store, StoreError},
+};
+use axum::{Router, http::StatusCode, routing::get};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{net::TcpListener, sync::watch};
+
+/// How long a lease may last: a duration like 8s.
+pub(super) fn lease(text: &str) -> Result<Duration, String> {
+    let lease = text.parse::<HumanDuration>().map_err(|e| e.to_string())?.elapsed();
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(1);
+    if bounds.contains(&lease) { Ok(lease) } else { Err("write a duration between 1s and 1h".into()) }
+}
+
+/// Listens, or says what to write instead.
+pub(super) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|e| format!("{flag} {address}: {e}; write another address, port 0 takes a free one"))
+}
+
+/// Waits for a store that cannot be reached, answering /healthz and /readyz meanwhile. `None`: told to stop.
+pub(super) async fn open(url: &str, admin: &TcpListener, mut stop: watch::Receiver<bool>) -> Result<Option<Store>, String> {
+    let mut waiting: Option<tokio::task::JoinHandle<()>> = None;
+    loop {
+        match Store::open(url).await {
+            Ok(store) => {
+                if let Some(task) = waiting {
+                    task.abort();
+                    let _ = task.await;
+                    tracing::info!("the store answers");
+                }
+                return Ok(Some(store));
+            }
+            Err(error @ StoreError::Unavailable(_)) => {
+                if waiting.is_none() {
+                    tracing::warn!(%error, "waiting for the store");
+                    waiting = Some(tokio::spawn(answer_waiting(again(admin)?)));
+                }
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            _ = stop.wait_for(|stop| *stop) => return Ok(None),
+        }
+    }
+}
+
+/// A second handle to the same listening socket.
+fn again(listener: &TcpListener) -> Result<TcpListener, String> {
+    use std::os::fd::AsFd;
+    let copy = listener.as_fd().try_clone_to_owned().map_err(|e| e.to_string())?;
+    TcpListener::from_std(std::net::TcpListener::from(copy)).map_err(|e| e.to_string())
+}
+
+async fn answer_waiting(listener: TcpListener) {
+    let down = (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be reached yet\n");
+    let router = Router::new().route("/healthz", get(|| async { "alive\n" })).route("/readyz", get(move || async move { down }));
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::warn!(%error, "health answers ended");
+    }
+}
+
+/// Turns true when the process is told to end.
+pub(super) fn stop_on_signal() -> watch::Receiver<bool> {
+    let (sender, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        stopped_by_signal().await;
+        tracing::info!("stopping: what was handed over may land, nothing new starts");
+        let _ = sender.send(true);
+    });
+    stop
+}
+
+async fn stopped_by_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

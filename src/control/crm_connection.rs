@@ -1,0 +1,56 @@
+//! Status of a `CrmConnection`.
+
+use super::{
+    ConditionReason,
+    conditions::{Is, condition, number, problems, short},
+    figures::Figures,
+    standing::Standing,
+};
+use crate::{
+    api::{CrmConnectionStatus, Problem},
+    compile::ObjectRef,
+    store::Cursor,
+};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+pub(super) fn status(object: &ObjectRef, generation: i64, standing: &Standing, figures: &Figures) -> CrmConnectionStatus {
+    let mut conditions = standing.ready(object, generation, false);
+    let cursor = figures.cursors.get(&format!("{}/{}", object.namespace, object.name));
+    let (is, reason, message) = health(cursor);
+    conditions.push(condition("Healthy", is, reason, message, generation));
+    let mut problems = problems(standing.findings(object));
+    for found in cursor.into_iter().flat_map(|cursor| &cursor.findings) {
+        let example = found.examples.first().map(|example| format!(", like {example}")).unwrap_or_default();
+        problems.push(Problem {
+            path: short(&found.kind, 512),
+            reason: "BadRows".to_owned(),
+            message: short(&format!("{} rows{example}", found.count), 1024),
+        });
+    }
+    problems.truncate(20);
+    CrmConnectionStatus {
+        observed_generation: Some(generation),
+        conditions,
+        last_read_at: cursor.and_then(|cursor| cursor.read_at).and_then(minute).map(Time),
+        deals: cursor.filter(|cursor| cursor.complete).map(|cursor| number(cursor.rows)),
+        problems,
+        ..CrmConnectionStatus::default()
+    }
+}
+
+/// Whether the CRM can be read.
+pub(super) fn health(cursor: Option<&Cursor>) -> (Is, ConditionReason, String) {
+    match cursor {
+        Some(Cursor { error: Some(error), .. }) => {
+            (Is::No, ConditionReason::ReadFailed, format!("the last reading failed: {error}"))
+        }
+        Some(Cursor { read_at: Some(_), .. }) => (Is::Yes, ConditionReason::Working, "it is read".to_owned()),
+        _ => (Is::Unknown, ConditionReason::NotReadYet, "it was not read yet".to_owned()),
+    }
+}
+
+/// To the minute: a connection that is read every second is no reason for a write every second.
+fn minute(at: Timestamp) -> Option<Timestamp> {
+    at.round(TimestampRound::new().smallest(Unit::Minute).mode(RoundMode::Trunc)).ok()
+}

@@ -1,0 +1,88 @@
+//! Counts for statuses, asked of the store no oftener than they are cheap.
+
+use crate::{
+    model::{EffectStatus, FunnelKey},
+    store::{ChannelCounts, Cursor, FunnelCounts, Hold, Store, StoreError},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{collections::BTreeMap, time::Duration};
+use tokio::time::Instant;
+
+/// One funnel in figures.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FunnelFigures {
+    /// Of the last 30 days, where a period matters.
+    pub month: FunnelCounts,
+    /// Of the last 24 hours.
+    pub day: FunnelCounts,
+}
+
+/// Everything that statuses say beside configuration.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Figures {
+    pub funnels: BTreeMap<FunnelKey, FunnelFigures>,
+    pub channels: BTreeMap<String, ChannelCounts>,
+    pub messages: BTreeMap<String, Vec<(EffectStatus, u64)>>,
+    pub cursors: BTreeMap<String, Cursor>,
+    pub holds: Vec<Hold>,
+}
+
+/// Asks, and remembers when to ask again.
+pub(super) struct Counter {
+    next: Instant,
+}
+
+impl Counter {
+    const EVERY: Duration = Duration::from_secs(5);
+    /// Counting takes at most one part in that many of the store's time.
+    const SHARE: u32 = 20;
+
+    pub fn new() -> Self {
+        Self { next: Instant::now() }
+    }
+
+    /// New figures, if it is time. A store that cannot be asked leaves the old ones.
+    pub async fn count(&mut self, store: &Store, funnels: &[FunnelKey], now: Timestamp) -> Option<Result<Figures, StoreError>> {
+        let started = Instant::now();
+        if started < self.next {
+            return None;
+        }
+        let figures = gather(store, funnels, now).await;
+        self.next = Instant::now() + (started.elapsed() * Self::SHARE).max(Self::EVERY);
+        Some(figures)
+    }
+}
+
+async fn gather(store: &Store, funnels: &[FunnelKey], now: Timestamp) -> Result<Figures, StoreError> {
+    let views = &store.views;
+    let mut figures = Figures::default();
+    let (day, month) = (now - SignedDuration::from_hours(24), now - SignedDuration::from_hours(24 * 30));
+    for funnel in funnels {
+        let one = FunnelFigures {
+            month: views.counts(funnel, Some(month), now).await?,
+            day: views.counts(funnel, Some(day), now).await?,
+        };
+        figures.funnels.insert(funnel.clone(), one);
+    }
+    figures.channels = views.channels().await?.into_iter().map(|c| (c.channel.clone(), c)).collect();
+    for (channel, status, n) in views.messages_by_channel(day).await? {
+        figures.messages.entry(channel).or_default().push((status, n));
+    }
+    figures.cursors = views.cursors().await?.into_iter().collect();
+    figures.holds = store.journal.holds().await?;
+    Ok(figures)
+}
+
+/// Sums (medium, status) rows by what became of the messages: sent, failed, ambiguous.
+pub(super) fn fates<'a>(rows: impl Iterator<Item = (&'a str, u64)>) -> (u64, u64, u64) {
+    let (mut sent, mut failed, mut ambiguous) = (0, 0, 0);
+    for (status, n) in rows {
+        match status {
+            "accepted" | "delivered" => sent += n,
+            "failed" | "expired" => failed += n,
+            "unknown" => ambiguous += n,
+            _ => {}
+        }
+    }
+    (sent, failed, ambiguous)
+}

@@ -1,0 +1,61 @@
+//! Status of a `MessageChannel`.
+
+use super::{
+    ConditionReason,
+    conditions::{Is, condition, number, problems},
+    figures::{Figures, fates},
+    standing::Standing,
+};
+use crate::{
+    api::MessageChannelStatus,
+    compile::ObjectRef,
+    store::{Hold, HoldScope},
+    workers::Adapters,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub(super) fn status(
+    object: &ObjectRef,
+    spec: &Value,
+    generation: i64,
+    standing: &Standing,
+    figures: &Figures,
+    adapters: &Adapters,
+    now: Timestamp,
+) -> MessageChannelStatus {
+    let key = format!("{}/{}", object.namespace, object.name);
+    let mut conditions = standing.ready(object, generation, false);
+    let (is, reason, message) = health(&key, figures, adapters, now);
+    conditions.push(condition("Healthy", is, reason, message, generation));
+    let rows = figures.messages.get(&key).map_or(&[][..], Vec::as_slice);
+    let (sent, failed, _) = fates(rows.iter().map(|(status, n)| (status.as_str(), *n)));
+    let counts = figures.channels.get(&key);
+    MessageChannelStatus {
+        observed_generation: Some(generation),
+        conditions,
+        medium: Some(if spec.get("sms").is_some() { "Sms" } else { "Email" }.to_owned()),
+        sent: Some(number(sent)),
+        failed: Some(number(failed)),
+        ambiguous: Some(counts.map_or(0, |counts| number(counts.ambiguous))),
+        waiting: Some(counts.map_or(0, |counts| number(counts.waiting))),
+        problems: problems(standing.findings(object)),
+    }
+}
+
+/// Whether its providers take messages.
+pub(super) fn health(key: &str, figures: &Figures, adapters: &Adapters, now: Timestamp) -> (Is, ConditionReason, String) {
+    let held = |hold: &&Hold| matches!(&hold.scope, HoldScope::Channel(channel) if channel == key);
+    if let Some(hold) = figures.holds.iter().find(held) {
+        return (Is::No, ConditionReason::Held, format!("held since {} by rekindle hold: {}", hold.since, hold.reason));
+    }
+    match adapters.channels.get(key).map(|channel| channel.paused(now)) {
+        Some(Some((until, why))) => (
+            Is::No,
+            ConditionReason::ProviderDown,
+            format!("{why}; messages wait, it is tried again at {}", until.strftime("%H:%M:%SZ")),
+        ),
+        Some(None) => (Is::Yes, ConditionReason::Working, "its providers take messages".to_owned()),
+        None => (Is::Unknown, ConditionReason::CannotOpen, "it is not open yet".to_owned()),
+    }
+}

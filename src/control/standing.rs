@@ -1,0 +1,149 @@
+//! What a publication came to, by object.
+
+use super::{
+    ConditionReason,
+    conditions::{Is, condition, first_error, unready},
+};
+use crate::{
+    compile::{Finding, ObjectRef, Reason},
+    model::FunnelKey,
+    source::{Reading, named_resources},
+    workers::Published,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that statuses say about configuration.
+pub(super) struct Standing {
+    pub reading: Reading,
+    findings: BTreeMap<ObjectRef, Vec<Finding>>,
+    /// What is in force of each funnel that exists; `false`: not what its spec says now.
+    pub funnels: BTreeMap<FunnelKey, (Option<i64>, bool)>,
+    /// Adapters that could not be built: resource and reason.
+    adapters: BTreeMap<String, String>,
+    /// Resource → funnels that name it.
+    used: BTreeMap<ObjectRef, BTreeSet<FunnelKey>>,
+    /// Funnel → what it names.
+    names: BTreeMap<FunnelKey, BTreeSet<ObjectRef>>,
+}
+
+pub(super) fn key_of(object: &ObjectRef) -> FunnelKey {
+    FunnelKey { namespace: object.namespace.clone(), name: object.name.clone() }
+}
+
+impl Standing {
+    pub fn new(reading: Reading, published: Published) -> Self {
+        let mut findings: BTreeMap<ObjectRef, Vec<Finding>> = BTreeMap::new();
+        for finding in published.findings {
+            findings.entry(finding.object.clone()).or_default().push(finding);
+        }
+        let mut in_force = BTreeMap::new();
+        for (funnel, revision) in published.kept {
+            in_force.insert(funnel, (revision, false));
+        }
+        for (funnel, revision, _) in published.funnels {
+            in_force.insert(funnel, (Some(revision), true));
+        }
+        let (mut used, mut names) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::new());
+        for object in reading.snapshot.objects.iter().filter(|object| object.kind == "ReactivationFunnel") {
+            let funnel = FunnelKey { namespace: object.namespace.clone(), name: object.name.clone() };
+            let named = named_resources(&object.namespace, &object.value["spec"]);
+            for resource in &named {
+                used.entry(resource.clone()).or_default().insert(funnel.clone());
+            }
+            names.insert(funnel, named);
+        }
+        Self { reading, findings, funnels: in_force, adapters: published.adapters.into_iter().collect(), used, names }
+    }
+
+    pub fn findings(&self, object: &ObjectRef) -> &[Finding] {
+        self.findings.get(object).map_or(&[], Vec::as_slice)
+    }
+
+    /// Why an object's own errors keep it from being in force.
+    pub fn error_reason(&self, object: &ObjectRef) -> Option<ConditionReason> {
+        own_errors(self.findings(object)).map(|(reason, _)| reason)
+    }
+
+    pub fn used_by(&self, object: &ObjectRef) -> usize {
+        self.used.get(object).map_or(0, BTreeSet::len)
+    }
+
+    pub fn users(&self, object: &ObjectRef) -> impl Iterator<Item = &FunnelKey> {
+        self.used.get(object).into_iter().flatten()
+    }
+
+    /// What a funnel names, of one kind.
+    pub fn named<'a>(&'a self, funnel: &FunnelKey, kind: &'a str) -> impl Iterator<Item = &'a ObjectRef> {
+        self.names.get(funnel).into_iter().flatten().filter(move |object| object.kind == kind)
+    }
+
+    /// Ready, with Reconciling or Stalled, of anything but a funnel. `in_revision`: it is part of what a funnel's revision holds.
+    pub fn ready(&self, object: &ObjectRef, generation: i64, in_revision: bool) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        let findings = self.findings(object);
+        if let Some((reason, message)) = own_errors(findings) {
+            let users = self.used_by(object);
+            let stays = if users > 0 { "; what was in force stays in force" } else { "" };
+            unready(&mut conditions, reason, &format!("{message}{stays}"), generation);
+            return conditions;
+        }
+        if let Some(why) = self.adapters.get(&format!("{} {}/{}", object.kind, object.namespace, object.name)) {
+            unready(&mut conditions, ConditionReason::CannotOpen, why, generation);
+            return conditions;
+        }
+        let behind = self.users(object).find(|funnel| !self.funnels.get(*funnel).is_some_and(|(_, current)| *current));
+        match behind {
+            Some(funnel) if in_revision => {
+                let message = format!("valid, but the funnel {} keeps what it had: see its conditions", funnel.name);
+                unready(&mut conditions, ConditionReason::WaitingForFunnel, &message, generation);
+            }
+            _ if self.used_by(object) == 0 => {
+                conditions.push(condition("Ready", Is::Yes, ConditionReason::NotUsed, "valid; no funnel uses it", generation));
+            }
+            _ => conditions.push(condition("Ready", Is::Yes, ConditionReason::InForce, "valid and in force", generation)),
+        }
+        conditions
+    }
+
+    /// Ready, with Reconciling or Stalled, of a funnel.
+    pub fn funnel_ready(&self, object: &ObjectRef, generation: i64) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        let funnel = key_of(object);
+        let (revision, current) = self.funnels.get(&funnel).copied().unwrap_or((None, false));
+        let in_force = match revision {
+            Some(revision) => format!("revision {revision} stays in force"),
+            None => "nothing is in force yet".to_owned(),
+        };
+        if let (Some(revision), true) = (revision, current) {
+            conditions.push(condition(
+                "Ready",
+                Is::Yes,
+                ConditionReason::InForce,
+                format!("revision {revision} is in force"),
+                generation,
+            ));
+            return conditions;
+        }
+        let (reason, message) = own_errors(self.findings(object)).unwrap_or_else(|| {
+            let broken = self.names.get(&funnel).into_iter().flatten();
+            let broken = broken.filter_map(|named| Some((named, first_error(self.findings(named))?))).next();
+            let message = match broken {
+                Some((named, error)) => format!("{} {}: {error}", named.kind, named.name),
+                None => "what it names is not valid".to_owned(),
+            };
+            (ConditionReason::ReferenceInvalid, message)
+        });
+        unready(&mut conditions, reason, &format!("{message}; {in_force}"), generation);
+        conditions
+    }
+}
+
+/// Whether an object's own errors heal by themselves, and the first of them.
+fn own_errors(findings: &[Finding]) -> Option<(ConditionReason, String)> {
+    let message = first_error(findings)?;
+    let missing =
+        |finding: &Finding| matches!(finding.reason, Reason::NotFound | Reason::SecretNotFound | Reason::ConfigMapNotFound);
+    let heals = findings.iter().filter(|finding| finding.is_error()).all(missing);
+    Some((if heals { ConditionReason::WaitingForReference } else { ConditionReason::Invalid }, message))
+}

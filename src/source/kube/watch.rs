@@ -1,0 +1,151 @@
+//! One watch a kind (and namespace, where only some are watched).
+
+use super::{
+    Cluster, KubeError,
+    index::{Item, Seen},
+};
+use crate::{
+    api,
+    compile::{ObjectRef, SourceObject},
+};
+use futures::StreamExt as _;
+use kube::{
+    Api, Resource,
+    api::{ApiResource, DynamicObject, PartialObjectMeta, TypeMeta},
+    core::GroupVersionKind,
+    runtime::{WatchStreamExt as _, watcher},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::{fmt::Debug, pin::pin, sync::Arc};
+
+/// Kinds whose bodies are fetched only when something names them.
+pub(super) const BODIES: [&str; 2] = ["Secret", "ConfigMap"];
+
+/// A kind of ours.
+pub(super) fn ours(kind: &str) -> Option<ApiResource> {
+    let definition = api::definitions().into_iter().find(|definition| definition.spec.names.kind == kind)?;
+    let gvk = GroupVersionKind::gvk(api::GROUP, api::VERSION, kind);
+    Some(ApiResource::from_gvk_with_plural(&gvk, &definition.spec.names.plural))
+}
+
+pub(super) fn core(kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind))
+}
+
+impl Cluster {
+    /// How many watches there are.
+    pub(super) fn watches(&self) -> usize {
+        (api::definitions().len() + BODIES.len()) * self.namespaces.len().max(1)
+    }
+
+    /// Starts all watches; they end with the runtime. A server that is away or refuses is asked again and again.
+    pub fn watch(self: &Arc<Self>) {
+        let everywhere = [None];
+        let some: Vec<Option<&str>> = self.namespaces.iter().map(|namespace| Some(namespace.as_str())).collect();
+        let mut number = 0;
+        for namespace in if some.is_empty() { &everywhere[..] } else { &some } {
+            for definition in api::definitions() {
+                if let Some(kind) = ours(&definition.spec.names.kind) {
+                    tokio::spawn(self.clone().follow(self.api(&kind, *namespace), number, kind.kind.clone(), our_item));
+                    number += 1;
+                }
+            }
+            for kind in BODIES {
+                let resource = core(kind);
+                let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
+                    Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+                    None => Api::all_with(self.client.clone(), &resource),
+                };
+                let item = |_: &str, object: PartialObjectMeta<DynamicObject>| {
+                    Some(Item::Body(object.metadata.resource_version.unwrap_or_default()))
+                };
+                tokio::spawn(self.clone().follow(api, number, kind.to_owned(), item));
+                number += 1;
+            }
+        }
+    }
+
+    async fn follow<K, F>(self: Arc<Self>, api: Api<K>, watch: usize, kind: String, item: F)
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+        F: Fn(&str, K) -> Option<Item> + Send,
+    {
+        let mut stream = pin!(watcher(api, watcher::Config::default()).default_backoff());
+        let mut away = false;
+        while let Some(event) = stream.next().await {
+            let changed = match event {
+                Ok(watcher::Event::Init) => {
+                    self.index().begin(watch);
+                    false
+                }
+                Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
+                    let key = key(&kind, &object);
+                    match item(&kind, object) {
+                        Some(item) => self.index().apply(watch, key, item),
+                        None => self.index().delete(&key),
+                    }
+                }
+                Ok(watcher::Event::Delete(object)) => self.index().delete(&key(&kind, &object)),
+                Ok(watcher::Event::InitDone) => {
+                    if std::mem::take(&mut away) {
+                        tracing::info!(kind, "the API server is watched again");
+                    }
+                    self.index().finish(watch)
+                }
+                Err(error) => {
+                    // Nothing counts as deleted because nobody can be asked.
+                    if !std::mem::replace(&mut away, true) {
+                        let error = why(error);
+                        let hint = if error.is(404) { "; is its definition installed? see rekindle crds" } else { "" };
+                        tracing::warn!(kind, label = error.label(), "{error}{hint}; what is in force stays in force");
+                    }
+                    false
+                }
+            };
+            if changed {
+                self.changes.send_modify(|n| *n += 1);
+            }
+        }
+    }
+}
+
+fn why(error: watcher::Error) -> KubeError {
+    match error {
+        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) | watcher::Error::WatchFailed(e) => e.into(),
+        watcher::Error::WatchError(status) => KubeError::Refused { code: status.code, reason: status.reason.clone() },
+        watcher::Error::NoResourceVersion => KubeError::Refused { code: 0, reason: "NoResourceVersion".into() },
+    }
+}
+
+fn key<K: Resource>(kind: &str, object: &K) -> ObjectRef {
+    let meta = object.meta();
+    ObjectRef {
+        kind: kind.to_owned(),
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+    }
+}
+
+/// `None`: it is being deleted; whoever's finalizer holds it up, nothing is sent for it any more.
+fn our_item(kind: &str, mut object: DynamicObject) -> Option<Item> {
+    if object.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let namespace = object.metadata.namespace.unwrap_or_default();
+    let name = object.metadata.name.unwrap_or_default();
+    let types = object.types.unwrap_or(TypeMeta { api_version: api::API_VERSION.into(), kind: kind.to_owned() });
+    let value = json!({
+        "apiVersion": types.api_version,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": object.data["spec"].take(),
+    });
+    let seen = Seen {
+        uid: object.metadata.uid.unwrap_or_default(),
+        generation: object.metadata.generation.unwrap_or_default(),
+        status: object.data.get_mut("status").map_or(Value::Null, Value::take),
+    };
+    let source = SourceObject { api_version: api::API_VERSION.into(), kind: kind.to_owned(), namespace, name, value, origin: None };
+    Some(Item::Ours(Box::new((source, seen))))
+}

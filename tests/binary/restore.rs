@@ -1,0 +1,86 @@
+//! What a database may have become while nobody looked: put back to an earlier copy, or damaged in one row.
+//!
+//! A database that is put back to an earlier copy has forgotten what was sent since: the witness beside it has not.
+
+use crate::{harness::World, sink::Sink};
+use std::{path::Path, time::Duration};
+
+#[test]
+fn a_restored_database_starts_on_hold_and_says_why() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::from_millis(1));
+    let world = World::new(sink.port);
+    let file = |suffix: &str| world.dir.path().join(format!("store.db{suffix}"));
+    let copy = |from: &Path, to: &Path| if from.exists() { std::fs::copy(from, to).map(drop) } else { Ok(()) };
+    world.deals(20, false);
+    let running = world.start();
+    world.wait("the import", Duration::from_mins(1), || world.in_role("InWork") == 20);
+    assert!(running.stop());
+    for part in ["", "-wal"] {
+        copy(&file(part), &file(&format!("{part}.kept"))).unwrap();
+    }
+    world.deals(20, true);
+    let running = world.start();
+    world.wait("the messages", Duration::from_mins(1), || world.messages("accepted") == 20);
+    assert!(running.stop());
+    // The same database again, without an accident: nothing is held.
+    let running = world.start();
+    world.wait("a quiet start", Duration::from_mins(1), || world.log().matches("pages on").count() == 3);
+    assert_eq!(world.status()["holds"].as_array().unwrap().len(), 0);
+    assert!(running.stop());
+
+    for part in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(file(part));
+    }
+    for part in ["", "-wal"] {
+        copy(&file(&format!("{part}.kept")), &file(part)).unwrap();
+    }
+    let running = world.start();
+    world.wait("the deals to be lost again", Duration::from_mins(1), || world.in_role("Warming") == 20);
+    world.wait("the messages to be held", Duration::from_mins(1), || world.messages("planned") == 20);
+    assert_eq!(sink.accepted().len(), 20, "nothing went out a second time");
+    let status = String::from_utf8(world.command(&["status"]).stdout).unwrap();
+    assert!(status.contains("HELD: EVERYTHING") && status.contains("behind its witness"), "{status}");
+    assert!(status.contains("rekindle release --all"), "the way out: {status}");
+    // It stays held over a restart, and a person decides.
+    assert!(running.stop());
+    let running = world.start();
+    assert!(world.command(&["release", "--all"]).status.success());
+    world.wait("the released messages", Duration::from_mins(1), || world.messages("accepted") == 20);
+    assert!(running.stop());
+    let running = world.start();
+    world.wait("a quiet start", Duration::from_mins(1), || world.log().matches("pages on").count() == 6);
+    assert_eq!(world.status()["holds"].as_array().unwrap().len(), 0, "what was released is not held again");
+    assert!(running.stop());
+}
+
+/// Behind the process's back, while it does not run.
+fn change(world: &World, statement: &'static str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        use sqlx::{Connection as _, Executor as _};
+        let mut connection = sqlx::SqliteConnection::connect(&world.store).await.unwrap();
+        connection.execute(statement).await.unwrap();
+        connection.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_damaged_row_is_set_aside_and_shown_and_stops_nobody_else() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::from_millis(1));
+    let world = World::new(sink.port);
+    world.deals(20, false);
+    let running = world.start();
+    world.wait("the import", Duration::from_mins(1), || world.in_role("InWork") == 20);
+    assert!(running.stop());
+    change(&world, "UPDATE copy SET state = '{\"entered', due_at = 1 WHERE deal = 'D7'");
+    world.deals(20, true);
+    let running = world.start();
+    world.wait("the other messages", Duration::from_mins(1), || world.messages("accepted") == 19);
+    world.wait("the row to be shown", Duration::from_mins(1), || {
+        world.status()["deadLetters"].as_array().is_some_and(|letters| letters.len() == 1 && letters[0]["source"] == "copy")
+    });
+    assert_eq!(sink.accepted().len(), 19);
+    assert!(running.stop());
+}

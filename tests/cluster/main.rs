@@ -1,0 +1,21 @@
+//! Tests of the operator against a real etcd and kube-apiserver (`scripts/control-plane` builds them). The operator is the real binary,
+//! with a token of a ServiceAccount that may do exactly what its documentation lists. One control plane for all of them, a namespace
+//! for each.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers outside of #[test] functions
+
+mod apply;
+#[path = "../in_process/peers/child.rs"]
+#[allow(dead_code)]
+mod child;
+mod control_plane;
+mod edits;
+mod kstatus;
+mod manifests;
+mod operator;
+#[path = "../in_process/peers/postgres.rs"]
+mod postgres;
+mod proxy;
+mod replicas;
+#[path = "../binary/sink.rs"]
+#[allow(dead_code)]
+mod sink;

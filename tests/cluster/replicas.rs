@@ -1,0 +1,81 @@
+//! Several operators on one PostgreSQL, and an API server that goes away.
+
+use crate::{
+    manifests,
+    operator::{World, condition},
+    proxy::Proxy,
+    sink::Sink,
+};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+const SOON: Duration = Duration::from_secs(30);
+
+#[test]
+fn another_takes_over_after_a_crash_and_at_a_hand_over() {
+    let Some(world) = World::on_postgres() else { return };
+    let sink = Sink::start(world.dir.path(), Duration::ZERO);
+    let mut replicas: Vec<_> = ["a", "b", "c"].into_iter().map(|name| world.start(name)).collect();
+    world.fill(sink.port, 40, false);
+    world.until_ready("funnel/sales");
+    world.wait("the import", SOON, || world.object("funnel", "sales")["status"]["copies"]["inWork"] == 40);
+    for replica in &replicas {
+        world.wait("every replica ready", SOON, || replica.get("/readyz").starts_with("HTTP/1.1 200"));
+    }
+    let works = |replicas: &[crate::operator::Operator]| replicas.iter().position(crate::operator::Operator::works);
+
+    // SIGKILL: the lease of the dead runs out.
+    let first = works(&replicas).unwrap();
+    replicas.remove(first).kill();
+    let since = Instant::now();
+    world.apply(&manifests::deals(40, true));
+    world.wait("a take-over", Duration::from_secs(10), || works(&replicas).is_some());
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+    world.wait("all messages", SOON, || sink.accepted().len() >= 40);
+
+    // SIGTERM: handed over at once, and the status goes on too.
+    let second = works(&replicas).unwrap();
+    let since = Instant::now();
+    replicas[second].terminate();
+    let other = 1 - second;
+    world.wait("a hand-over", Duration::from_secs(5), || replicas[other].works());
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    world.apply(&manifests::list("Anew"));
+    world.wait("the last one publishing", SOON, || world.object("funnel", "sales")["status"]["revision"] == 2);
+    let keys = sink.accepted();
+    assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "somebody was written to twice");
+    assert_eq!(keys.len(), 40);
+}
+
+#[test]
+fn the_api_server_goes_away_and_sending_goes_on() {
+    let Some(world) = World::on_postgres() else { return };
+    let sink = Sink::start(world.dir.path(), Duration::ZERO);
+    let proxy = Proxy::to(world.plane.port);
+    let operator = world.start_at("a", proxy.port);
+    world.fill(sink.port, 6, false);
+    // The second message of the list is due while nobody can ask the API server.
+    let second = "    - name: second\n      after: 8s\n      email: {subject: Second, markdown: Hello}\n";
+    world.apply(&format!("{}\n{second}", manifests::list("First").trim_end()));
+    world.until_ready("funnel/sales");
+    world.wait("the import", SOON, || world.object("funnel", "sales")["status"]["copies"]["inWork"] == 6);
+    std::thread::sleep(Duration::from_secs(1));
+    world.apply(&manifests::deals(6, true));
+    world.wait("the first messages", SOON, || sink.accepted().len() == 6);
+    proxy.cut();
+    // Meanwhile somebody edits, and another replica starts: it works by what is stored.
+    world.apply(&manifests::list("Edited meanwhile"));
+    let late = world.start_at("late", proxy.port);
+    world.wait("a replica that is ready all the same", SOON, || late.get("/readyz").starts_with("HTTP/1.1 200"));
+    world.wait("the second messages", SOON, || sink.accepted().len() == 12);
+    assert!(operator.get("/readyz").starts_with("HTTP/1.1 200"), "no API server is no reason to stop");
+    proxy.mend();
+    // Everything catches up.
+    world.wait("the edit in force", Duration::from_secs(60), || {
+        let list = world.object("contents", "price");
+        list["status"]["observedGeneration"] == list["metadata"]["generation"] && condition(&list, "Ready")[0] == "True"
+    });
+    world.wait("the counts", SOON, || world.object("funnel", "sales")["status"]["lastDay"]["sent"] == 12);
+}

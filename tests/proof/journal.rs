@@ -1,0 +1,505 @@
+//! The store as one process sees it: slow, away at times, struck by the faults of the scenario. Each verb happens in one moment of the
+//! world, so that truth can be told at that very moment.
+
+use super::{
+    node::Node,
+    scenario::Fault,
+    world::{Bug, World},
+};
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use rekindle::{
+    engine::Subject,
+    model::{Address, AddressHash, ClickVerdict, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome, SuppressionScope},
+    store::*,
+};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    /// Changes something: faults are counted by these.
+    Write,
+    /// A change of which the world has so many that they are not counted.
+    Beat,
+}
+
+pub struct SimJournal {
+    pub world: Arc<World>,
+    pub node: Arc<Node>,
+    /// What a canary remembers.
+    pub memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+pub struct Memory {
+    pub low: Option<Timestamp>,
+    pub seen: std::collections::BTreeSet<(String, String)>,
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("the simulated store is away".into())
+}
+
+impl SimJournal {
+    pub fn new(world: Arc<World>, node: Arc<Node>) -> Arc<Self> {
+        Arc::new(Self { world, node, memory: Mutex::default() })
+    }
+
+    fn bug(&self, bug: Bug) -> bool {
+        self.world.bug == Some(bug)
+    }
+
+    async fn verb<T: Send + 'static>(
+        &self,
+        kind: Kind,
+        work: impl FnOnce(Arc<dyn Journal>) -> BoxFuture<'static, Result<T>> + Send,
+        told: impl FnOnce(&World, &Result<T>) + Send,
+    ) -> Result<T> {
+        let (world, node) = (&self.world, &self.node);
+        node.gate().await;
+        world.breathe();
+        let fault = if kind == Kind::Write { world.fault() } else { None };
+        // A change takes at least a moment, so that going round in circles makes time pass and is seen.
+        let slow = world.latency().max(u64::from(kind != Kind::Read));
+        if slow > 0 {
+            tokio::time::sleep(Duration::from_millis(slow)).await;
+        }
+        match fault {
+            Some(Fault::CrashBefore) => node.die().await,
+            Some(Fault::PausedBefore(ms)) => node.pause(ms),
+            _ => {}
+        }
+        node.gate().await;
+        if fault == Some(Fault::Refused) || world.store_is_away() {
+            return Err(gone());
+        }
+        let result = world.store.call(work).await;
+        told(world, &result);
+        match fault {
+            Some(Fault::CrashAfter) => node.die().await,
+            Some(Fault::PausedAfter(ms)) => node.pause(ms),
+            Some(Fault::ReplyLost) => {
+                world.truth().note("a reply is lost");
+                node.gate().await;
+                return Err(StoreError::AmbiguousCommit);
+            }
+            _ => {}
+        }
+        node.gate().await;
+        result
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<dyn Journal>) -> BoxFuture<'static, Result<T>> + Send,
+    ) -> Result<T> {
+        self.verb(Kind::Read, work, |_, _| {}).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<dyn Journal>) -> BoxFuture<'static, Result<T>> + Send,
+    ) -> Result<T> {
+        self.verb(Kind::Write, work, |_, _| {}).await
+    }
+
+    /// The lease with which a fenced verb reaches the store.
+    async fn fenced(&self, lease: &Lease) -> Lease {
+        if self.bug(Bug::NoEpochCheck) {
+            return self.world.current_lease();
+        }
+        if self.bug(Bug::CheckOutside) && self.world.truth().epoch == lease.epoch {
+            // Looked at in a statement of its own; then the transaction begins.
+            self.node.gate().await;
+            // And the process may stand still in between.
+            if self.world.dice.chance("stands", self.world.ops(), 30) {
+                self.node.pause(9_500);
+            }
+            self.node.gate().await;
+            return self.world.current_lease();
+        }
+        lease.clone()
+    }
+}
+
+/// On this store a lease lasts as long as the world's clock says.
+const FOR_EVER: Duration = Duration::from_hours(24);
+
+#[async_trait::async_trait]
+impl Journal for SimJournal {
+    fn address_hash(&self, address: &Address) -> AddressHash {
+        self.world.store.journal().address_hash(address)
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        self.world.store.journal().secret()
+    }
+
+    async fn take(&self, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
+        let owner = owner.to_owned();
+        let (world, former) = (self.world.clone(), self.world.current_lease());
+        self.verb(
+            Kind::Write,
+            move |journal| {
+                let taken = {
+                    let truth = world.truth();
+                    truth.until.is_some_and(|until| until > Instant::now()) && truth.owner != owner
+                };
+                Box::pin(async move {
+                    if taken {
+                        return Ok(None);
+                    }
+                    journal.release(&former).await?;
+                    journal.take(&owner, FOR_EVER).await
+                })
+            },
+            move |world, result| {
+                if let Ok(Some(lease)) = result {
+                    world.truth().took(lease, World::bound(), Instant::now() + ttl);
+                }
+            },
+        )
+        .await
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool> {
+        let (asked, world) = (lease.clone(), self.world.clone());
+        let late = self.bug(Bug::LateRenewal);
+        let renewed = self
+            .verb(
+                Kind::Beat,
+                move |journal| {
+                    let over = world.truth().until.is_none_or(|until| until <= Instant::now());
+                    Box::pin(async move { if over { Ok(false) } else { journal.renew(&asked, FOR_EVER).await } })
+                },
+                |world, result| {
+                    if let Ok(true) = result {
+                        world.truth().renewed(lease, Instant::now() + ttl);
+                    }
+                },
+            )
+            .await?;
+        if self.bug(Bug::DeadlineFromReply) {
+            // The network is slow, too.
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            self.node.gate().await;
+        }
+        *self.node.replied.lock().unwrap() = Some(Instant::now());
+        Ok(renewed || late)
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<()> {
+        let lease = lease.clone();
+        let same = lease.clone();
+        self.verb(
+            Kind::Write,
+            move |journal| Box::pin(async move { journal.release(&lease).await }),
+            move |world, result| {
+                let mut truth = world.truth();
+                if result.is_ok() && truth.epoch == same.epoch {
+                    truth.note(&format!("{} releases", same.owner));
+                    truth.until = None;
+                }
+            },
+        )
+        .await
+    }
+
+    async fn due(&self, now: Timestamp, low: Option<Timestamp>, limit: u32) -> Result<Vec<Due>> {
+        let low = if self.bug(Bug::NoSweep) {
+            let mut memory = self.memory.lock().unwrap();
+            memory.low = memory.low.max(low);
+            low.or(memory.low)
+        } else {
+            low
+        };
+        self.read(move |journal| Box::pin(async move { journal.due(now, low, limit).await })).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>> {
+        self.read(|journal| Box::pin(async move { journal.next_due().await })).await
+    }
+
+    async fn load(&self, what: &Load, now: Timestamp) -> Result<Vec<Subject>> {
+        let what = what.clone();
+        let mut subjects = self.read(move |journal| Box::pin(async move { journal.load(&what, now).await })).await?;
+        self.world.bend(&self.node, &mut subjects);
+        Ok(subjects)
+    }
+
+    async fn stored(&self, connection: &str, ids: &[String]) -> Result<Vec<Stored>> {
+        let (connection, ids) = (connection.to_owned(), ids.to_vec());
+        self.read(move |journal| Box::pin(async move { journal.stored(&connection, &ids).await })).await
+    }
+
+    async fn deal_ids(&self, connection: &str) -> Result<Vec<String>> {
+        let connection = connection.to_owned();
+        self.read(move |journal| Box::pin(async move { journal.deal_ids(&connection).await })).await
+    }
+
+    async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
+        let (connection, ids) = (connection.to_owned(), ids.to_vec());
+        self.read(move |journal| Box::pin(async move { journal.contacts(&connection, &ids).await })).await
+    }
+
+    async fn managers(&self, connection: &str) -> Result<Vec<Manager>> {
+        let connection = connection.to_owned();
+        self.read(move |journal| Box::pin(async move { journal.managers(&connection).await })).await
+    }
+
+    async fn cursor(&self, connection: &str) -> Result<Cursor> {
+        let connection = connection.to_owned();
+        self.read(move |journal| Box::pin(async move { journal.cursor(&connection).await })).await
+    }
+
+    async fn set_cursor(&self, lease: &Lease, connection: &str, cursor: &Cursor) -> Result<()> {
+        let (lease, connection, cursor) = (self.fenced(lease).await, connection.to_owned(), cursor.clone());
+        self.verb(
+            Kind::Beat,
+            move |journal| Box::pin(async move { journal.set_cursor(&lease, &connection, &cursor).await }),
+            |_, _| {},
+        )
+        .await
+    }
+
+    async fn commit(&self, lease: &Lease, batch: Batch) -> Result<Commit> {
+        let as_told = self.fenced(lease).await;
+        let mut batch = batch;
+        if self.bug(Bug::TimerWithoutIntent) && batch.changes.iter().any(|c| !c.effects.is_empty()) {
+            // Two transactions: the copies first, their effects in another.
+            let mut first = batch.clone();
+            for change in &mut first.changes {
+                change.effects.retain(|e| !matches!(e.effect.kind, rekindle::engine::EffectKind::Message { .. }));
+            }
+            let lease = as_told.clone();
+            self.write(move |journal| Box::pin(async move { journal.commit(&lease, first).await })).await?;
+            batch.changes.retain(|c| c.copy.id.0 != 0);
+            for change in &mut batch.changes {
+                change.copy.ver += 1;
+                change.effects.retain(|e| matches!(e.effect.kind, rekindle::engine::EffectKind::Message { .. }));
+                (change.history, change.cycle) = (Vec::new(), None);
+            }
+            (batch.page, batch.consumed) = (None, Vec::new());
+        }
+        let (mut stored, asked, real) = (batch.clone(), lease.clone(), as_told.clone());
+        let (no_unique, slot) = (self.bug(Bug::NoUnique), self.node.slot);
+        if no_unique {
+            for effect in stored.changes.iter_mut().flat_map(|c| &mut c.effects) {
+                effect.effect.key.item = format!("{}#{}", effect.effect.key.item, effect.effect.seq);
+            }
+        }
+        let mut commit = self
+            .verb(
+                Kind::Write,
+                move |journal| Box::pin(async move { journal.commit(&real, stored).await }),
+                move |world, result| {
+                    if let Ok(commit) = result {
+                        let mut truth = world.truth();
+                        truth.fenced(&asked);
+                        truth.committed(&batch, commit);
+                        let mut sent = world.sent_by.lock().unwrap();
+                        for (change, effect) in batch.changes.iter().flat_map(|c| c.effects.iter().map(move |e| (c, e))) {
+                            let key = &effect.effect.key;
+                            sent.insert((change.copy.id, format!("shop/{}/{}", key.list, key.item)), slot);
+                        }
+                    }
+                },
+            )
+            .await?;
+        if self.bug(Bug::ConflictGoesAhead) {
+            commit.conflicts.clear();
+        }
+        Ok(commit)
+    }
+
+    async fn receive(&self, incoming: Vec<Incoming>) -> Result<Vec<bool>> {
+        let mut incoming = incoming;
+        if self.bug(Bug::ReceiptTwoTransactions) {
+            let known: Vec<bool> = {
+                let mut memory = self.world.canary.lock().unwrap();
+                incoming.iter().map(|i| memory.seen.insert((i.source.clone(), i.id.clone()))).collect()
+            };
+            // Remembered as seen in one transaction; the process may die before the other.
+            self.write(|_| Box::pin(async { Ok(()) })).await?;
+            if known.iter().any(|new| !new) {
+                return Ok(known);
+            }
+        }
+        let addresses: Vec<String> = self.world.addresses(&incoming);
+        if self.bug(Bug::SuppressionAtPlanning) {
+            for one in &mut incoming {
+                one.suppress.clear();
+            }
+        }
+        self.verb(
+            Kind::Write,
+            move |journal| Box::pin(async move { journal.receive(incoming).await }),
+            move |world, result| {
+                if result.is_ok() {
+                    for address in addresses {
+                        world.truth().suppress(&address);
+                    }
+                }
+            },
+        )
+        .await
+    }
+
+    async fn inbox(&self, now: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
+        self.read(move |journal| Box::pin(async move { journal.inbox(now, limit).await })).await
+    }
+
+    async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
+        let (lease, error) = (self.fenced(lease).await, error.to_owned());
+        self.write(move |journal| Box::pin(async move { journal.bury(&lease, source, id, &error, now).await })).await
+    }
+
+    async fn outbox(&self, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+        let mut rows = self.read(move |journal| Box::pin(async move { journal.outbox(now, limit).await })).await?;
+        if self.bug(Bug::RenderedAgain) {
+            for row in rows.iter_mut().filter(|row| row.kind == "message" && row.attempt > 0) {
+                row.payload = row.payload.replace("One", "Two");
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn start(&self, lease: &Lease, effects: &[EffectRef], now: Timestamp) -> Result<Vec<EffectRef>> {
+        let (real, effects) = (self.fenced(lease).await, effects.to_vec());
+        self.verb(
+            Kind::Write,
+            move |journal| Box::pin(async move { journal.start(&real, &effects, now).await }),
+            |world, result| {
+                if let Ok(started) = result {
+                    let mut truth = world.truth();
+                    truth.fenced(lease);
+                    truth.started(started, now);
+                }
+            },
+        )
+        .await
+    }
+
+    async fn mark(&self, marks: Vec<Mark>) -> Result<()> {
+        let told = marks.clone();
+        self.verb(
+            Kind::Write,
+            move |journal| Box::pin(async move { journal.mark(marks).await }),
+            move |world, result| {
+                if result.is_ok() {
+                    world.marked(&told);
+                }
+            },
+        )
+        .await
+    }
+
+    async fn receipt(&self, provider: &str, id: &str, outcome: Outcome, at: Timestamp) -> Result<Option<EffectRef>> {
+        let (provider, id) = (provider.to_owned(), id.to_owned());
+        self.write(move |journal| Box::pin(async move { journal.receipt(&provider, &id, outcome, at).await })).await
+    }
+
+    async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {
+        let asked = effects.to_vec();
+        let blind = self.bug(Bug::SuppressionAtPlanning);
+        let found = self
+            .verb(
+                Kind::Read,
+                move |journal| Box::pin(async move { journal.suppressed(&asked).await }),
+                |world, result| {
+                    if result.is_ok() {
+                        world.truth().looked(effects);
+                    }
+                },
+            )
+            .await?;
+        Ok(if blind { Vec::new() } else { found })
+    }
+
+    async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
+        self.read(move |journal| Box::pin(async move { journal.effect(effect).await })).await
+    }
+
+    async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
+        let hash = hash.to_owned();
+        self.read(move |journal| Box::pin(async move { journal.code(&hash).await })).await
+    }
+
+    async fn by_provider_id(&self, provider: &str, id: &str) -> Result<Option<EffectRef>> {
+        let (provider, id) = (provider.to_owned(), id.to_owned());
+        self.read(move |journal| Box::pin(async move { journal.by_provider_id(&provider, &id).await })).await
+    }
+
+    async fn judge(&self, effect: EffectRef, link: i16, at: Timestamp, verdict: ClickVerdict, why: &str) -> Result<()> {
+        let why = why.to_owned();
+        self.write(move |journal| Box::pin(async move { journal.judge(effect, link, at, verdict, &why).await })).await
+    }
+
+    async fn holds(&self) -> Result<Vec<Hold>> {
+        self.read(|journal| Box::pin(async move { journal.holds().await })).await
+    }
+
+    async fn hold(&self, hold: Hold) -> Result<()> {
+        self.write(move |journal| Box::pin(async move { journal.hold(hold).await })).await
+    }
+
+    async fn release_hold(&self, scope: &HoldScope) -> Result<bool> {
+        let scope = scope.clone();
+        self.write(move |journal| Box::pin(async move { journal.release_hold(&scope).await })).await
+    }
+
+    async fn publish(&self, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
+        let (funnel, snapshot) = (funnel.clone(), snapshot.clone());
+        self.write(move |journal| Box::pin(async move { journal.publish(&funnel, &snapshot, now).await })).await
+    }
+
+    async fn retire(&self, funnel: &FunnelKey, now: Timestamp) -> Result<()> {
+        let funnel = funnel.clone();
+        self.write(move |journal| Box::pin(async move { journal.retire(&funnel, now).await })).await
+    }
+
+    async fn revisions(&self) -> Result<Vec<Revision>> {
+        self.read(|journal| Box::pin(async move { journal.revisions().await })).await
+    }
+
+    async fn first_published(&self, funnel: &FunnelKey) -> Result<Option<Timestamp>> {
+        let funnel = funnel.clone();
+        self.read(move |journal| Box::pin(async move { journal.first_published(&funnel).await })).await
+    }
+
+    async fn copies_of(&self, funnel: &FunnelKey, after: CopyId, limit: u32) -> Result<Vec<CopyId>> {
+        let funnel = funnel.clone();
+        self.read(move |journal| Box::pin(async move { journal.copies_of(&funnel, after, limit).await })).await
+    }
+
+    async fn backfill(&self, funnel: &FunnelKey, limit: u32) -> Result<Vec<CopyId>> {
+        let funnel = funnel.clone();
+        self.read(move |journal| Box::pin(async move { journal.backfill(&funnel, limit).await })).await
+    }
+}
+
+impl World {
+    /// Which of our people's addresses these events suppress.
+    fn addresses(&self, incoming: &[Incoming]) -> Vec<String> {
+        let mut out = Vec::new();
+        for suppression in incoming.iter().flat_map(|i| &i.suppress) {
+            if let SuppressionScope::Address(hash) = &suppression.scope {
+                for person in 0..super::fixture::PEOPLE {
+                    let phone = super::fixture::phone(person);
+                    if self.store.journal().address_hash(&Address::Phone(phone.clone())) == *hash {
+                        out.push(phone.as_str().to_owned());
+                    }
+                }
+            }
+        }
+        out.dedup();
+        out
+    }
+}

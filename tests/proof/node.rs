@@ -1,0 +1,80 @@
+//! One process: it can stand still, die at any moment, and have a wrong clock. A dead one's tasks wait for ever at their next door to
+//! the outside, which nobody out there can tell from being gone.
+
+use rekindle::workers::Clock;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::watch, time::Instant};
+
+pub struct Node {
+    /// Which of the processes, and how many of them there were before in its place.
+    pub name: String,
+    pub slot: usize,
+    dead: AtomicBool,
+    until: Mutex<Option<Instant>>,
+    pub offset: Arc<AtomicI64>,
+    pub clock: Clock,
+    /// Conversations with providers.
+    pub busy: AtomicUsize,
+    pub stop: watch::Sender<bool>,
+    /// When the reply to its last renewal came (for a canary).
+    pub replied: Mutex<Option<Instant>>,
+}
+
+impl Node {
+    pub fn new(name: String, slot: usize, clock: Clock, offset: Arc<AtomicI64>) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            slot,
+            dead: AtomicBool::new(false),
+            until: Mutex::default(),
+            offset,
+            clock,
+            busy: AtomicUsize::new(0),
+            stop: watch::Sender::new(false),
+            replied: Mutex::default(),
+        })
+    }
+
+    pub fn dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    pub fn kill(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+        // Its loops end; whatever they still want from the outside waits for ever.
+        self.stop.send_replace(true);
+    }
+
+    pub fn pause(&self, ms: u64) {
+        *self.until.lock().unwrap() = Some(Instant::now() + Duration::from_millis(ms));
+    }
+
+    pub fn resume(&self) {
+        *self.until.lock().unwrap() = None;
+    }
+
+    /// Every door to the outside: the dead never pass, the paused later.
+    pub async fn gate(&self) {
+        loop {
+            if self.dead() {
+                std::future::pending::<()>().await;
+            }
+            let until = *self.until.lock().unwrap();
+            match until.filter(|until| *until > Instant::now()) {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => return,
+            }
+        }
+    }
+
+    pub async fn die(&self) {
+        self.kill();
+        self.gate().await;
+    }
+}

@@ -1,0 +1,180 @@
+//! What happens in one run: what people and providers do, and which faults strike where. Every line can be left out by itself, so
+//! that a run that fails can be made smaller.
+
+use super::{
+    dice::Dice,
+    fixture::{DEALS, PEOPLE},
+};
+
+/// At the n-th change that the processes ask for, of the store, a provider or the CRM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The process dies with nothing done.
+    CrashBefore,
+    /// It was done, and the process dies before it knows.
+    CrashAfter,
+    /// The answer is an error, and nothing was done.
+    Refused,
+    /// It was done, and the answer is an error. For transactions: the reply to COMMIT is lost.
+    ReplyLost,
+    /// The process stands still that long (milliseconds), before or after.
+    PausedBefore(u64),
+    PausedAfter(u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    Lose(usize),
+    Reopen(usize),
+    Win(usize),
+    Delete(usize),
+    /// Somebody writes a comment: the deal has a newer version, nothing else.
+    Touch(usize),
+    /// The next look at the CRM shows this deal as it was before its last change.
+    GoBack(usize),
+    /// The next look shows every deal twice.
+    Twice,
+    /// The CRM cannot be read for so many seconds.
+    CrmDown(u64),
+    Call(usize),
+    Reply(usize),
+    Stop(usize),
+    /// A person opens the link of the newest message they got.
+    Click(usize),
+    Kill(usize),
+    Pause(usize, u64),
+    /// A process's wall clock is suddenly wrong by that many seconds more.
+    Jump(usize, i64),
+    /// The store is away for so many seconds.
+    StoreDown(u64),
+    Hold,
+    Release,
+    /// A new text, and the first item sooner or later. On one process now, on the others a while later.
+    Publish(u8, bool),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// After so many seconds.
+    At(u64, Happening),
+    On(u64, Fault),
+}
+
+/// How often, in thousandths, a provider does what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manners {
+    /// Takes the message and the reply is lost.
+    pub drops_reply: u64,
+    /// The connection breaks and nobody knows; it was not taken.
+    pub breaks: u64,
+    pub refuses: u64,
+    pub rejects: u64,
+    pub too_many: u64,
+    pub out_of_money: u64,
+    /// Answers after half a minute: longer than a lease.
+    pub slow: u64,
+    /// Receipts: before the reply, twice, bounced, about a message that does not exist.
+    pub early: u64,
+    pub twice: u64,
+    pub bounces: u64,
+    pub stray: u64,
+    /// Write-backs that are applied while the reply is lost, and such as are refused for now.
+    pub crm_unsure: u64,
+    pub crm_busy: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub seed: u64,
+    pub processes: usize,
+    pub sqlite: bool,
+    pub resend: bool,
+    pub manners: Manners,
+    pub lines: Vec<Line>,
+}
+
+impl Scenario {
+    /// Everything may happen.
+    pub fn drawn(seed: u64, sqlite: bool) -> Self {
+        let dice = Dice(seed);
+        let mut lines: Vec<Line> = Vec::new();
+        // Half of all runs are short and dense, the others last for days.
+        let span = if dice.chance("span", 0, 500) { 3 * 3600 } else { 3 * 86_400 };
+        let at = |what: &str, n: u64| dice.roll(what, n, span);
+        for deal in 0..DEALS as u64 {
+            if dice.chance("lost", deal, 800) {
+                lines.push(Line::At(30 + dice.roll("lost at", deal, 1800), Happening::Lose(usize::try_from(deal).unwrap())));
+            }
+        }
+        for n in 0..6 + dice.roll("happenings", 0, 14) {
+            let deal = usize::try_from(dice.roll("deal", n, DEALS as u64)).unwrap();
+            let person = usize::try_from(dice.roll("person", n, PEOPLE as u64)).unwrap();
+            let process = usize::try_from(dice.roll("process", n, 3)).unwrap();
+            let what = match dice.roll("what", n, 26) {
+                0 => Happening::Lose(deal),
+                1 => Happening::Reopen(deal),
+                2 => Happening::Win(deal),
+                3 => Happening::Delete(deal),
+                4 => Happening::Touch(deal),
+                5 => Happening::GoBack(deal),
+                6 => Happening::Twice,
+                7 => Happening::CrmDown(dice.roll("down", n, 4 * 3600)),
+                8 => Happening::Call(deal),
+                9 => Happening::Reply(person),
+                10 | 11 => Happening::Stop(person),
+                12 | 13 => Happening::Click(person),
+                14..=16 => Happening::Kill(process),
+                17 | 18 => Happening::Pause(process, 1000 + dice.roll("pause", n, 40_000)),
+                19 => Happening::Jump(process, [-3600, 3600, 86_400, -60, 60][usize::try_from(dice.roll("jump", n, 5)).unwrap()]),
+                20 => Happening::StoreDown(1 + dice.roll("store", n, 40)),
+                21 => Happening::Hold,
+                22 => Happening::Release,
+                _ => Happening::Publish(u8::try_from(dice.roll("text", n, 3)).unwrap(), dice.chance("sooner", n, 500)),
+            };
+            lines.push(Line::At(at("at", n), what));
+        }
+        for n in 0..2 + dice.roll("faults", 0, 10) {
+            let fault = match dice.roll("fault", n, 12) {
+                0 | 1 => Fault::CrashBefore,
+                2..=4 => Fault::CrashAfter,
+                5 => Fault::Refused,
+                6..=8 => Fault::ReplyLost,
+                9 => Fault::PausedBefore(500 + dice.roll("stands", n, 30_000)),
+                10 => Fault::PausedBefore(8_000 + dice.roll("stands", n, 2_000)),
+                _ => Fault::PausedAfter(500 + dice.roll("stands", n, 30_000)),
+            };
+            lines.push(Line::On(1 + dice.roll("on", n, 160), fault));
+        }
+        let often = |what: &str, most: u64| if dice.chance(what, 1, 500) { dice.roll(what, 2, most) } else { 0 };
+        let manners = Manners {
+            drops_reply: often("drops", 200),
+            breaks: often("breaks", 100),
+            refuses: often("refuses", 300),
+            rejects: often("rejects", 60),
+            too_many: often("429", 200),
+            out_of_money: often("money", 50),
+            slow: often("slow", 150),
+            early: often("early", 400),
+            twice: often("twice", 500),
+            bounces: often("bounces", 60),
+            stray: often("stray", 100),
+            crm_unsure: often("unsure", 200),
+            crm_busy: often("busy", 200),
+        };
+        let processes = 1 + usize::try_from(dice.roll("processes", 0, 3)).unwrap();
+        Self { seed, processes, sqlite, resend: dice.chance("resend", 0, 150), manners, lines }
+    }
+
+    /// Four deals of three people are lost and warmed in peace.
+    pub fn quiet(seed: u64) -> Self {
+        let lines = [0, 6, 2, 3].iter().zip(0..).map(|(deal, n)| Line::At(30 + 7 * n, Happening::Lose(*deal))).collect();
+        Self { seed, processes: 2, sqlite: false, resend: false, manners: Manners::default(), lines }
+    }
+
+    pub fn fault_on(&self, n: u64) -> Option<Fault> {
+        self.lines.iter().find_map(|line| match line {
+            Line::On(on, fault) if *on == n => Some(*fault),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,304 @@
+//! What really happened, kept outside of all processes: every intent that was committed, every message that a provider took. Each
+//! step is checked against the promises of `docs/reliability.md` at the moment it happens.
+
+use super::fixture::{self, CAP, WINDOW};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use rekindle::{
+    model::{Address, EffectKey, EffectRef, stable_hash},
+    store::{Batch, Change, Commit, Lease},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+use tokio::time::Instant;
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// As in `docs/reliability.md`: I1 to I12.
+    pub promise: &'static str,
+    pub what: String,
+}
+
+pub struct Intent {
+    pub natural: EffectKey,
+    pub address: Address,
+    pub person: usize,
+    /// By the clock of the process that wrote it down.
+    pub day: Date,
+    pub key: String,
+    pub message: String,
+    /// How often it may still be handed over: once for each time it was written down as about to be.
+    clearances: u32,
+    /// How often each provider heard of it.
+    heard: BTreeMap<String, u32>,
+    cleared_at: Instant,
+}
+
+#[derive(Default)]
+pub struct Truth {
+    pub violation: Option<Violation>,
+    /// What happened, in order; its hash tells whether two runs are the same.
+    pub trace: u64,
+    pub log: Vec<String>,
+    pub verbose: bool,
+    /// Counts what happens, for "before" and "after".
+    moment: u64,
+    pub epoch: i64,
+    pub owner: String,
+    pub until: Option<Instant>,
+    /// Until when the store's lease lasts for each process, whatever it thinks itself.
+    leases: BTreeMap<String, Instant>,
+    pub intents: BTreeMap<EffectRef, Intent>,
+    /// Times each message was taken by a provider.
+    pub accepted: BTreeMap<EffectRef, u32>,
+    by_item: BTreeMap<(String, String), EffectRef>,
+    by_day: BTreeMap<(usize, Date), usize>,
+    suppressed: BTreeMap<String, u64>,
+    looked: BTreeMap<EffectRef, u64>,
+    /// Messages that may be unclear: open when a lease changed hands, or ambiguous by the provider's own doing.
+    pub may_be_unknown: u64,
+    pub announced: BTreeSet<EffectRef>,
+    pub delivered: BTreeSet<EffectRef>,
+    pub bounced: BTreeSet<EffectRef>,
+    applied: BTreeMap<EffectRef, u32>,
+    last_applied: BTreeMap<i64, i32>,
+    pub handed_over: u64,
+    pub crashes: u64,
+    pub takeovers: u64,
+}
+
+impl Truth {
+    pub fn note(&mut self, what: &str) {
+        self.moment += 1;
+        self.trace = stable_hash(&[&self.trace.to_be_bytes(), what.as_bytes()]);
+        if self.verbose {
+            self.log.push(what.to_owned());
+        }
+    }
+
+    pub fn wrong(&mut self, promise: &'static str, what: impl Into<String>) {
+        let what = what.into();
+        self.note(&format!("!! {promise} {what}"));
+        self.violation.get_or_insert(Violation { promise, what });
+    }
+
+    pub fn took(&mut self, lease: &Lease, bound: usize, until: Instant) {
+        self.note(&format!("{} takes epoch {} ({} orphans)", lease.owner, lease.epoch, lease.orphans));
+        if lease.epoch <= self.epoch {
+            self.wrong("I5", format!("epoch {} after {}", lease.epoch, self.epoch));
+        }
+        if lease.orphans > bound as u64 {
+            self.wrong("I10", format!("{} messages unclear after a take-over, at most {bound} could be under way", lease.orphans));
+        }
+        self.may_be_unknown += lease.orphans;
+        self.takeovers += 1;
+        (self.epoch, self.owner, self.until) = (lease.epoch, lease.owner.clone(), Some(until));
+        self.leases.insert(lease.owner.clone(), until);
+    }
+
+    pub fn renewed(&mut self, lease: &Lease, until: Instant) {
+        self.until = Some(until);
+        self.leases.insert(lease.owner.clone(), until);
+    }
+
+    /// A fenced transaction went through.
+    pub fn fenced(&mut self, lease: &Lease) {
+        if lease.epoch != self.epoch || lease.owner != self.owner {
+            self.wrong("I5", format!("{} wrote with epoch {}, the store was at {}", lease.owner, lease.epoch, self.epoch));
+        }
+    }
+
+    pub fn committed(&mut self, batch: &Batch, commit: &Commit) {
+        let now = batch.now.unwrap_or_default();
+        let stale: BTreeSet<_> = commit.stale.iter().collect();
+        for change in batch.changes.iter().filter(|c| !stale.contains(&c.copy.id)) {
+            for new in &change.effects {
+                let effect = EffectRef { copy: change.copy.id, seq: new.effect.seq };
+                let rekindle::engine::EffectKind::Message { address, .. } = &new.effect.kind else { continue };
+                if commit.conflicts.contains(&effect) || new.status != rekindle::model::EffectStatus::Intended {
+                    continue;
+                }
+                let held = commit.held.contains(&effect);
+                self.intend(change, effect, new, address, now, held);
+            }
+        }
+        for suppression in &batch.suppress {
+            self.note(&format!("suppression {:?}", suppression.reason));
+        }
+    }
+
+    fn intend(
+        &mut self,
+        change: &Change,
+        effect: EffectRef,
+        new: &rekindle::store::NewEffect,
+        address: &Address,
+        now: Timestamp,
+        held: bool,
+    ) {
+        let stored: serde_json::Value = serde_json::from_str(new.payload.as_deref().unwrap_or("{}")).unwrap();
+        let person = person(&change.deal);
+        let zoned = now.to_zoned(TimeZone::get(fixture::zone(person)).unwrap());
+        self.note(&format!(
+            "{effect} intended: {} to {}, {}{}",
+            new.effect.key.item,
+            address.as_str(),
+            zoned.datetime(),
+            if held { ", held" } else { "" }
+        ));
+        if !held {
+            self.in_window(person, now, effect);
+        }
+        if let Some(when) = self.suppressed.get(address.as_str()) {
+            self.wrong("I3", format!("{effect} was intended at {}, the address was suppressed at {when}", self.moment));
+        }
+        let intent = Intent {
+            natural: new.effect.key.clone(),
+            address: address.clone(),
+            person,
+            day: zoned.date(),
+            key: stored["key"].as_str().unwrap_or_default().to_owned(),
+            message: text_of(&stored["message"]),
+            clearances: u32::from(!held),
+            heard: BTreeMap::new(),
+            cleared_at: Instant::now(),
+        };
+        if self.intents.insert(effect, intent).is_some() {
+            self.wrong("I1", format!("{effect} was written down twice"));
+        }
+    }
+
+    fn in_window(&mut self, person: usize, now: Timestamp, effect: EffectRef) {
+        let local = now.to_zoned(TimeZone::get(fixture::zone(person)).unwrap());
+        if !(WINDOW.0..WINDOW.1).contains(&local.hour()) {
+            self.wrong("I4", format!("{effect} may leave at {local}"));
+        }
+    }
+
+    /// Messages of the outbox are about to be handed over again.
+    pub fn started(&mut self, effects: &[EffectRef], now: Timestamp) {
+        for effect in effects {
+            let Some(intent) = self.intents.get_mut(effect) else { continue };
+            intent.clearances += 1;
+            intent.cleared_at = Instant::now();
+            let person = intent.person;
+            self.note(&format!("{effect} started again"));
+            self.in_window(person, now, *effect);
+        }
+    }
+
+    pub fn suppress(&mut self, address: &str) {
+        self.note(&format!("{address} is suppressed"));
+        self.suppressed.entry(address.to_owned()).or_insert(self.moment);
+    }
+
+    /// One more look at suppressions, just before the bytes.
+    pub fn looked(&mut self, effects: &[EffectRef]) {
+        self.moment += 1;
+        for effect in effects {
+            self.looked.insert(*effect, self.moment);
+        }
+    }
+
+    /// A process says something to a provider that the provider may take.
+    pub fn bytes(&mut self, process: &str, provider: &str, effect: EffectRef, key: &str, message: &serde_json::Value) {
+        self.handed_over += 1;
+        self.note(&format!("{process} hands {effect} over to {provider}"));
+        if self.leases.get(process).is_none_or(|until| *until <= Instant::now()) {
+            self.wrong("I5", format!("{process} started {effect} after its lease had ended"));
+        }
+        let looked = self.looked.get(&effect).copied();
+        let Some(intent) = self.intents.get_mut(&effect) else {
+            self.wrong("I2", format!("{effect} left without having been written down"));
+            return;
+        };
+        let heard = intent.heard.entry(provider.to_owned()).or_default();
+        *heard += 1;
+        let early = *heard > intent.clearances;
+        let late = intent.cleared_at.elapsed();
+        let (same_key, same_text) = (intent.key == key, intent.message == text_of(message));
+        let suppressed = self.suppressed.get(intent.address.as_str()).copied();
+        if early {
+            self.wrong("I2", format!("{effect} left more often than it was written down"));
+        }
+        if late > super::world::LEASE {
+            self.wrong("I4", format!("{effect} left {late:?} after it was written down"));
+        }
+        if !same_key {
+            self.wrong("I1", format!("{effect} has another key than the one it was written down with"));
+        }
+        if !same_text {
+            self.wrong("I1", format!("{effect} has another text than the one it was written down with"));
+        }
+        match (suppressed, looked) {
+            (_, None) => self.wrong("I3", format!("{effect} left without a last look at suppressions")),
+            (Some(suppressed), Some(looked)) if suppressed < looked => {
+                self.wrong("I3", format!("{effect} left although the last look could see the suppression"));
+            }
+            _ => {}
+        }
+    }
+
+    pub fn accept(&mut self, effect: EffectRef, resend: bool) {
+        self.note(&format!("{effect} accepted"));
+        let times = self.accepted.entry(effect).or_default();
+        *times += 1;
+        let again = *times > 1;
+        if again && !(resend && self.announced.contains(&effect)) {
+            self.wrong("I1", format!("{effect} was accepted twice"));
+        }
+        let Some(intent) = self.intents.get(&effect) else { return };
+        let item = (intent.address.as_str().to_owned(), intent.natural.item.clone());
+        let first = *self.by_item.entry(item).or_insert(effect);
+        if first != effect {
+            let how = if first.copy == effect.copy { "once more" } else { "through another deal" };
+            let what = format!("{} got {} {how}: {first}, {effect}", intent.address.as_str(), intent.natural.item);
+            self.wrong("I1", what);
+        }
+        let (person, day) = (self.intents[&effect].person, self.intents[&effect].day);
+        let today = self.by_day.entry((person, day)).or_default();
+        *today += usize::from(!again);
+        // Not where a channel resends: there a message whose second attempt is refused is counted as not sent, though the first one,
+        // of which nobody knew, may have arrived.
+        if *today > CAP && !resend {
+            let what = format!("person {person} got {today} messages on {day}, at most {CAP}");
+            self.wrong("I7", what);
+        }
+    }
+
+    /// The CRM applies a write-back (each once, however often it comes).
+    pub fn apply(&mut self, effect: EffectRef, what: &str) {
+        self.note(&format!("{effect} applied: {what}"));
+        let times = self.applied.entry(effect).or_default();
+        *times += 1;
+        if *times > 1 {
+            return;
+        }
+        let last = self.last_applied.entry(effect.copy.0).or_insert(i32::MIN);
+        if effect.seq < *last {
+            let what = format!("{effect} came to the CRM after {last}");
+            self.wrong("I6", what);
+        } else {
+            *last = effect.seq;
+        }
+    }
+
+    pub fn story(&self) -> String {
+        let mut out = String::new();
+        for line in &self.log {
+            let _ = writeln!(out, "  {line}");
+        }
+        out
+    }
+}
+
+fn person(deal: &str) -> usize {
+    fixture::person_of(deal.trim_start_matches('D').parse().unwrap_or(0))
+}
+
+/// A message as text; its random short codes are fixed with the rest.
+fn text_of(message: &serde_json::Value) -> String {
+    message.to_string()
+}

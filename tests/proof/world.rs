@@ -1,0 +1,886 @@
+//! One run of a scenario: several processes on one store, time that passes as fast as nothing happens in it, and the last look when
+//! all faults are over.
+
+use super::{
+    crm::{Crm, SimCrm},
+    dice::Dice,
+    fixture::{self, Edition},
+    journal::{Memory, SimJournal},
+    node::Node,
+    provider::SimProvider,
+    scenario::{Fault, Happening, Line, Manners, Scenario},
+    truth::{Truth, Violation},
+};
+use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use rekindle::{
+    channels::{self, Channel, ChannelError},
+    compile::{ChannelWiring, ConnectionWiring},
+    crm::{Connector, CrmError},
+    engine::Subject,
+    model::*,
+    store::*,
+    workers::{Clock, Engine, EngineMetrics, EngineSettings, Outside},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+pub const LEASE: Duration = Duration::from_secs(8);
+
+/// Bugs of which the proof must find each: worn like a glove over the store, the provider or the clock, so that the product's own code
+/// stays free of them. Numbers as in `docs/reliability.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    NoEpochCheck,
+    CheckOutside,
+    LateRenewal,
+    #[allow(dead_code)]
+    DeadlineFromReply,
+    MarkBeforeSend,
+    TimerWithoutIntent,
+    ForgottenLedger,
+    NoUnique,
+    ConflictGoesAhead,
+    RetryOnTimeout,
+    KeyPerAttempt,
+    RenderedAgain,
+    FailoverFromUnknown,
+    #[allow(dead_code)]
+    NoSweep,
+    CooldownOffByOne,
+    ReceiptTwoTransactions,
+    SuppressionAtPlanning,
+    TooManyIsSent,
+    CapPerReplica,
+    ServerZone,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    pub violation: Option<Violation>,
+    pub trace: u64,
+    /// Changes that the processes asked for: each is a place for a fault.
+    pub ops: u64,
+    pub simulated: Duration,
+    pub messages: u64,
+    pub crashes: u64,
+    pub takeovers: u64,
+    pub unknown: usize,
+    pub questions: u64,
+    /// Of `ops`, those before all faults were over.
+    pub before_rest: u64,
+    pub story: String,
+}
+
+/// The store that all processes share, and how it is reached without the runtime noticing that another thread works.
+pub struct Backing {
+    store: Store,
+    threaded: bool,
+    _folder: Option<tempfile::TempDir>,
+}
+
+fn helper() -> &'static tokio::runtime::Runtime {
+    static HELPER: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    HELPER.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
+}
+
+impl Backing {
+    fn memory() -> Self {
+        Self { store: Store::in_memory([7; 32]), threaded: false, _folder: None }
+    }
+
+    /// A real database file. Its secret is the same in each run: it is a copy of one that was made once.
+    fn sqlite() -> Self {
+        static TEMPLATE: OnceLock<Vec<u8>> = OnceLock::new();
+        let shm = std::path::Path::new("/dev/shm");
+        let folder = || if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() }.unwrap();
+        let open = |path: &std::path::Path| {
+            let url = format!("sqlite:{}", path.display());
+            let (tx, rx) = std::sync::mpsc::channel();
+            helper().spawn(async move { tx.send(Store::open(&url).await).unwrap() });
+            rx.recv().unwrap().unwrap()
+        };
+        let template = TEMPLATE.get_or_init(|| {
+            let folder = folder();
+            let path = folder.path().join("t.db");
+            drop(open(&path));
+            let copy = folder.path().join("c.db");
+            let (tx, rx) = std::sync::mpsc::channel();
+            let (from, into) = (path.display().to_string(), copy.display().to_string());
+            helper().spawn(async move {
+                use sqlx::{Connection as _, Executor as _};
+                let mut c = sqlx::SqliteConnection::connect(&format!("sqlite:{from}")).await.unwrap();
+                let secret = base64_of([7; 32]);
+                c.execute(sqlx::AssertSqlSafe(format!("UPDATE installation SET secret = '{secret}'"))).await.unwrap();
+                c.execute(sqlx::AssertSqlSafe(format!("VACUUM INTO '{into}'"))).await.unwrap();
+                tx.send(()).unwrap();
+            });
+            rx.recv().unwrap();
+            std::fs::read(copy).unwrap()
+        });
+        let folder = folder();
+        let path = folder.path().join("r.db");
+        std::fs::write(&path, template).unwrap();
+        Self { store: open(&path), threaded: true, _folder: Some(folder) }
+    }
+
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.store.journal
+    }
+
+    /// Does something in one moment of the world: no time passes, nobody else has a turn.
+    pub async fn call<T: Send + 'static>(&self, work: impl FnOnce(Arc<dyn Journal>) -> BoxFuture<'static, T> + Send) -> T {
+        let future = work(self.store.journal.clone());
+        if !self.threaded {
+            return future.await;
+        }
+        let (tx, rx) = std::sync::mpsc::channel();
+        helper().spawn(async move {
+            let _ = tx.send(future.await);
+        });
+        rx.recv().unwrap()
+    }
+}
+
+fn base64_of(secret: [u8; 32]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret)
+}
+
+struct Running {
+    node: Arc<Node>,
+    engine: Arc<Engine>,
+    journal: Arc<SimJournal>,
+    task: tokio::task::JoinHandle<()>,
+    died_at: Option<Instant>,
+}
+
+pub struct World {
+    pub scenario: Scenario,
+    pub bug: Option<Bug>,
+    pub dice: Dice,
+    pub store: Backing,
+    pub canary: Mutex<Memory>,
+    pub sent_by: Mutex<BTreeMap<(CopyId, String), usize>>,
+    truth: Mutex<Truth>,
+    since: Instant,
+    offset: AtomicI64,
+    nodes: Mutex<Vec<Running>>,
+    crm: Mutex<Crm>,
+    ops: AtomicU64,
+    latencies: AtomicU64,
+    busy: AtomicUsize,
+    healed: AtomicBool,
+    away_until: Mutex<Option<Instant>>,
+    edition: Mutex<Edition>,
+    events: AtomicU64,
+    /// Ten seconds of the world, and what was asked of the store in it.
+    rush: Mutex<(u64, u32)>,
+    questions: AtomicU64,
+    before_rest: AtomicU64,
+}
+
+/// Runs a scenario to its end.
+pub fn run(scenario: Scenario, bug: Option<Bug>, verbose: bool) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let outcome = runtime.block_on(async {
+        let world = World::new(scenario, bug, verbose);
+        world.live().await;
+        world.outcome().await
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+impl World {
+    fn new(scenario: Scenario, bug: Option<Bug>, verbose: bool) -> Arc<Self> {
+        let store = if scenario.sqlite { Backing::sqlite() } else { Backing::memory() };
+        let mut truth = Truth::default();
+        truth.verbose = verbose;
+        let edition = Edition { resend: scenario.resend, ..Edition::default() };
+        Arc::new(Self {
+            dice: Dice(scenario.seed),
+            scenario,
+            bug,
+            store,
+            canary: Mutex::default(),
+            sent_by: Mutex::default(),
+            truth: Mutex::new(truth),
+            since: Instant::now(),
+            offset: AtomicI64::new(0),
+            nodes: Mutex::default(),
+            crm: Mutex::new(Crm::new()),
+            ops: AtomicU64::new(0),
+            latencies: AtomicU64::new(0),
+            busy: AtomicUsize::new(0),
+            healed: AtomicBool::new(false),
+            away_until: Mutex::default(),
+            edition: Mutex::new(edition),
+            events: AtomicU64::new(0),
+            rush: Mutex::default(),
+            questions: AtomicU64::new(0),
+            before_rest: AtomicU64::new(0),
+        })
+    }
+
+    pub fn truth(&self) -> MutexGuard<'_, Truth> {
+        self.truth.lock().unwrap()
+    }
+
+    pub fn crm(&self) -> MutexGuard<'_, Crm> {
+        self.crm.lock().unwrap()
+    }
+
+    fn healed(&self) -> bool {
+        self.healed.load(Ordering::SeqCst)
+    }
+
+    /// Milliseconds since the beginning.
+    fn passed(&self) -> i64 {
+        i64::try_from(self.since.elapsed().as_millis()).unwrap() + self.offset.load(Ordering::SeqCst)
+    }
+
+    /// What a right clock shows.
+    pub fn now(&self) -> Timestamp {
+        fixture::start() + SignedDuration::from_millis(self.passed())
+    }
+
+    pub fn ops(&self) -> u64 {
+        self.ops.load(Ordering::SeqCst)
+    }
+
+    /// Counts one change; the fault that strikes it.
+    pub fn fault(&self) -> Option<Fault> {
+        let n = self.ops.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.healed() {
+            return None;
+        }
+        let fault = self.scenario.fault_on(n);
+        if let Some(fault) = fault {
+            let mut truth = self.truth();
+            truth.note(&format!("change {n}: {fault:?}"));
+            truth.crashes += u64::from(matches!(fault, Fault::CrashBefore | Fault::CrashAfter));
+        }
+        fault
+    }
+
+    /// Counts questions to the store: who goes round in circles is caught.
+    pub fn breathe(&self) {
+        let span = self.since.elapsed().as_secs() / 10;
+        let mut rush = self.rush.lock().unwrap();
+        if rush.0 != span {
+            *rush = (span, 0);
+        }
+        rush.1 += 1;
+        self.questions.fetch_add(1, Ordering::SeqCst);
+        if rush.1 == 3_000 {
+            self.truth().wrong("I12", "a process goes round in circles: 3,000 questions to the store in ten seconds");
+        }
+        assert!(rush.1 < 20_000, "no time passes any more: {:?}", self.truth().violation);
+    }
+
+    pub fn latency(&self) -> u64 {
+        let n = self.latencies.fetch_add(1, Ordering::SeqCst);
+        match self.dice.roll("latency", n, 40) {
+            0 => self.dice.roll("ms", n, 60),
+            1..=6 => 1 + self.dice.roll("ms", n, 4),
+            _ => 0,
+        }
+    }
+
+    pub fn manners(&self) -> Manners {
+        if self.healed() { Manners::default() } else { self.scenario.manners }
+    }
+
+    pub fn store_is_away(&self) -> bool {
+        self.away_until.lock().unwrap().is_some_and(|until| until > Instant::now())
+    }
+
+    pub fn crm_is_down(&self) -> bool {
+        i64::try_from(self.crm().down).unwrap() > self.passed() / 1000
+    }
+
+    /// Three providers, each with so many connections.
+    pub const fn bound() -> usize {
+        3 * fixture::BOUND
+    }
+
+    pub fn current_lease(&self) -> Lease {
+        let truth = self.truth();
+        Lease { epoch: truth.epoch, owner: truth.owner.clone(), orphans: 0 }
+    }
+
+    pub fn begin(&self) {
+        self.busy.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn end(&self) {
+        self.busy.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    pub fn marked(&self, marks: &[Mark]) {
+        let mut truth = self.truth();
+        for mark in marks {
+            truth.note(&format!("{} marked {}", mark.effect, word(&mark.outcome)));
+            match &mark.outcome {
+                rekindle::model::Outcome::Retry { reason, .. } if reason.contains("ambiguous") => {
+                    truth.announced.insert(mark.effect);
+                }
+                rekindle::model::Outcome::Rejected { .. } if mark.attempt < 0 => {
+                    truth.bounced.insert(mark.effect);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What a canary makes of what was loaded.
+    pub fn bend(&self, node: &Node, subjects: &mut [Subject]) {
+        match self.bug {
+            Some(Bug::CapPerReplica) => {
+                let sent = self.sent_by.lock().unwrap();
+                for subject in subjects {
+                    subject.client.recent.retain(|r| sent.get(&(r.copy, r.item.clone())).is_none_or(|slot| *slot == node.slot));
+                }
+            }
+            Some(Bug::ServerZone) => {
+                for contact in subjects.iter_mut().filter_map(|s| s.contact.as_mut()) {
+                    contact.fields.clear();
+                }
+            }
+            Some(Bug::ForgottenLedger | Bug::ConflictGoesAhead | Bug::NoUnique) => {
+                for subject in subjects {
+                    subject.ledger.clear();
+                    subject.client.recent.clear();
+                    if let Some(journey) = &mut subject.copy.state.journey {
+                        (journey.last, journey.position) = (None, 0);
+                    }
+                }
+            }
+            Some(Bug::CooldownOffByOne) => {
+                for subject in subjects.iter_mut().filter(|s| !s.client.recent.is_empty()) {
+                    subject.client.recent.remove(0);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn start(self: &Arc<Self>, slot: usize, life: usize) -> Running {
+        let offset = Arc::new(AtomicI64::new(self.offset.load(Ordering::SeqCst)));
+        let clock = Clock::Simulated { start: fixture::start(), since: self.since, offset: offset.clone() };
+        let node = Node::new(format!("p{slot}.{life}"), slot, clock.clone(), offset);
+        let journal = SimJournal::new(self.clone(), node.clone());
+        let settings =
+            EngineSettings { base_url: Some("https://go.shop.example".into()), owner: node.name.clone(), lease: LEASE, batch: 32 };
+        let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
+        let outside = Arc::new(SimOutside { world: self.clone(), node: node.clone() });
+        let engine = Engine::with_outside(journal.clone(), clock, settings, metrics, outside);
+        let (world, mine, running) = (self.clone(), node.clone(), engine.clone());
+        let task = tokio::spawn(async move {
+            mine.gate().await;
+            world.publish_on(&running).await;
+            running.run(mine.stop.subscribe()).await;
+        });
+        self.truth().note(&format!("{} starts", node.name));
+        Running { node, engine, journal, task, died_at: None }
+    }
+
+    async fn publish_on(&self, engine: &Engine) {
+        let declared = BTreeSet::from([fixture::funnel()]);
+        loop {
+            let edition = *self.edition.lock().unwrap();
+            if engine.publish(&fixture::snapshot(edition), Some(&declared)).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// The whole story.
+    async fn live(self: &Arc<Self>) {
+        for slot in 0..self.scenario.processes {
+            let running = self.start(slot, 0);
+            self.nodes.lock().unwrap().push(running);
+        }
+        let mut lines: Vec<(u64, Happening)> =
+            self.scenario.lines.iter().filter_map(|l| if let Line::At(at, what) = l { Some((*at, *what)) } else { None }).collect();
+        lines.sort_by_key(|(at, _)| *at);
+        let mut lines = lines.into_iter().peekable();
+        let (mut life, mut steps, mut healing) = (0, 0_u32, None);
+        loop {
+            let now = u64::try_from(self.passed() / 1000).unwrap();
+            while let Some((_, what)) = lines.next_if(|(at, _)| *at <= now) {
+                self.happen(what).await;
+            }
+            life += 1;
+            self.restart(life);
+            if self.truth().violation.is_some() {
+                return;
+            }
+            if lines.peek().is_none() && healing.is_none() {
+                // What was set in motion last has its time.
+                healing = Some(now + 1200);
+            }
+            if healing.is_some_and(|at| at <= now) && !self.healed() {
+                self.heal().await;
+            }
+            let end = healing.filter(|_| self.healed()).map(|at| at + 4 * 86_400);
+            if end.is_some_and(|end| end <= now) {
+                return;
+            }
+            steps += 1;
+            if steps > 6_000 {
+                self.truth().wrong("I12", "no rest after 6,000 seconds of work");
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let known = [lines.peek().map(|(at, _)| *at), healing.filter(|_| !self.healed()), end];
+            self.skip(known.into_iter().flatten().min()).await;
+        }
+    }
+
+    /// Nothing is going on: the clocks go on to the next moment at which something is.
+    async fn skip(&self, known: Option<u64>) {
+        let quiet = {
+            let nodes = self.nodes.lock().unwrap();
+            self.busy.load(Ordering::SeqCst) == 0
+                && nodes.iter().all(|r| !r.node.dead() && r.node.busy.load(Ordering::SeqCst) == 0)
+                && !self.store_is_away()
+        };
+        if !quiet {
+            return;
+        }
+        let due = self.store.call(|journal| Box::pin(async move { journal.next_due().await })).await.unwrap();
+        let skew = {
+            let owner = self.truth().owner.clone();
+            let nodes = self.nodes.lock().unwrap();
+            let offset = self.offset.load(Ordering::SeqCst);
+            nodes.iter().find(|r| r.node.name == owner).map_or(0, |r| r.node.offset.load(Ordering::SeqCst) - offset)
+        };
+        // Due is what the engine's own clock says is due.
+        let due = due.map(|at| at.duration_since(fixture::start()).as_millis() - i128::from(skew));
+        let cursor = self.store.call(|journal| Box::pin(async move { journal.cursor(fixture::CRM).await })).await.unwrap();
+        let unread = {
+            let crm = self.crm();
+            let unread = cursor.looking || cursor.position["version"] != serde_json::json!(crm.version);
+            // What the CRM has to tell is read within a minute of its coming back.
+            unread.then(|| i128::from(crm.down).max(i128::from(self.passed() / 1000) + 20) * 1000)
+        };
+        let next = [known.map(|s| i128::from(s) * 1000), due, unread].into_iter().flatten().min();
+        let ahead = next.map_or(0, |next| i64::try_from(next - i128::from(self.passed())).unwrap());
+        if ahead > 3_000 {
+            let ahead = ahead - 1_000;
+            self.offset.fetch_add(ahead, Ordering::SeqCst);
+            for running in &*self.nodes.lock().unwrap() {
+                running.node.offset.fetch_add(ahead, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Whoever is dead comes back after a while.
+    fn restart(self: &Arc<Self>, life: usize) {
+        for slot in 0..self.scenario.processes {
+            let ready = {
+                let mut nodes = self.nodes.lock().unwrap();
+                let running = &mut nodes[slot];
+                if running.task.is_finished() && !running.node.dead() {
+                    self.truth().wrong("I12", format!("{} ended by itself", running.node.name));
+                }
+                if !running.node.dead() {
+                    continue;
+                }
+                let died = *running.died_at.get_or_insert(Instant::now());
+                let wait = if self.healed() { 0 } else { 1 + self.dice.roll("restart", life as u64, 14) };
+                died.elapsed() >= Duration::from_secs(wait)
+            };
+            if ready {
+                let running = self.start(slot, life);
+                self.nodes.lock().unwrap()[slot] = running;
+            }
+        }
+    }
+
+    /// All faults are over: what is due must get done from now on.
+    async fn heal(self: &Arc<Self>) {
+        self.truth().note("all faults are over");
+        self.healed.store(true, Ordering::SeqCst);
+        self.before_rest.store(self.ops(), Ordering::SeqCst);
+        *self.away_until.lock().unwrap() = None;
+        self.crm().down = 0;
+        for running in &*self.nodes.lock().unwrap() {
+            running.node.resume();
+            running.node.offset.store(self.offset.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+        self.store.call(|journal| Box::pin(async move { journal.release_hold(&HoldScope::All).await })).await.unwrap();
+        let engines: Vec<Arc<Engine>> =
+            self.nodes.lock().unwrap().iter().filter(|r| !r.node.dead()).map(|r| r.engine.clone()).collect();
+        for engine in engines {
+            let world = self.clone();
+            tokio::spawn(async move { world.publish_on(&engine).await });
+        }
+    }
+
+    fn alive(&self, n: u64) -> Option<(Arc<SimJournal>, Arc<Node>)> {
+        let nodes = self.nodes.lock().unwrap();
+        let alive: Vec<&Running> = nodes.iter().filter(|r| !r.node.dead()).collect();
+        let at = usize::try_from(n).unwrap() % alive.len().max(1);
+        alive.get(at).map(|r| (r.journal.clone(), r.node.clone()))
+    }
+
+    /// Somebody outside tells us something, again and again until one of the processes says that it has it.
+    fn tell(
+        self: &Arc<Self>,
+        after: u64,
+        incoming: impl Fn(Timestamp) -> Incoming + Send + 'static,
+        done: impl FnOnce(&Self) + Send + 'static,
+    ) {
+        self.begin();
+        let world = self.clone();
+        let n = self.events.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            for attempt in 0.. {
+                if let Some((journal, node)) = world.alive(n + attempt) {
+                    let event = incoming(node.clock.now());
+                    let answer = tokio::time::timeout(Duration::from_secs(10), journal.receive(vec![event])).await;
+                    if matches!(answer, Ok(Ok(_))) {
+                        break;
+                    }
+                }
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            done(&world);
+            world.end();
+        });
+    }
+
+    /// A provider reports on a message.
+    pub fn report(self: Arc<Self>, effect: EffectRef, outcome: rekindle::model::Outcome, after: u64, id: String) {
+        let delivered = outcome == rekindle::model::Outcome::Delivered;
+        let event = move |now| Incoming {
+            source: "receipts".into(),
+            id: id.clone(),
+            event: InboxEvent::Receipt { effect, outcome: outcome.clone(), at: now },
+            received_at: now,
+            not_before: None,
+            suppress: Vec::new(),
+            click: None,
+        };
+        self.tell(after, event, move |world| {
+            if delivered {
+                world.truth().delivered.insert(effect);
+            }
+        });
+    }
+
+    fn signal(self: &Arc<Self>, kind: SignalKind, subject: SignalSubject) {
+        let id = self.events.load(Ordering::SeqCst).to_string();
+        self.tell(
+            0,
+            move |now| Incoming {
+                source: "telephony".into(),
+                id: id.clone(),
+                event: InboxEvent::Signal { kind, subject: subject.clone(), at: now, text: None, reaction: None },
+                received_at: now,
+                not_before: None,
+                suppress: Vec::new(),
+                click: None,
+            },
+            |_| {},
+        );
+    }
+
+    async fn happen(self: &Arc<Self>, what: Happening) {
+        self.truth().note(&format!("{what:?}"));
+        let now = self.now();
+        let change = |deal: usize, change: &dyn Fn(&mut Deal)| self.crm().change(&fixture::deal_id(deal), now, change);
+        match what {
+            Happening::Lose(deal) => change(deal, &|d| {
+                (d.state, d.stage, d.stage_changed_at) = (DealState::Lost, "Lost".into(), Some(now));
+                d.lost_reason = Some(if deal % 2 == 0 { "Price" } else { "Layout" }.into());
+            }),
+            Happening::Reopen(deal) => change(deal, &|d| {
+                (d.state, d.stage, d.stage_changed_at) = (DealState::Open, "Talks".into(), Some(now));
+                (d.last_activity_at, d.lost_reason) = (Some(now), None);
+            }),
+            Happening::Win(deal) => {
+                change(deal, &|d| (d.state, d.stage, d.stage_changed_at) = (DealState::Won, "Won".into(), Some(now)));
+            }
+            Happening::Delete(deal) => change(deal, &|d| d.state = DealState::Deleted),
+            Happening::Touch(deal) => change(deal, &|d| d.title.push('.')),
+            Happening::GoBack(deal) => {
+                let mut crm = self.crm();
+                crm.old.push(fixture::deal_id(deal));
+                crm.version += 1;
+            }
+            Happening::Twice => {
+                let mut crm = self.crm();
+                crm.twice = true;
+                crm.version += 1;
+            }
+            Happening::CrmDown(seconds) => self.crm().down = u64::try_from(self.passed() / 1000).unwrap() + seconds,
+            Happening::Call(deal) => self.signal(
+                SignalKind::InboundCall,
+                SignalSubject { deal: Some((fixture::CRM.into(), fixture::deal_id(deal))), ..SignalSubject::default() },
+            ),
+            Happening::Reply(person) => {
+                self.signal(SignalKind::Reply, SignalSubject { phone: Some(fixture::phone(person)), ..SignalSubject::default() });
+            }
+            Happening::Stop(person) => self.stop(person),
+            Happening::Click(person) => self.click(person),
+            Happening::Kill(slot) => self.with(slot, |r| {
+                self.truth().crashes += 1;
+                r.node.kill();
+            }),
+            Happening::Pause(slot, ms) => self.with(slot, |r| r.node.pause(ms)),
+            Happening::Jump(slot, seconds) => self.with(slot, |r| {
+                r.node.offset.fetch_add(seconds * 1000, Ordering::SeqCst);
+            }),
+            Happening::StoreDown(seconds) => *self.away_until.lock().unwrap() = Some(Instant::now() + Duration::from_secs(seconds)),
+            Happening::Hold => {
+                let hold = Hold { scope: HoldScope::All, since: now, by: "sre".into(), reason: "look".into() };
+                self.store.call(|journal| Box::pin(async move { journal.hold(hold).await })).await.unwrap();
+            }
+            Happening::Release => {
+                self.store.call(|journal| Box::pin(async move { journal.release_hold(&HoldScope::All).await })).await.unwrap();
+            }
+            Happening::Publish(text, sooner) => {
+                let resend = self.scenario.resend;
+                *self.edition.lock().unwrap() = Edition { text, sooner, resend };
+                let nodes = self.nodes.lock().unwrap();
+                for (n, running) in nodes.iter().enumerate() {
+                    let (world, engine, node) = (self.clone(), running.engine.clone(), running.node.clone());
+                    tokio::spawn(async move {
+                        tokio::time::sleep(Duration::from_secs(30 * n as u64)).await;
+                        if !node.dead() {
+                            world.publish_on(&engine).await;
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    fn with(&self, slot: usize, what: impl FnOnce(&Running)) {
+        let nodes = self.nodes.lock().unwrap();
+        what(&nodes[slot % nodes.len()]);
+    }
+
+    fn stop(self: &Arc<Self>, person: usize) {
+        let phone = fixture::phone(person);
+        let hash = self.store.journal().address_hash(&Address::Phone(phone.clone()));
+        let id = format!("stop {}", self.events.load(Ordering::SeqCst));
+        let event = move |now| Incoming {
+            source: "sms".into(),
+            id: id.clone(),
+            event: InboxEvent::Unsubscribe {
+                subject: SignalSubject { phone: Some(phone.clone()), ..SignalSubject::default() },
+                at: now,
+            },
+            received_at: now,
+            not_before: None,
+            suppress: vec![Suppression {
+                scope: SuppressionScope::Address(hash.clone()),
+                brand: None,
+                medium: None,
+                purpose: None,
+                reason: SuppressionReason::Stop,
+                at: now,
+            }],
+            click: None,
+        };
+        self.tell(0, event, |_| {});
+    }
+
+    /// Opens the newest message that the person got.
+    fn click(self: &Arc<Self>, person: usize) {
+        let newest = {
+            let truth = self.truth();
+            truth
+                .intents
+                .iter()
+                .rev()
+                .find(|(effect, i)| i.person == person && truth.accepted.contains_key(effect))
+                .map(|(e, _)| *e)
+        };
+        let Some(effect) = newest else { return };
+        let id = format!("click {}", self.events.load(Ordering::SeqCst));
+        let event = move |now: Timestamp| Incoming {
+            source: "click".into(),
+            id: id.clone(),
+            event: InboxEvent::Click { effect, link: 0, at: now, verdict: None },
+            received_at: now,
+            not_before: Some(now + SignedDuration::from_secs(35)),
+            suppress: Vec::new(),
+            click: Some(Clicked { effect, link: 0, at: now, verdict: None, why: String::new() }),
+        };
+        self.tell(0, event, |_| {});
+    }
+
+    /// The last look: everything that a provider has is known, everything that is known happened, nothing is left open.
+    async fn last_look(&self) {
+        let ids: Vec<CopyId> = (1..=20).map(CopyId).collect();
+        let now = self.now();
+        let load = Load::Copies(ids);
+        let subjects = self.store.call(move |journal| Box::pin(async move { journal.load(&load, now).await })).await.unwrap();
+        let views = self.store.store.views.clone();
+        let dead = self.store.call(|_| Box::pin(async move { (views.dead_letters(100).await, views.ambiguous(1000).await) })).await;
+        let (dead, ambiguous) = (dead.0.unwrap(), dead.1.unwrap());
+        let late = now + SignedDuration::from_hours(24 * 365);
+        let rows = self.store.call(move |journal| Box::pin(async move { journal.inbox(late, 100).await })).await.unwrap();
+        let mut truth = self.truth();
+        if let Some(letter) = dead.first() {
+            truth.wrong("I9", format!("set aside: {} {}", letter.source, letter.error));
+        }
+        if !rows.is_empty() {
+            truth.wrong("I12", format!("{} events were never consumed", rows.len()));
+        }
+        if ambiguous.len() as u64 > truth.may_be_unknown {
+            let what = format!("{} messages are unclear, at most {} may be", ambiguous.len(), truth.may_be_unknown);
+            truth.wrong("I10", what);
+        }
+        let mut known = BTreeMap::new();
+        for subject in &subjects {
+            for entry in &subject.ledger {
+                let effect = EffectRef { copy: subject.copy.id, seq: entry.seq };
+                known.insert(effect, entry.status);
+                let message = !entry.key.list.starts_with('@');
+                let taken = truth.accepted.contains_key(&effect);
+                let what = |text: &str| format!("{effect} ({} of {}): {text}", entry.key.item, subject.deal.id);
+                if !entry.status.terminal() {
+                    truth.wrong("I12", what(&format!("still {}, {:?}", entry.status.as_str(), entry.reason)));
+                }
+                if !message {
+                    continue;
+                }
+                if taken
+                    && matches!(entry.status, EffectStatus::Failed | EffectStatus::Expired | EffectStatus::Skipped)
+                    && !truth.bounced.contains(&effect)
+                {
+                    truth.wrong(
+                        "I9",
+                        what(&format!("the provider has it, the ledger says {} ({:?})", entry.status.as_str(), entry.reason)),
+                    );
+                }
+                if entry.status.sent() && !taken {
+                    truth.wrong("I9", what(&format!("{}, but no provider has it", entry.status.as_str())));
+                }
+                if truth.delivered.contains(&effect) && entry.status != EffectStatus::Delivered && !truth.bounced.contains(&effect)
+                {
+                    truth.wrong("I8", what(&format!("a receipt was taken, the ledger says {}", entry.status.as_str())));
+                }
+                if entry.status == EffectStatus::Delivered && !taken {
+                    truth.wrong("I8", what("delivered without having been accepted"));
+                }
+                let silent = matches!(entry.status, EffectStatus::Failed | EffectStatus::Expired | EffectStatus::Skipped);
+                if silent && entry.reason.is_none() {
+                    truth.wrong("I9", what("not sent, and nobody says why"));
+                }
+            }
+            self.journey(subject, &mut truth);
+        }
+        let unknown: Vec<EffectRef> = truth.accepted.keys().filter(|effect| !known.contains_key(effect)).copied().collect();
+        if let Some(effect) = unknown.first() {
+            truth.wrong("I9", format!("{effect} was accepted, and the ledger does not know it"));
+        }
+    }
+
+    /// Whoever is still being warmed has every item behind them, one way or the other.
+    fn journey(&self, subject: &Subject, truth: &mut Truth) {
+        let copy = &subject.copy;
+        if copy.role != Role::Warming {
+            return;
+        }
+        let cycle: BTreeSet<&str> = subject
+            .ledger
+            .iter()
+            .filter(|e| e.key.cycle == copy.cycle && e.key.list == "lost")
+            .map(|e| e.key.item.as_str())
+            .collect();
+        let Some(journey) = &copy.state.journey else { return };
+        let passed = fixture::ITEMS.iter().take_while(|item| {
+            journey.finished || journey.last.as_deref() == Some(**item) || {
+                let at = fixture::ITEMS.iter().position(|i| Some(*i) == journey.last.as_deref());
+                at.is_some_and(|at| fixture::ITEMS.iter().position(|i| i == *item).unwrap() <= at)
+            }
+        });
+        for item in passed {
+            if !cycle.contains(item) {
+                truth.wrong("I9", format!("{} passed by {item} and nothing says so ({:?})", subject.deal.id, copy.state));
+            }
+        }
+        // A later cycle waits for `reentry`, which is longer than a run.
+        let first = copy.cycle == 1;
+        let alone = subject.client.siblings.iter().all(|s| s.role == Role::Archived);
+        let (from, to) = (self.now() - SignedDuration::from_hours(1), self.now() + SignedDuration::from_hours(26));
+        let stuck = copy.next_at.is_none_or(|at| at < from || at > to);
+        if stuck && !journey.finished && first && alone && copy.state.pause.is_none() && copy.state.waiting.is_none() {
+            truth.wrong("I12", format!("{} is not through: {:?}, {cycle:?}", subject.deal.id, copy));
+        }
+    }
+
+    async fn outcome(&self) -> Outcome {
+        if self.truth().violation.is_none() {
+            self.last_look().await;
+        }
+        let views = self.store.store.views.clone();
+        let unknown = self.store.call(|_| Box::pin(async move { views.ambiguous(1000).await })).await.unwrap().len();
+        let truth = self.truth();
+        Outcome {
+            violation: truth.violation.clone(),
+            trace: truth.trace,
+            ops: self.ops(),
+            simulated: Duration::from_millis(u64::try_from(self.passed()).unwrap()),
+            messages: truth.accepted.values().map(|n| u64::from(*n)).sum(),
+            crashes: truth.crashes,
+            takeovers: truth.takeovers,
+            unknown,
+            before_rest: self.before_rest.load(Ordering::SeqCst),
+            questions: self.questions.load(Ordering::SeqCst),
+            story: truth.story(),
+        }
+    }
+}
+
+const fn word(outcome: &rekindle::model::Outcome) -> &'static str {
+    use rekindle::model::Outcome;
+    match outcome {
+        Outcome::Accepted { .. } => "accepted",
+        Outcome::Delivered => "delivered",
+        Outcome::Retry { .. } => "to be tried again",
+        Outcome::Rejected { .. } => "rejected",
+        Outcome::ChannelDown { .. } => "channel down",
+        Outcome::Unknown { .. } => "unknown",
+        Outcome::NotStarted => "not started",
+        Outcome::Expired => "expired",
+    }
+}
+
+/// The outside of one process.
+struct SimOutside {
+    world: Arc<World>,
+    node: Arc<Node>,
+}
+
+impl Outside for SimOutside {
+    fn connect(&self, _: &ConnectionWiring) -> Result<Arc<dyn Connector>, CrmError> {
+        Ok(Arc::new(SimCrm { world: self.world.clone(), node: self.node.clone() }))
+    }
+
+    fn open(&self, settings: &ChannelWiring) -> Result<Arc<dyn Channel>, ChannelError> {
+        let provider = |name: &String| {
+            let (world, node) = (self.world.clone(), self.node.clone());
+            Arc::new(SimProvider { name: name.clone(), world, node, closed: AtomicBool::new(false) }) as Arc<dyn Channel>
+        };
+        Ok(channels::in_order(settings.providers.iter().map(|p| provider(&p.name)).collect()))
+    }
+}
