@@ -25,6 +25,8 @@ pub mod channels;
 
 pub mod workers;
 
+pub mod simulate;
+
 pub mod web;
 
 pub mod source;

@@ -11,6 +11,7 @@ mod process;
 mod resolve;
 mod run;
 mod serve;
+mod simulate;
 mod status;
 mod store_args;
 mod timeline;
@@ -46,6 +47,8 @@ enum Command {
     Operator(operator::OperatorArgs),
     Validate(validate::Args),
     Preview(preview::PreviewArgs),
+    Simulate(simulate::SimulateArgs),
+    Diff(simulate::DiffArgs),
     Status(status::StatusArgs),
     Timeline(timeline::TimelineArgs),
     Hold(hold::HoldArgs),
@@ -67,6 +70,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => return wait_for(run::run(args)),
         Command::Operator(args) => return wait_for(operator::run(args)),
         Command::Preview(args) => return wait_for(preview::run(args)),
+        Command::Simulate(args) => return wait_for(simulate::simulate(args)),
+        Command::Diff(args) => return wait_for(simulate::diff(args)),
         Command::Status(args) => return wait_for(status::run(args)),
         Command::Timeline(args) => return wait_for(timeline::run(args)),
         Command::Hold(args) => return wait_for(hold::hold(args)),

@@ -5,6 +5,7 @@
 //! byte leaves; outcomes are unfenced facts.
 
 mod error;
+pub(crate) mod identity;
 mod journal;
 mod memory;
 mod outcome;
@@ -19,6 +20,7 @@ pub use journal::{
     Batch, Change, Clicked, Commit, Cursor, Due, EffectInfo, Finding, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
     Mark, NewEffect, NextAttempt, Outbox, Page, Resolution, Revision, Source, Stored,
 };
+pub(crate) use rules::{RECENT, item_name, up_to_ms, with_state};
 pub use views::{Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, StageCount, TimelineEntry, Views};
 pub use witness::{FileWitness, Reserved, Witness, WitnessError};
 

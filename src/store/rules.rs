@@ -24,7 +24,7 @@ impl AddressHasher {
 }
 
 /// For moments that must not come too early when they are read back: up to the next whole millisecond.
-pub(super) fn up_to_ms(at: Timestamp) -> i64 {
+pub(crate) fn up_to_ms(at: Timestamp) -> i64 {
     let ms = at.as_millisecond();
     if at.as_nanosecond() > i128::from(ms) * 1_000_000 { ms + 1 } else { ms }
 }
@@ -33,16 +33,16 @@ pub(super) fn up_to_ms(at: Timestamp) -> i64 {
 pub(super) const NEVER_MS: i64 = 32_503_680_000_000;
 
 /// How [`Recent`] names an item.
-pub(super) fn item_name(namespace: &str, list: &str, item: &str) -> String {
+pub(crate) fn item_name(namespace: &str, list: &str, item: &str) -> String {
     format!("{namespace}/{list}/{item}")
 }
 
 /// How far back caps and cooldowns look: as long as a journey lasts by default, so that no deal of a client repeats within its cycle
 /// what another has said.
-pub(super) const RECENT: SignedDuration = SignedDuration::from_hours(180 * 24);
+pub(crate) const RECENT: SignedDuration = SignedDuration::from_hours(180 * 24);
 
 /// What the state of a sibling says of its client; `active`: the last activity that the CRM tells of.
-pub(super) fn with_state(sibling: Sibling, state: &CopyState, active: Option<Timestamp>) -> Sibling {
+pub(crate) fn with_state(sibling: Sibling, state: &CopyState, active: Option<Timestamp>) -> Sibling {
     let revived = (sibling.role == Role::Revived).then_some(state.entered_at).flatten();
     Sibling {
         cycle_at: state.cycle_at,

@@ -5,19 +5,41 @@ use super::{
     sending::Prepared,
 };
 use crate::{
-    engine::admit_backfill,
-    model::Role,
+    engine::{Backfill, admit_backfill},
+    model::{FunnelKey, Role},
     store::{Batch, Cursor},
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
+/// How often a funnel's share is looked at.
+pub(crate) const EVERY: SignedDuration = SignedDuration::from_mins(10);
+
 /// How many were admitted on which day (the policy's zone). Kept as a cursor in the store.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Admitted {
+pub(crate) struct Admitted {
     day: String,
-    count: u32,
+    pub(crate) count: u32,
+}
+
+impl Admitted {
+    /// Where it is stored.
+    pub(crate) fn cursor_key(funnel: &FunnelKey) -> String {
+        format!("@backfill/{funnel}")
+    }
+
+    /// How many more may be admitted at `now`: evenly over the day, by noon half of them.
+    pub(crate) fn room(&mut self, backfill: &Backfill, zone: &TimeZone, now: Timestamp) -> u32 {
+        let local = now.to_zoned(zone.clone());
+        let today = local.date().to_string();
+        if self.day != today {
+            *self = Self { day: today, count: 0 };
+        }
+        let minutes = u64::from(local.hour().unsigned_abs()) * 60 + u64::from(local.minute().unsigned_abs()) + 10;
+        let share = u32::try_from(u64::from(backfill.per_day) * minutes / 1440).unwrap_or(backfill.per_day).min(backfill.per_day);
+        share.saturating_sub(self.count)
+    }
 }
 
 impl Engine {
@@ -30,25 +52,16 @@ impl Engine {
             if next.is_some_and(|at| at > now) {
                 return Ok(0);
             }
-            *next = Some(now + SignedDuration::from_mins(10));
+            *next = Some(now + EVERY);
         }
         let plans = self.plans.load_full();
         let mut done = 0;
         for (funnel, live) in &plans.0 {
             let Some(backfill) = &live.plan.backfill else { continue };
-            let key = format!("@backfill/{funnel}");
+            let key = Admitted::cursor_key(funnel);
             let cursor = self.journal.cursor(&key).await?;
             let mut admitted: Admitted = serde_json::from_value(cursor.position.clone()).unwrap_or_default();
-            let local = now.to_zoned(live.plan.policy.time_zone.clone());
-            let today = local.date().to_string();
-            if admitted.day != today {
-                admitted = Admitted { day: today, count: 0 };
-            }
-            // Evenly over the day: by noon, half of them.
-            let minutes = u64::from(local.hour().unsigned_abs()) * 60 + u64::from(local.minute().unsigned_abs()) + 10;
-            let share =
-                u32::try_from(u64::from(backfill.per_day) * minutes / 1440).unwrap_or(backfill.per_day).min(backfill.per_day);
-            let room = share.saturating_sub(admitted.count);
+            let room = admitted.room(backfill, &live.plan.policy.time_zone, now);
             if room == 0 {
                 continue;
             }

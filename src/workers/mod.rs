@@ -26,3 +26,9 @@ pub use limiter::Limiter;
 pub use metrics::EngineMetrics;
 pub use plans::{Live, Plans};
 pub use publish::Published;
+
+// What a simulation must mean in the same way.
+pub(crate) use backfill::{Admitted, EVERY as BACKFILL_EVERY};
+pub(crate) use plans::{channel_key, connection_key};
+pub(crate) use sending::context_of;
+pub(crate) use sync::{PAGE, fresh, in_pipeline, rewire};

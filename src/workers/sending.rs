@@ -478,7 +478,7 @@ struct Ready {
     codes: Vec<String>,
 }
 
-fn context_of(live: &Live, subject: &Subject) -> Context {
+pub(crate) fn context_of(live: &Live, subject: &Subject) -> Context {
     let (policy, contact) = (&live.plan.policy, subject.contact.as_ref());
     let language = contact.and_then(|c| c.language.as_deref());
     let zone = zone_of(&live.plan, subject);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     crm::{CrmError, ReadPage},
-    engine::{Client, Copy, CopyState, Event, Subject},
+    engine::{Client, Copy, CopyState, Event, Plan, Subject},
     model::{ClientId, Contact, CopyId, Deal, DealState, Manager, ManagerId, Role, stable_hash},
     store::{Batch, Cursor, Load, Page},
 };
@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Deals taken over in one transaction.
-const PAGE: usize = 2000;
+pub(crate) const PAGE: usize = 2000;
 
 /// Ids asked for at once when a full look finds out who is gone.
 const IDS: u32 = 10_000;
@@ -256,15 +256,16 @@ impl Engine {
             let mut copies = known.remove(&deal.id).unwrap_or_default();
             for live in &funnels {
                 let at = copies.iter().position(|s| s.copy.funnel == live.plan.funnel);
-                let in_pipeline =
-                    live.plan.pipeline.as_ref().is_none_or(|p| p.eq_ignore_ascii_case(&deal.pipeline) || *p == deal.pipeline);
+                let in_pipeline = in_pipeline(&live.plan, &deal.pipeline);
                 let (mut subject, old) = match at {
                     Some(at) => {
                         let subject = copies.swap_remove(at);
                         let old = subject.deal.clone();
                         (subject, Some(Box::new(old)))
                     }
-                    None if in_pipeline && deal.state != DealState::Deleted => (fresh(live, deal, contacts, managers, now), None),
+                    None if in_pipeline && deal.state != DealState::Deleted => {
+                        (fresh(live, deal, contact_of(deal, contacts), managers, now), None)
+                    }
                     None => continue,
                 };
                 subject.deal = deal.clone();
@@ -273,7 +274,8 @@ impl Engine {
                     subject.deal.state = DealState::Deleted;
                 }
                 if old.is_some() {
-                    rewire(&mut subject, contacts, managers);
+                    let contact = contact_of(&subject.deal, contacts);
+                    rewire(&mut subject, contact, managers);
                 }
                 self.decide_into(prepared, subject, &Event::Deal { old }, now);
             }
@@ -288,11 +290,21 @@ fn hash_of(deal: &Deal) -> i64 {
     i64::from_be_bytes(stable_hash(&[&bytes]).to_be_bytes())
 }
 
+/// Whether the funnel copies deals of that pipeline.
+pub(crate) fn in_pipeline(plan: &Plan, pipeline: &str) -> bool {
+    plan.pipeline.as_ref().is_none_or(|p| p.eq_ignore_ascii_case(pipeline) || *p == pipeline)
+}
+
+/// The contact that we write to, if it was read.
+fn contact_of<'c>(deal: &Deal, contacts: &'c HashMap<String, Contact>) -> Option<&'c Contact> {
+    deal.contacts.first().and_then(|id| contacts.get(id))
+}
+
 /// A subject for a deal that has no copy in this funnel yet.
-fn fresh(
+pub(crate) fn fresh(
     live: &Live,
     deal: &Deal,
-    contacts: &HashMap<String, Contact>,
+    contact: Option<&Contact>,
     managers: &HashMap<ManagerId, Manager>,
     now: Timestamp,
 ) -> Subject {
@@ -321,13 +333,13 @@ fn fresh(
         ledger: Vec::new(),
         crm_read_at: Some(now),
     };
-    rewire(&mut subject, contacts, managers);
+    rewire(&mut subject, contact, managers);
     subject
 }
 
 /// Contact and managers as the new state of the deal names them.
-fn rewire(subject: &mut Subject, contacts: &HashMap<String, Contact>, managers: &HashMap<ManagerId, Manager>) {
-    if let Some(contact) = subject.deal.contacts.first().and_then(|id| contacts.get(id)) {
+pub(crate) fn rewire(subject: &mut Subject, contact: Option<&Contact>, managers: &HashMap<ManagerId, Manager>) {
+    if let Some(contact) = contact {
         subject.contact = Some(contact.clone());
     }
     let manager = subject.deal.manager.as_ref().and_then(|id| managers.get(id));

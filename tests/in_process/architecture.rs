@@ -8,9 +8,9 @@ use std::{
 };
 
 /// A module may import itself and those above it.
-const ORDER: [&str; 14] = [
-    "model", "api", "engine", "links", "content", "compile", "store", "crm", "channels", "workers", "web", "source", "control",
-    "cli",
+const ORDER: [&str; 15] = [
+    "model", "api", "engine", "links", "content", "compile", "store", "crm", "channels", "workers", "simulate", "web", "source",
+    "control", "cli",
 ];
 
 /// Crates that only these modules may name: their types and errors stay inside their adapters.

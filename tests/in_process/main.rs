@@ -7,5 +7,6 @@ mod channels;
 mod examples;
 mod interleavings;
 mod peers;
+mod simulate;
 mod store_contract;
 mod web;

@@ -6,6 +6,8 @@ use super::dialect::sql;
 use super::session::{Session, args, json_rows};
 use crate::model::{Address, AddressHash, ClientId, Contact, Deal, shard_of};
 use crate::store::StoreError;
+use crate::store::identity::{Forest, deal_key};
+pub(super) use crate::store::identity::{address_key, contact_key};
 use crate::store::rules::AddressHasher;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -40,19 +42,6 @@ struct Reroot {
     to_root: i64,
 }
 
-pub(super) fn contact_key(connection: &str, id: &str) -> String {
-    format!("contact:{connection}:{id}")
-}
-
-pub(super) fn address_key(hash: &AddressHash) -> String {
-    format!("address:{}", hash.0)
-}
-
-fn deal_key(connection: &str, deal: &Deal) -> String {
-    // A deal whose contact was not read yet waits under the contact's name; the contact then finds the client there.
-    deal.contacts.first().map_or_else(|| format!("deal:{connection}:{}", deal.id), |contact| contact_key(connection, contact))
-}
-
 /// The addresses of a contact in their order: phones, then emails.
 pub(super) fn addresses(hasher: &AddressHasher, contact: &Contact) -> Vec<(Address, AddressHash)> {
     let phones = contact.phones.iter().cloned().map(Address::Phone);
@@ -65,40 +54,6 @@ pub(super) fn addresses(hasher: &AddressHasher, contact: &Contact) -> Vec<(Addre
 pub(super) struct Identified {
     pub contacts: HashMap<String, i64>,
     pub deals: HashMap<String, i64>,
-}
-
-/// Groups of keys that mean one person, as a forest: each client points at a smaller one until its root.
-#[derive(Default)]
-struct Forest {
-    parent: HashMap<i64, i64>,
-    fresh: BTreeSet<i64>,
-}
-
-impl Forest {
-    fn root(&self, mut id: i64) -> i64 {
-        while let Some(up) = self.parent.get(&id) {
-            id = *up;
-        }
-        id
-    }
-
-    /// New clients have negative numbers until they get theirs; a stored one always survives a new one.
-    fn join(&mut self, a: i64, b: i64) -> i64 {
-        let (a, b) = (self.root(a), self.root(b));
-        if a == b {
-            return a;
-        }
-        let age = |id: i64| (id < 0, id.abs());
-        let (keep, drop) = if age(a) < age(b) { (a, b) } else { (b, a) };
-        self.parent.insert(drop, keep);
-        keep
-    }
-
-    fn grow(&mut self) -> i64 {
-        let id = -1 - i64::try_from(self.fresh.len()).unwrap_or(i64::MAX - 1);
-        self.fresh.insert(id);
-        id
-    }
 }
 
 pub(super) async fn identify(
@@ -124,18 +79,7 @@ pub(super) async fn identify(
     }
 
     let stored: HashSet<String> = known.keys().cloned().collect();
-    let mut forest = Forest::default();
-    for keys in &groups {
-        let met: Vec<i64> = keys.iter().filter_map(|k| known.get(k).copied()).collect();
-        let client = match met.split_first() {
-            None => forest.grow(),
-            Some((first, others)) => others.iter().fold(forest.root(*first), |a, b| forest.join(a, *b)),
-        };
-        for key in keys {
-            known.entry(key.clone()).or_insert(client);
-        }
-    }
-
+    let forest = Forest::of(&mut known, &groups);
     let numbers = store_clients(tx, &forest).await?;
     let number = |id: i64| numbers.get(&id).copied().unwrap_or(id);
     let new_keys: BTreeMap<&str, i64> =
@@ -167,7 +111,7 @@ async fn store_clients(tx: &mut Session, forest: &Forest) -> Result<HashMap<i64,
     if !forest.fresh.is_empty() {
         let count = i64::try_from(forest.fresh.len()).unwrap_or(i64::MAX);
         let first = reserve(tx, "client", count).await?;
-        numbers.extend(forest.fresh.iter().rev().copied().zip(first..));
+        numbers = forest.numbers(first);
         let number = |id: i64| numbers.get(&id).copied().unwrap_or(id);
         let rows: Vec<NewClient> = numbers
             .iter()

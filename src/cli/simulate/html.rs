@@ -1,0 +1,346 @@
+//! A simulation as one page that can be sent on: no scripts, nothing loaded from elsewhere.
+
+use crate::simulate::Report;
+use std::{collections::BTreeMap, fmt::Write};
+
+const COLORS: [&str; 8] = ["#3b7dd8", "#e07a5f", "#3d9970", "#b8860b", "#8e5ea2", "#c0518a", "#4aa3b5", "#7a7f87"];
+
+pub fn page(report: &Report) -> String {
+    let mut body = String::new();
+    let cost: BTreeMap<&str, f64> = report.cost.iter().filter_map(|c| Some((c.currency.as_deref()?, c.amount?))).fold(
+        BTreeMap::new(),
+        |mut sums, (currency, amount)| {
+            *sums.entry(currency).or_default() += amount;
+            sums
+        },
+    );
+    let cost = cost.iter().map(|(currency, amount)| format!("{amount:.0} {currency}")).collect::<Vec<_>>().join(", ");
+    let tasks = report.managers.get("tasks").copied().unwrap_or(0);
+    for (number, words) in [
+        (report.messages.to_string(), format!("messages: {} SMS, {} emails", report.sms, report.emails)),
+        (report.reached.to_string(), format!("clients reached, of {}", report.people)),
+        (report.crowded_people.to_string(), "clients with two texts on one day".to_owned()),
+        (report.skipped.values().sum::<u64>().to_string(), "skipped".to_owned()),
+        (tasks.to_string(), "tasks for managers".to_owned()),
+        (if cost.is_empty() { "–".into() } else { cost }, "cost of SMS".to_owned()),
+    ] {
+        let _ = write!(body, "<div class=card><b>{number}</b><span>{}</span></div>", text(&words));
+    }
+    let mut notes = String::new();
+    for note in &report.notes {
+        let _ = write!(notes, "<li>{}</li>", text(note));
+    }
+    let flow =
+        if report.flows.is_empty() { String::new() } else { format!("<h2>What becomes of the deals</h2>{}", sankey(report)) };
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>\
+<title>Simulation {from}</title><style>{STYLE}</style><body><main><h1>What would go out</h1>\
+<p class=lead>{from} to {until}, {zone}. {deals} deals. Nothing was sent.</p><ul class=notes>{notes}</ul><div class=cards>{body}</div>\
+<h2>By day</h2>{days}<h2>By hour of the week</h2>{week}{flow}<h2>Items</h2>{items}<h2>How much a client gets</h2>{load}\
+<h2>Postponed and skipped</h2>{why}<h2>Channels</h2>{channels}{cost}</main></body></html>\n",
+        from = text(&report.from),
+        until = text(&report.until),
+        zone = text(&report.time_zone),
+        deals = report.deals,
+        days = days(report),
+        week = week(report),
+        items = items(report),
+        load = load(report),
+        why = why(report),
+        channels = channels(report),
+        cost = costs(report),
+    )
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#23262b;--soft:#6a7079;--line:#e3e5e8;--paper:#fff;--card:#f6f7f9;--heat:59,125,216}\
+@media(prefers-color-scheme:dark){:root{--ink:#e8eaed;--soft:#a0a6ae;--line:#3a3e44;--paper:#1c1e21;--card:#26292d;--heat:110,170,255}}\
+body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}main{max-width:1060px;margin:0 auto;padding:32px 20px 64px}\
+h1{font-size:30px;line-height:1.2;margin:0 0 8px}h2{font-size:20px;margin:40px 0 12px}.lead{color:var(--soft);margin:0 0 12px}.notes{color:var(--soft);font-size:14px;margin:0 0 20px;padding-left:18px}\
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px}.card{background:var(--card);border-radius:10px;padding:16px}\
+.card b{display:block;font-size:26px;line-height:1.2}.card span{color:var(--soft);font-size:14px}\
+table{border-collapse:collapse;font-size:14px;width:100%}th{text-align:left;font-weight:600;padding:6px 14px 6px 0}td{padding:6px 14px 6px 0;text-align:right;font-variant-numeric:tabular-nums}\
+td.words{text-align:left;color:var(--soft)}tr+tr{border-top:1px solid var(--line)}.scroll{overflow-x:auto}.heat td{padding:0;height:22px;border:1px solid var(--paper);text-align:center;font-size:11px}.heat th{font-weight:400;font-size:12px;color:var(--soft);padding:0 8px 0 0}\
+svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font:12px system-ui,sans-serif}svg text.name{fill:var(--ink)}svg .grid{stroke:var(--line)}\
+.legend{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:14px;color:var(--soft);margin:8px 0}.legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:6px}";
+
+/// Titles and ids come from people.
+fn text(words: &str) -> String {
+    words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+fn color(index: usize) -> &'static str {
+    COLORS.get(index % COLORS.len()).copied().unwrap_or("#888")
+}
+
+fn by<'r>(report: &'r Report, key: impl Fn(&'r crate::simulate::Cell) -> &'r str) -> BTreeMap<&'r str, u64> {
+    let mut sums = BTreeMap::new();
+    for cell in &report.calendar {
+        *sums.entry(key(cell)).or_default() += cell.messages;
+    }
+    sums
+}
+
+/// Bars, one colour a list.
+#[allow(clippy::cast_precision_loss)] // picture coordinates
+fn days(report: &Report) -> String {
+    if report.calendar.is_empty() {
+        return "<p>Nothing goes out in these days.</p>".into();
+    }
+    let lists: Vec<&str> = by(report, |c| &c.list).into_keys().collect();
+    let totals = by(report, |c| &c.day);
+    let mut cells: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for cell in &report.calendar {
+        *cells.entry((&cell.day, &cell.list)).or_default() += cell.messages;
+    }
+    let first = totals.keys().next().and_then(|d| d.parse::<jiff::civil::Date>().ok());
+    let last = totals.keys().next_back().and_then(|d| d.parse::<jiff::civil::Date>().ok());
+    let (Some(first), Some(last)) = (first, last) else { return String::new() };
+    let dates: Vec<String> = first.series(jiff::Span::new().days(1)).take_while(|d| *d <= last).map(|d| d.to_string()).collect();
+    let most = totals.values().copied().max().unwrap_or(1).max(1) as f64;
+    let (width, height, left, bottom) = (1000.0, 240.0, 46.0, 24.0);
+    let step = (width - left) / dates.len().max(1) as f64;
+    let scale = (height - bottom - 12.0) / most;
+    let mut svg = format!("<svg viewBox='0 0 {width} {height}' role=img aria-label='Messages a day'>");
+    for share in [0.5, 1.0] {
+        let y = height - bottom - most * share * scale;
+        let _ = write!(
+            svg,
+            "<line class=grid x1={left} x2={width} y1={y:.1} y2={y:.1} /><text x=0 y={:.1}>{:.0}</text>",
+            y + 4.0,
+            most * share
+        );
+    }
+    for (i, day) in dates.iter().enumerate() {
+        let x = left + step * i as f64;
+        let mut y = height - bottom;
+        let _ = write!(svg, "<g><title>{day}: {}</title>", totals.get(day.as_str()).copied().unwrap_or(0));
+        for (n, list) in lists.iter().enumerate() {
+            let tall = cells.get(&(day.as_str(), *list)).copied().unwrap_or(0) as f64 * scale;
+            y -= tall;
+            if tall > 0.0 {
+                let _ = write!(
+                    svg,
+                    "<rect x={x:.1} y={y:.1} width={:.1} height={tall:.1} fill='{}' />",
+                    (step * 0.82).max(1.0),
+                    color(n)
+                );
+            }
+        }
+        svg.push_str("</g>");
+        if i % (dates.len() / 10 + 1) == 0 {
+            let _ = write!(svg, "<text x={x:.1} y={:.1}>{}</text>", height - 6.0, day.get(5..).unwrap_or(day));
+        }
+    }
+    let mut legend = String::new();
+    for (n, list) in lists.iter().enumerate() {
+        let _ = write!(legend, "<span><i style='background:{}'></i>{}</span>", color(n), text(list));
+    }
+    format!("{svg}</svg><div class=legend>{legend}</div>")
+}
+
+#[allow(clippy::cast_precision_loss)] // shades
+fn week(report: &Report) -> String {
+    let mut hours: BTreeMap<(i8, i8), u64> = BTreeMap::new();
+    for cell in &report.calendar {
+        let Ok(day) = cell.day.parse::<jiff::civil::Date>() else { continue };
+        *hours.entry((day.weekday().to_monday_zero_offset(), cell.hour)).or_default() += cell.messages;
+    }
+    let most = hours.values().copied().max().unwrap_or(1).max(1) as f64;
+    let mut rows = String::from("<tr><th></th>");
+    for hour in 0..24 {
+        let _ = write!(rows, "<th>{hour}</th>");
+    }
+    rows.push_str("</tr>");
+    for (n, day) in (0_i8..).zip(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]) {
+        let _ = write!(rows, "<tr><th>{day}</th>");
+        for hour in 0..24 {
+            let sent = hours.get(&(n, hour)).copied().unwrap_or(0);
+            let shade = if sent == 0 { 0.04 } else { 0.15 + 0.75 * sent as f64 / most };
+            let shown = if sent == 0 { String::new() } else { sent.to_string() };
+            let _ = write!(rows, "<td style='background:rgba(var(--heat),{shade:.2})'>{shown}</td>");
+        }
+        rows.push_str("</tr>");
+    }
+    let busiest = report.busiest_hour.as_ref().map_or_else(String::new, |(hour, share)| {
+        format!("<p class=lead>{:.1} % of the messages wait for a window. The busiest hour of the week is {hour}, with {share:.1} %.</p>", report.waited_for_window)
+    });
+    format!("{busiest}<div class=scroll><table class=heat>{rows}</table></div>")
+}
+
+/// From where deals come, by which list they are warmed, and where they end.
+#[allow(clippy::cast_precision_loss)] // picture coordinates
+fn sankey(report: &Report) -> String {
+    let column = |name: &str, from: bool| {
+        usize::from(!(from && !name.starts_with("list "))) + usize::from(!from && !name.starts_with("list "))
+    };
+    let mut nodes: [BTreeMap<&str, u64>; 3] = Default::default();
+    for (from, to, n) in &report.flows {
+        if !from.starts_with("list ") {
+            *nodes[0].entry(from).or_default() += n;
+        }
+        if to.starts_with("list ") {
+            *nodes[1].entry(to).or_default() += n;
+        } else {
+            *nodes[2].entry(to).or_default() += n;
+        }
+    }
+    let total: u64 = nodes[0].values().sum();
+    let most = nodes.iter().map(BTreeMap::len).max().unwrap_or(1);
+    let height = (most as f64 * 46.0).max(260.0);
+    let scale = (height - most as f64 * 18.0) / total.max(1) as f64;
+    let x = [0.0, 430.0, 860.0];
+    let mut place: BTreeMap<(usize, &str), (f64, f64)> = BTreeMap::new();
+    let mut svg = format!("<svg viewBox='0 0 1000 {height:.0}' role=img aria-label='Flow of deals'>");
+    let mut labels = String::new();
+    for (c, column) in nodes.iter().enumerate() {
+        let mut y = 4.0;
+        for (n, (name, deals)) in column.iter().enumerate() {
+            let tall = (*deals as f64 * scale).max(1.0);
+            place.insert((c, *name), (y, y));
+            let _ = write!(labels, "<rect x={} y={y:.1} width=10 height={tall:.1} rx=2 fill='{}' />", x[c], color(n + c * 2));
+            let shown = text(name.strip_prefix("list ").unwrap_or(name));
+            let _ = write!(
+                labels,
+                "<text class=name x={} y={:.1}>{shown}: {deals}</text>",
+                x[c] + 16.0,
+                y + tall.min(20.0) / 2.0 + 4.0
+            );
+            y += tall + 18.0;
+        }
+    }
+    for (from, to, n) in &report.flows {
+        let (a, b) = (column(from, true), column(to, false));
+        let tall = *n as f64 * scale;
+        let start = place.get_mut(&(a, from.as_str())).map_or(0.0, |p| {
+            p.0 += tall;
+            p.0 - tall
+        });
+        // A list is both an end and a beginning: its two sides are filled apart.
+        let end = place.get_mut(&(b, to.as_str())).map_or(0.0, |p| {
+            p.1 += tall;
+            p.1 - tall
+        });
+        let (x1, x2) = (x[a.min(2)] + 10.0, x[b.min(2)]);
+        let middle = f64::midpoint(x1, x2);
+        let (y1, y2) = (start + tall / 2.0, end + tall / 2.0);
+        let _ = write!(
+            svg,
+            "<path d='M{x1} {y1:.1}C{middle} {y1:.1} {middle} {y2:.1} {x2} {y2:.1}' fill=none stroke='{}' stroke-opacity=.3 stroke-width={:.1}><title>{} to {}: {n}</title></path>",
+            color(a * 2),
+            tall.max(0.8),
+            text(from),
+            text(to)
+        );
+    }
+    format!("{svg}{labels}</svg>")
+}
+
+fn items(report: &Report) -> String {
+    let mut rows = String::from(
+        "<tr><th>Item</th><th>Title</th><td>messages</td><td>first</td><td>last</td><td>skipped</td><td>postponed</td></tr>",
+    );
+    for item in &report.items {
+        let skipped: u64 = item.skipped.values().sum();
+        let _ = write!(
+            rows,
+            "<tr><th>{}/{}</th><td class=words>{}</td><td>{}</td>",
+            text(&item.list),
+            text(&item.item),
+            text(&item.title),
+            item.messages
+        );
+        match &item.nobody {
+            Some(why) => {
+                let _ = write!(rows, "<td class=words colspan=4>nobody gets it: {}</td></tr>", text(why));
+            }
+            None => {
+                let _ = write!(
+                    rows,
+                    "<td>{}</td><td>{}</td><td>{skipped}</td><td>{}</td></tr>",
+                    item.first.as_deref().unwrap_or_default(),
+                    item.last.as_deref().unwrap_or_default(),
+                    item.postponed
+                );
+            }
+        }
+    }
+    format!("<div class=scroll><table>{rows}</table></div>")
+}
+
+#[allow(clippy::cast_precision_loss)] // bar widths
+fn load(report: &Report) -> String {
+    let most = report.load.iter().map(|(_, people)| *people).max().unwrap_or(1).max(1) as f64;
+    let mut rows = String::new();
+    for (messages, people) in &report.load {
+        let _ = write!(
+            rows,
+            "<tr><th>{messages} messages</th><td class=words style='width:70%'><div style='height:14px;border-radius:3px;background:{};width:{:.1}%'></div></td><td>{people} clients</td></tr>",
+            color(0),
+            *people as f64 * 100.0 / most
+        );
+    }
+    let worst: Vec<String> = report.worst.iter().map(|w| format!("{} ({})", text(&w.deal), w.messages)).collect();
+    let crowded = if report.crowded_days == 0 {
+        "Nobody gets two texts on one day.".to_owned()
+    } else {
+        format!(
+            "Two or more texts on one day: {} times, {} clients, like those of the deals {}.",
+            report.crowded_days,
+            report.crowded_people,
+            text(&report.crowded_examples.join(", "))
+        )
+    };
+    format!("<table>{rows}</table><p class=lead>Most messages (deal of the client, messages): {}. {crowded}</p>", worst.join(", "))
+}
+
+fn why(report: &Report) -> String {
+    let mut rows = String::from("<tr><th>Reason</th><td>times</td><td>wait on average</td><td>longest</td></tr>");
+    for p in &report.postponed {
+        let _ = write!(
+            rows,
+            "<tr><th>postponed: {}</th><td>{}</td><td>{:.1} h</td><td>{:.1} h</td></tr>",
+            p.reason, p.times, p.mean_hours, p.longest_hours
+        );
+    }
+    for (reason, n) in &report.skipped {
+        let _ = write!(rows, "<tr><th>skipped: {reason}</th><td>{n}</td><td></td><td></td></tr>");
+    }
+    format!("<table>{rows}</table>")
+}
+
+fn channels(report: &Report) -> String {
+    let mut rows = String::from(
+        "<tr><th>Channel</th><td>messages</td><td>rate a second</td><td>needed a second</td><td>busiest minute</td><td>busiest hour</td><td>held up</td><td>longest wait</td></tr>",
+    );
+    for c in &report.capacity {
+        let _ = write!(
+            rows,
+            "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{} s</td></tr>",
+            text(&c.channel),
+            c.messages,
+            c.per_second,
+            c.needed_per_second,
+            c.busiest_minute,
+            c.busiest_hour,
+            c.held_up,
+            c.longest_wait_seconds
+        );
+    }
+    format!("<div class=scroll><table>{rows}</table></div>")
+}
+
+fn costs(report: &Report) -> String {
+    let mut rows = String::new();
+    for c in &report.cost {
+        let Some((amount, currency)) = c.amount.zip(c.currency.as_ref()) else { continue };
+        let _ = write!(
+            rows,
+            "<tr><th>{}</th><td class=words>{}</td><td>{} parts</td><td>{amount:.2} {currency}</td></tr>",
+            text(&c.list),
+            text(&c.channel),
+            c.parts
+        );
+    }
+    if rows.is_empty() { String::new() } else { format!("<h2>Cost</h2><table>{rows}</table>") }
+}

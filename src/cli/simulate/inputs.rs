@@ -1,0 +1,218 @@
+//! What both commands read: folders, deals, the days, the behaviour.
+
+use crate::{
+    cli::folder::Reader,
+    compile::{self, Severity, Wiring},
+    engine::Plan,
+    model::{FunnelKey, Mode},
+    simulate::{Behaviour, Outcome, Question, Run, World, sources},
+    store::Store,
+    workers::Live,
+};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+#[derive(Args, Debug)]
+pub struct Inputs {
+    /// Read deals from this file instead of the one that the connection names (same columns).
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    deals: Option<PathBuf>,
+    /// Begin with the copies, ledger and prohibitions of a running installation: `sqlite:PATH` or `postgres://…`. Only read.
+    #[arg(long, value_name = "URL", hide_env_values = true)]
+    store: Option<String>,
+    /// First day (like 2026-03-02, midnight in the policy's zone) or moment (2026-03-02T09:00:00+03:00). Default: now.
+    #[arg(long, value_name = "T")]
+    from: Option<String>,
+    /// How many days.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=1830))]
+    days: u16,
+    /// For the behaviour: the same seed gives the same result.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// YAML with the shares of messages that are clicked, answered, unsubscribed from: `sms: {click: 6%, answer: 1%, unsubscribe: 0.3%}`,
+    /// also under `all`, `email` and `items` (by list/item). Without it nobody reacts.
+    #[arg(long, value_name = "FILE")]
+    behaviour: Option<PathBuf>,
+    /// Address of the installation, for links of the right length.
+    #[arg(long, env = "REKINDLE_PUBLIC_URL", default_value = "https://go.example.com", value_name = "URL")]
+    public_url: String,
+    /// Keep `mode: Observe` as it is: nothing goes out of such a funnel.
+    #[arg(long)]
+    as_is: bool,
+}
+
+/// A folder whose funnels are all right.
+pub struct Folder {
+    output: compile::Output,
+}
+
+impl Folder {
+    /// # Errors
+    /// The same problems that `validate` tells.
+    pub fn read(path: &Path, what: &str) -> Result<Self, String> {
+        let reading = Reader::new(path).read().map_err(|e| format!("{e}; write -f with a folder of manifests"))?;
+        let mut output = compile::compile(reading.snapshot());
+        let problems = reading.problems(std::mem::take(&mut output.findings));
+        let errors: Vec<String> = problems.iter().filter(|p| p.severity == Severity::Error).map(ToString::to_string).collect();
+        if !errors.is_empty() {
+            return Err(format!("{} has errors, so there is nothing to {what}\n{}", path.display(), errors.join("\n")));
+        }
+        if output.funnels.is_empty() {
+            return Err(format!("there is no ReactivationFunnel in {}; write -f with a folder that has one", path.display()));
+        }
+        Ok(Self { output })
+    }
+
+    /// Plans as they would be in force.
+    fn plans(&self, since: &dyn Fn(&FunnelKey) -> Timestamp, as_is: bool) -> Result<Vec<Live>, String> {
+        let mut all = Vec::new();
+        for (key, snapshot) in &self.output.funnels {
+            let compiled = compile::compile_funnel(snapshot, 1, since(key))
+                .map_err(|findings| findings.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("; "))?;
+            let mut live = Live::from(compiled);
+            if !as_is && live.plan.mode == Mode::Observe {
+                live.plan = Arc::new(Plan { mode: Mode::Live, ..(*live.plan).clone() });
+            }
+            all.push(live);
+        }
+        Ok(all)
+    }
+
+    fn wiring(&self) -> &Wiring {
+        &self.output.wiring
+    }
+}
+
+impl Inputs {
+    /// Reads the deals and lives each folder through.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn live(&self, folders: &[&Folder], bar: &ProgressBar) -> Result<(World, Vec<Outcome>, Vec<String>), String> {
+        let behaviour = self.behaviour()?;
+        let mut plans = Vec::new();
+        for folder in folders {
+            plans.extend(folder.plans(&|_| Timestamp::UNIX_EPOCH, self.as_is)?);
+        }
+        let zone = plans.first().map_or(TimeZone::UTC, |live| live.plan.policy.time_zone.clone());
+        let from = moment(self.from.as_deref(), &zone)?;
+        let until = from.to_zoned(zone).checked_add(jiff::Span::new().days(i64::from(self.days))).map_err(|e| e.to_string())?;
+        let until = until.timestamp();
+        let connections = sources(plans.iter().map(|live| &*live.plan));
+        bar.set_message("reading deals");
+        let read = |n: u64| bar.set_message(format!("reading deals: {n}"));
+        let world = match &self.store {
+            Some(url) => {
+                let store = Store::open_beside(url).await.map_err(|e| e.to_string())?;
+                World::from_store(&store, &connections, from, &read).await
+            }
+            None => {
+                let names: BTreeSet<String> = connections.into_values().collect();
+                let wiring = folders.first().map(|f| f.wiring()).cloned().unwrap_or_default();
+                World::from_files(&wiring, &names, self.deals.as_deref(), from, &read).await
+            }
+        }
+        .map_err(|e| e.to_string())?;
+        if let Some(read_at) = world.read_at().filter(|at| *at > from + SignedDuration::from_mins(1)) {
+            return Err(format!("the store knows what happened until {read_at}; write --from with that moment or a later one"));
+        }
+        let mut outcomes = Vec::new();
+        for folder in folders {
+            let since = |key: &FunnelKey| world.published(key).unwrap_or(from);
+            let lives = folder.plans(&since, self.as_is)?;
+            let lives = lives
+                .into_iter()
+                .map(|live| {
+                    let snapshot = folder.output.funnels.get(&live.plan.funnel);
+                    let json = snapshot.and_then(|s| serde_json::to_value(s).ok());
+                    let replan = world.in_force(&live.plan.funnel).is_some_and(|stored| Some(stored) != json.as_ref());
+                    (live, replan)
+                })
+                .collect();
+            let base_url = self.public_url.trim_end_matches('/').to_owned();
+            let question = Question { from, until, seed: self.seed, behaviour: behaviour.clone(), base_url };
+            let run = Run::new(&world, lives, folder.wiring(), question);
+            if let Some(behaviour) = &behaviour {
+                let unknown = run.unknown_items(behaviour);
+                if !unknown.is_empty() {
+                    return Err(format!("the behaviour names items that no list has: {}; write list/item", unknown.join(", ")));
+                }
+            }
+            bar.set_position(0);
+            let outcome = run.live(&world, &|done, all| {
+                bar.set_length(all);
+                bar.set_position(done);
+                bar.set_message("living through the days");
+            });
+            outcomes.push(outcome);
+        }
+        let notes = self.notes(&world, folders);
+        Ok((world, outcomes, notes))
+    }
+
+    fn behaviour(&self) -> Result<Option<Behaviour>, String> {
+        let Some(path) = &self.behaviour else { return Ok(None) };
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Behaviour::parse(&text, &path.display().to_string()).map(Some).map_err(|e| e.to_string())
+    }
+
+    fn notes(&self, world: &World, folders: &[&Folder]) -> Vec<String> {
+        let mut notes = Vec::new();
+        let mut seen: BTreeMap<String, ()> = BTreeMap::new();
+        for plan in folders.iter().filter_map(|f| f.plans(&|_| Timestamp::UNIX_EPOCH, true).ok()).flatten().map(|live| live.plan) {
+            if seen.insert(plan.funnel.to_string(), ()).is_some() {
+                continue;
+            }
+            if plan.mode == Mode::Observe {
+                notes.push(if self.as_is {
+                    format!("{} observes: nothing goes out", plan.funnel)
+                } else {
+                    format!("{} observes; it is simulated as if it were live", plan.funnel)
+                });
+            }
+            if plan.suspend || plan.policy.paused {
+                notes.push(format!("{} or its policy is stopped: nothing goes out until it is released", plan.funnel));
+            }
+        }
+        for (connection, findings) in world.findings() {
+            for finding in findings {
+                let example = finding.examples.first().map(String::as_str).unwrap_or_default();
+                notes.push(format!("{connection}: {} ×{}, like {example}", finding.kind, finding.count));
+            }
+        }
+        notes
+    }
+}
+
+fn moment(text: Option<&str>, zone: &TimeZone) -> Result<Timestamp, String> {
+    let Some(text) = text.filter(|t| *t != "now") else {
+        return Ok(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH));
+    };
+    let wrong = || format!("{text:?} is not a moment; write a day like 2026-03-02, or 2026-03-02T09:00:00Z");
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let civil = text
+        .parse::<civil::DateTime>()
+        .or_else(|_| text.parse::<civil::Date>().map(|d| d.to_datetime(civil::Time::midnight())))
+        .map_err(|_| wrong())?;
+    zone.to_timestamp(civil).map_err(|_| wrong())
+}
+
+pub fn bar(wanted: bool) -> ProgressBar {
+    if !wanted || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent}%  {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,209 @@
+//! Simulations as tables and rows.
+
+use crate::{
+    cli::output::{table, words},
+    simulate::{Difference, Outcome, Report, World},
+};
+use std::{collections::BTreeMap, fmt::Write};
+
+pub fn report(report: &Report) -> String {
+    let mut out = format!(
+        "{} to {} ({}), {} deals of {} clients\n",
+        report.from, report.until, report.time_zone, report.deals, report.people
+    );
+    for note in &report.notes {
+        let _ = writeln!(out, "  {note}");
+    }
+    let _ =
+        writeln!(out, "\n{} messages to {} clients: {} SMS, {} emails", report.messages, report.reached, report.sms, report.emails);
+    if report.clicks + report.answers + report.unsubscribed > 0 {
+        let _ = writeln!(
+            out,
+            "as declared: {} clicks, {} answers, {} unsubscribed",
+            report.clicks, report.answers, report.unsubscribed
+        );
+    }
+    if !report.managers.is_empty() {
+        let parts: Vec<String> = report.managers.iter().map(|(word, n)| format!("{n} {word}")).collect();
+        let _ = writeln!(out, "for managers: {}", parts.join(", "));
+    }
+    section(&mut out, "ITEMS", &items(report));
+    section(&mut out, "BY DAY", &days(report));
+    section(&mut out, "MESSAGES A CLIENT GETS", &load(report));
+    if report.crowded_days > 0 {
+        let _ = writeln!(
+            out,
+            "\nTwo or more texts on one day: {} times, {} clients, like the clients of deals {}",
+            report.crowded_days,
+            report.crowded_people,
+            report.crowded_examples.join(", ")
+        );
+    }
+    let rows: Vec<Vec<String>> = report.skipped.iter().map(|(why, n)| vec![why.clone(), n.to_string()]).collect();
+    section(&mut out, "SKIPPED, AND WHY", &rows);
+    let rows: Vec<Vec<String>> = report
+        .postponed
+        .iter()
+        .map(|p| {
+            vec![
+                p.reason.clone(),
+                p.times.to_string(),
+                format!("{:.1} h on average", p.mean_hours),
+                format!("{:.1} h at most", p.longest_hours),
+            ]
+        })
+        .collect();
+    section(&mut out, "POSTPONED, AND WHY", &rows);
+    if let Some((hour, share)) = &report.busiest_hour {
+        let _ = writeln!(
+            out,
+            "\n{:.1}% of the messages wait for a window; the busiest hour of the week, {hour}, carries {share:.1}%",
+            report.waited_for_window
+        );
+    }
+    let mut rows = vec![
+        ["channel", "rate a second", "messages", "busiest minute", "busiest hour", "needed a second", "held up", "longest wait"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(report.capacity.iter().map(|c| {
+        let rate = if c.per_second > 0.0 { c.per_second.to_string() } else { "no limit".into() };
+        vec![
+            c.channel.clone(),
+            rate,
+            c.messages.to_string(),
+            c.busiest_minute.to_string(),
+            c.busiest_hour.to_string(),
+            c.needed_per_second.to_string(),
+            c.held_up.to_string(),
+            format!("{} s", c.longest_wait_seconds),
+        ]
+    }));
+    section(&mut out, "CHANNELS", &rows);
+    let rows: Vec<Vec<String>> = report
+        .cost
+        .iter()
+        .filter_map(|c| {
+            Some(vec![
+                format!("{} {}", c.channel, c.list),
+                format!("{} parts", c.parts),
+                format!("{:.2} {}", c.amount?, c.currency.as_ref()?),
+            ])
+        })
+        .collect();
+    section(&mut out, "COST", &rows);
+    out
+}
+
+fn section(out: &mut String, title: &str, rows: &[Vec<String>]) {
+    if !rows.is_empty() {
+        let _ = write!(out, "\n{title}\n{}", table(rows));
+    }
+}
+
+fn items(report: &Report) -> Vec<Vec<String>> {
+    let mut rows = vec![["item", "messages", "first", "last", "skipped", "nobody, because"].map(str::to_owned).to_vec()];
+    rows.extend(report.items.iter().map(|i| {
+        vec![
+            format!("{}/{}", i.list, i.item),
+            i.messages.to_string(),
+            i.first.clone().unwrap_or_default(),
+            i.last.clone().unwrap_or_default(),
+            i.skipped.values().sum::<u64>().to_string(),
+            i.nobody.clone().unwrap_or_default(),
+        ]
+    }));
+    rows
+}
+
+/// Messages by day and channel.
+fn days(report: &Report) -> Vec<Vec<String>> {
+    let channels: Vec<&str> = report.capacity.iter().map(|c| c.channel.as_str()).collect();
+    let mut days: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+    for cell in &report.calendar {
+        *days.entry(&cell.day).or_default().entry(&cell.channel).or_default() += cell.messages;
+    }
+    if days.is_empty() {
+        return Vec::new();
+    }
+    let mut rows = vec![std::iter::once("day").chain(channels.iter().copied()).map(str::to_owned).collect::<Vec<_>>()];
+    rows.extend(days.into_iter().map(|(day, by)| {
+        std::iter::once(day.to_owned()).chain(channels.iter().map(|c| by.get(c).copied().unwrap_or(0).to_string())).collect()
+    }));
+    rows
+}
+
+fn load(report: &Report) -> Vec<Vec<String>> {
+    let mut rows: Vec<Vec<String>> =
+        report.load.iter().map(|(messages, people)| vec![messages.to_string(), format!("{people} clients")]).collect();
+    if let Some(worst) = report.worst.first() {
+        rows.push(vec!["most".into(), format!("{} to the client of deal {}", worst.messages, worst.deal)]);
+    }
+    rows
+}
+
+/// One row a message.
+pub fn csv(world: &World, outcome: &Outcome) -> String {
+    let mut out = String::from("at,funnel,deal,channel,list,item,parts\n");
+    for sent in &outcome.tally.sent {
+        let Some(item) = outcome.run.items.get(usize::from(sent.item)) else { continue };
+        let channel = outcome.run.channels.get(usize::from(sent.channel)).map_or("", |c| c.key.as_str());
+        let cells = [
+            sent.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            outcome.run.funnel(item.funnel).to_owned(),
+            world.deal_id(sent.deal),
+            channel.to_owned(),
+            item.list.clone(),
+            item.item.clone(),
+            sent.parts.to_string(),
+        ];
+        let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
+        let _ = writeln!(out, "{}", cells.join(","));
+    }
+    out
+}
+
+/// A spreadsheet must neither split a cell nor take it for a formula.
+fn quoted(cell: &str) -> String {
+    let formula = cell.starts_with(['=', '+', '-', '@', '\t']);
+    if formula || cell.contains([',', '"', '\n', '\r', ';']) {
+        format!("\"{}{}\"", if formula { "'" } else { "" }, cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+pub fn difference(difference: &Difference, notes: &[String]) -> String {
+    let mut out = String::new();
+    for note in notes {
+        let _ = writeln!(out, "{note}");
+    }
+    let _ = writeln!(out, "messages: {} before, {} after", difference.before, difference.after);
+    if difference.items.is_empty() {
+        out.push_str("nobody gets anything else, or at another time\n");
+        return out;
+    }
+    for item in &difference.items {
+        let _ = writeln!(out, "\n{} {}/{}: {} before, {} after", item.funnel, item.list, item.item, item.before, item.after);
+        let some = |ids: &[String]| {
+            let shown = ids.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+            if ids.len() > 8 { format!("{shown}, …") } else { shown }
+        };
+        let rows = [
+            ("get it now", &item.gained),
+            ("no longer get it", &item.lost),
+            ("get it earlier", &item.earlier),
+            ("get it later", &item.later),
+        ];
+        let rows: Vec<Vec<String>> = rows
+            .into_iter()
+            .filter(|(_, ids)| !ids.is_empty())
+            .map(|(what, ids)| vec![format!("  {what}"), ids.len().to_string(), format!("deals {}", some(ids))])
+            .collect();
+        out.push_str(&words(&rows));
+        if item.shift_hours.abs() > 0.0 {
+            let _ = writeln!(out, "  moved by {:+} h (the middle one)", item.shift_hours);
+        }
+    }
+    out
+}

@@ -1,0 +1,89 @@
+//! What an edit changes: the messages of two simulations of the same deals, compared.
+
+use super::{run::Outcome, world::World};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// By item, in the order of funnels and lists.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    pub before: usize,
+    pub after: usize,
+    pub items: Vec<ItemChange>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemChange {
+    pub funnel: String,
+    pub list: String,
+    pub item: String,
+    pub before: u64,
+    pub after: u64,
+    /// Deals whose client gets it only after the edit.
+    pub gained: Vec<String>,
+    /// Deals whose client no longer gets it.
+    pub lost: Vec<String>,
+    /// Deals whose client gets it at another minute: earlier, later.
+    pub earlier: Vec<String>,
+    pub later: Vec<String>,
+    /// The middle one of the shifts, in hours.
+    pub shift_hours: f64,
+}
+
+type Key = (String, String, String);
+
+/// Compares. Both outcomes must come from the same world.
+#[must_use]
+#[allow(clippy::cast_precision_loss)] // hours for people
+pub fn diff(world: &World, old: &Outcome, new: &Outcome) -> Difference {
+    let (before, after) = (by_item(old), by_item(new));
+    let mut names: Vec<&Key> = before.keys().chain(after.keys()).collect();
+    names.sort();
+    names.dedup();
+    let none = BTreeMap::new();
+    let mut items = Vec::new();
+    for name in names {
+        let (was, is) = (before.get(name).unwrap_or(&none), after.get(name).unwrap_or(&none));
+        let ids = |deals: Vec<u32>| deals.into_iter().map(|deal| world.deal_id(deal)).collect::<Vec<_>>();
+        let gained = ids(is.keys().filter(|k| !was.contains_key(*k)).map(|(deal, _)| *deal).collect());
+        let lost = ids(was.keys().filter(|k| !is.contains_key(*k)).map(|(deal, _)| *deal).collect());
+        let minute = |at: &Timestamp| at.as_second().div_euclid(60);
+        let moved: Vec<(u32, i64)> = was
+            .iter()
+            .filter_map(|(key, then)| Some((key.0, minute(is.get(key)?) - minute(then))))
+            .filter(|(_, by)| *by != 0)
+            .collect();
+        if gained.is_empty() && lost.is_empty() && moved.is_empty() {
+            continue;
+        }
+        let mut shifts: Vec<i64> = moved.iter().map(|(_, by)| *by).collect();
+        shifts.sort_unstable();
+        let middle = shifts.get(shifts.len() / 2).copied().unwrap_or(0);
+        items.push(ItemChange {
+            funnel: name.0.clone(),
+            list: name.1.clone(),
+            item: name.2.clone(),
+            before: was.len() as u64,
+            after: is.len() as u64,
+            gained,
+            lost,
+            earlier: ids(moved.iter().filter(|(_, by)| *by < 0).map(|(deal, _)| *deal).collect()),
+            later: ids(moved.iter().filter(|(_, by)| *by > 0).map(|(deal, _)| *deal).collect()),
+            shift_hours: (middle as f64 / 6.0).round() / 10.0,
+        });
+    }
+    Difference { before: old.tally.sent.len(), after: new.tally.sent.len(), items }
+}
+
+fn by_item(outcome: &Outcome) -> BTreeMap<Key, BTreeMap<(u32, i32), Timestamp>> {
+    let mut all: BTreeMap<Key, BTreeMap<(u32, i32), Timestamp>> = BTreeMap::new();
+    for sent in &outcome.tally.sent {
+        let Some(item) = outcome.run.items.get(usize::from(sent.item)) else { continue };
+        let key = (outcome.run.funnel(item.funnel).to_owned(), item.list.clone(), item.item.clone());
+        all.entry(key).or_default().entry((sent.deal, sent.cycle)).or_insert(sent.at);
+    }
+    all
+}

@@ -1,0 +1,518 @@
+//! One person through all of the simulated time: the copies of their deals, decided as the workers decide them.
+
+use super::{
+    behaviour::{ANSWER, Act},
+    run::Run,
+    tally::{Tally, Waits, Way},
+    world::World,
+};
+use crate::{
+    content,
+    engine::{
+        Decision, Effect, EffectKind, Event, History, LedgerEntry, Recent, Sibling, Subject, admit_backfill, decide, zone_of,
+    },
+    model::{
+        AddressHash, ClientId, CopyId, DealState, EffectStatus, PostponeReason, Purpose, Role, SkipReason, Suppression,
+        SuppressionReason, SuppressionScope, shard_of,
+    },
+    store::{RECENT, item_name, up_to_ms, with_state},
+    workers::{context_of, fresh, rewire},
+};
+use jiff::{Timestamp, civil};
+use std::{collections::HashMap, panic::AssertUnwindSafe};
+
+/// Decisions at one moment for one person, after which something goes round in a circle.
+const MOST_ROUNDS: usize = 1000;
+
+/// When a channel has room for a message.
+pub(super) trait Gate {
+    fn reserve(&mut self, channel: u16, copy: CopyId, now: Timestamp) -> Timestamp;
+}
+
+pub(super) struct Life {
+    person: u32,
+    pub copies: Vec<One>,
+    /// The person's copies in funnels that are not simulated.
+    elsewhere: Vec<Sibling>,
+    recent: Vec<Recent>,
+    suppressions: Vec<Suppression>,
+    acts: Vec<(Timestamp, usize, Act)>,
+}
+
+pub(super) struct One {
+    /// Index of the plan in the run.
+    plan: u16,
+    deal: u32,
+    pub subject: Subject,
+    first: Role,
+    list: Option<String>,
+    /// Since when, for what and why the next item waits.
+    waiting: Option<(Timestamp, u16, &'static str)>,
+    contacted: bool,
+    clicked: bool,
+    pub admit_at: Option<Timestamp>,
+}
+
+impl Life {
+    /// The person at the beginning: copies as the store has them, or as a first look at the deals makes them.
+    pub fn begin(world: &World, run: &Run, person: u32, tally: &mut Tally) -> Option<Self> {
+        let known = world.person(person)?;
+        let mut life = Self {
+            person,
+            copies: Vec::new(),
+            elsewhere: Vec::new(),
+            recent: Vec::new(),
+            suppressions: Vec::new(),
+            acts: Vec::new(),
+        };
+        for deal in &known.deals {
+            let Some(connection) = world.connections.get(usize::from(deal.connection)) else { continue };
+            let stored = world.stored_copies(deal.index);
+            for (number, one) in (0_u16..).zip(&run.plans) {
+                if one.connection != connection.key {
+                    continue;
+                }
+                let mut subject = fresh(&one.live, &deal.deal, deal.contact.as_ref(), &connection.managers, run.start);
+                let (first, replan) = if let Some(there) = stored.iter().find(|s| s.copy.funnel == one.live.plan.funnel) {
+                    subject.copy = there.copy.clone();
+                    subject.client = there.client.clone();
+                    subject.ledger.clone_from(&there.ledger);
+                    rewire(&mut subject, deal.contact.as_ref(), &connection.managers);
+                    life.meet(&there.client);
+                    (there.copy.role, one.replan)
+                } else {
+                    let Some(id) = run.first_id(world, number, deal.index) else { continue };
+                    let decision = decide(&one.live.plan, &subject, &Event::Deal { old: None }, run.start);
+                    subject.copy = decision.copy;
+                    subject.copy.id = id;
+                    subject.copy.client = deal.client;
+                    subject.copy.shard = shard_of(deal.client);
+                    subject.copy.ver = 1;
+                    subject.copy.next_at = subject.copy.next_at.map(up);
+                    subject.client = match stored.first() {
+                        Some(there) => there.client.clone(),
+                        None => known.client(deal.contact.as_ref()),
+                    };
+                    (subject.copy.role, false)
+                };
+                let list = subject.copy.state.journey.as_ref().map(|j| j.list.clone());
+                let admit_at = (first == Role::Backfill).then(|| run.admission(number, subject.copy.id)).flatten();
+                life.copies.push(One {
+                    plan: number,
+                    deal: deal.index,
+                    subject,
+                    first,
+                    list,
+                    waiting: None,
+                    contacted: false,
+                    clicked: false,
+                    admit_at,
+                });
+                if replan {
+                    let i = life.copies.len() - 1;
+                    life.decide(run, i, &Event::Replan, run.start, tally);
+                }
+            }
+        }
+        life.copies.sort_by_key(|c| c.subject.copy.id);
+        (!life.copies.is_empty()).then_some(life)
+    }
+
+    /// What a store knows of the person, once.
+    fn meet(&mut self, client: &crate::engine::Client) {
+        if self.copies.is_empty() {
+            self.recent.clone_from(&client.recent);
+            self.suppressions.clone_from(&client.suppressions);
+        }
+        for sibling in &client.siblings {
+            if !self.elsewhere.iter().any(|s| s.copy == sibling.copy) {
+                self.elsewhere.push(sibling.clone());
+            }
+        }
+    }
+
+    /// The next moment at which anything happens, and the copy whose turn it is.
+    pub fn next(&self) -> Option<(Timestamp, CopyId)> {
+        let copies = self.copies.iter().flat_map(|c| {
+            let id = c.subject.copy.id;
+            [c.subject.copy.next_at, c.admit_at].into_iter().flatten().map(move |at| (at, id))
+        });
+        let acts = self.acts.iter().map(|(at, ..)| (*at, CopyId(0)));
+        copies.chain(acts).min()
+    }
+
+    /// Everything that happens at `now`: what people did, who is admitted, whose moment has come.
+    pub fn step(&mut self, run: &Run, now: Timestamp, gate: &mut dyn Gate, tally: &mut Tally) {
+        for _ in 0..MOST_ROUNDS {
+            self.act(run, now, tally);
+            for i in 0..self.copies.len() {
+                if self.copies.get(i).is_some_and(|c| c.admit_at.is_some_and(|at| at <= now)) {
+                    self.admit(run, i, now, tally);
+                }
+            }
+            let mut due: Vec<(Timestamp, CopyId, usize)> = self
+                .copies
+                .iter()
+                .enumerate()
+                .filter_map(|(i, c)| c.subject.copy.next_at.filter(|at| *at <= now).map(|at| (at, c.subject.copy.id, i)))
+                .collect();
+            if due.is_empty() {
+                return;
+            }
+            due.sort_unstable();
+            // A batch is decided on what was known before it.
+            let decided: Vec<(usize, Option<Decision>)> =
+                due.iter().map(|(.., i)| (*i, self.decision(run, *i, &Event::Timer, now))).collect();
+            let mut advertised: HashMap<AddressHash, usize> = HashMap::new();
+            for (i, decision) in decided {
+                match decision {
+                    Some(decision) => self.take_turn(run, i, decision, now, &mut advertised, gate, tally),
+                    None => self.set_aside(i, tally),
+                }
+            }
+        }
+        for i in 0..self.copies.len() {
+            if self.copies.get(i).is_some_and(|c| c.subject.copy.next_at.is_some_and(|at| at <= now)) {
+                self.set_aside(i, tally);
+            }
+        }
+    }
+
+    fn set_aside(&mut self, i: usize, tally: &mut Tally) {
+        if let Some(one) = self.copies.get_mut(i) {
+            one.subject.copy.next_at = None;
+            tally.failed += 1;
+        }
+    }
+
+    fn decision(&mut self, run: &Run, i: usize, event: &Event, now: Timestamp) -> Option<Decision> {
+        self.refresh(i, now);
+        let one = self.copies.get(i)?;
+        let plan = &run.plans.get(usize::from(one.plan))?.live.plan;
+        std::panic::catch_unwind(AssertUnwindSafe(|| decide(plan, &one.subject, event, now))).ok()
+    }
+
+    /// Decides an event that sends nothing, and takes the decision over.
+    fn decide(&mut self, run: &Run, i: usize, event: &Event, now: Timestamp, tally: &mut Tally) {
+        match self.decision(run, i, event, now) {
+            Some(decision) => self.apply(run, i, decision, now, tally),
+            None => self.set_aside(i, tally),
+        }
+    }
+
+    fn admit(&mut self, run: &Run, i: usize, now: Timestamp, tally: &mut Tally) {
+        self.refresh(i, now);
+        let Some(one) = self.copies.get_mut(i) else { return };
+        one.admit_at = None;
+        let Some(plan) = run.plans.get(usize::from(one.plan)) else { return };
+        let decision = admit_backfill(&plan.live.plan, &one.subject, now);
+        if decision.copy.role != Role::Backfill {
+            self.apply(run, i, decision, now, tally);
+        }
+    }
+
+    /// What the copy's person looks like at this moment.
+    fn refresh(&mut self, i: usize, now: Timestamp) {
+        let mut siblings = self.elsewhere.clone();
+        for (n, other) in self.copies.iter().enumerate() {
+            siblings.retain(|s| s.copy != other.subject.copy.id);
+            let copy = &other.subject.copy;
+            if n != i && copy.role != Role::Archived {
+                let sibling = Sibling {
+                    copy: copy.id,
+                    funnel: copy.funnel.clone(),
+                    role: copy.role,
+                    deal_open: other.subject.deal.state == DealState::Open,
+                    cycle_at: None,
+                    speaks: false,
+                    heard_at: None,
+                };
+                siblings.push(with_state(sibling, &copy.state, other.subject.deal.last_activity_at));
+            }
+        }
+        siblings.sort_by_key(|s| s.copy);
+        self.recent.retain(|r| now.duration_since(r.at) <= RECENT);
+        let Some(one) = self.copies.get_mut(i) else { return };
+        one.subject.crm_read_at = Some(now);
+        let client = &mut one.subject.client;
+        client.siblings = siblings;
+        client.suppressions.clone_from(&self.suppressions);
+        client.recent = self.recent.iter().filter(|r| client.addresses.iter().any(|k| k.hash == r.address)).cloned().collect();
+    }
+
+    /// A timer's decision: its message needs room in its channel, and two copies do not write to one address unseen by each other.
+    #[allow(clippy::too_many_arguments)]
+    fn take_turn(
+        &mut self,
+        run: &Run,
+        i: usize,
+        decision: Decision,
+        now: Timestamp,
+        advertised: &mut HashMap<AddressHash, usize>,
+        gate: &mut dyn Gate,
+        tally: &mut Tally,
+    ) {
+        let message = decision.effects.iter().find_map(|effect| match &effect.kind {
+            EffectKind::Message { channel, purpose, .. } => Some((channel, *purpose, effect)),
+            _ => None,
+        });
+        if let Some((channel, purpose, effect)) = message {
+            let Some(one) = self.copies.get_mut(i) else { return };
+            let number = run.channel(one.plan, channel);
+            let at = gate.reserve(number, one.subject.copy.id, now);
+            if at > now {
+                let item = run.item(one.plan, &effect.key.list, &effect.key.item);
+                one.subject.copy.next_at = Some(up(at));
+                one.subject.copy.state.waiting = Some(PostponeReason::RateLimited);
+                one.wait(item, PostponeReason::RateLimited, now, run, tally);
+                return;
+            }
+            if purpose == Purpose::Advertising && *advertised.entry(effect.key.recipient.clone()).or_insert(i) != i {
+                return;
+            }
+        }
+        self.apply(run, i, decision, now, tally);
+    }
+
+    fn apply(&mut self, run: &Run, i: usize, decision: Decision, now: Timestamp, tally: &mut Tally) {
+        let Some(one) = self.copies.get_mut(i) else { return };
+        let Some(plan) = run.plans.get(usize::from(one.plan)) else { return };
+        let (id, client, shard, ver) = (one.subject.copy.id, one.subject.copy.client, one.subject.copy.shard, one.subject.copy.ver);
+        one.subject.copy = decision.copy;
+        let copy = &mut one.subject.copy;
+        (copy.id, copy.client, copy.shard, copy.ver) = (id, client, shard, ver + 1);
+        copy.next_at = copy.next_at.map(up);
+        if let Some(journey) = &copy.state.journey {
+            one.list = Some(journey.list.clone());
+        }
+        for line in &decision.history {
+            if let History::Postponed { item, why, .. } = line {
+                let list = one.list.clone().unwrap_or_default();
+                one.wait(run.item(one.plan, &list, item), *why, now, run, tally);
+            }
+        }
+        let mut rows: Vec<(Effect, EffectStatus, u16)> = Vec::with_capacity(decision.effects.len());
+        for mut effect in decision.effects {
+            if one.subject.ledger.iter().any(|row| row.key == effect.key) {
+                continue;
+            }
+            let (status, parts) = match &effect.kind {
+                EffectKind::Message { variant, .. } => match measure(run, plan, &one.subject, &effect, variant.as_deref()) {
+                    Ok(parts) => (EffectStatus::Accepted, parts),
+                    Err(reason) => {
+                        effect.kind = EffectKind::Skip { reason };
+                        (EffectStatus::Skipped, 0)
+                    }
+                },
+                EffectKind::Skip { .. } => (EffectStatus::Skipped, 0),
+                EffectKind::Observed { .. } => continue,
+                _ => (EffectStatus::Accepted, 0),
+            };
+            rows.push((effect, status, parts));
+        }
+        for (effect, status, parts) in rows {
+            self.write(run, i, effect, status, parts, now, tally);
+        }
+    }
+
+    /// One effect into the ledger, and what follows from it.
+    #[allow(clippy::too_many_arguments)]
+    fn write(&mut self, run: &Run, i: usize, effect: Effect, status: EffectStatus, parts: u16, now: Timestamp, tally: &mut Tally) {
+        let Some(one) = self.copies.get_mut(i) else { return };
+        let Some(plan) = run.plans.get(usize::from(one.plan)) else { return };
+        let copy = one.subject.copy.id;
+        let mut entry = LedgerEntry {
+            key: effect.key.clone(),
+            seq: effect.seq,
+            status,
+            at: now,
+            variant: None,
+            clicked_at: None,
+            opened: false,
+            reason: None,
+        };
+        let counted = now >= run.from;
+        match effect.kind {
+            EffectKind::Message { channel, medium, purpose, variant, .. } => {
+                entry.variant = variant;
+                let item = run.item(one.plan, &effect.key.list, &effect.key.item);
+                one.contacted = true;
+                one.end_wait(now, tally);
+                self.recent.push(Recent {
+                    at: now,
+                    medium,
+                    purpose,
+                    item: item_name(&plan.live.plan.funnel.namespace, &effect.key.list, &effect.key.item),
+                    copy,
+                    address: effect.key.recipient.clone(),
+                });
+                if counted {
+                    tally.sent.push(super::tally::Sent {
+                        at: now,
+                        copy: copy.0,
+                        deal: one.deal,
+                        person: self.person,
+                        item,
+                        channel: run.channel(one.plan, &channel),
+                        parts,
+                        cycle: effect.key.cycle,
+                        local_day: day_number(zone_of(&plan.live.plan, &one.subject).to_datetime(now).date()),
+                    });
+                }
+                if let Some(behaviour) = &run.behaviour {
+                    let name = format!("{}/{}", effect.key.list, effect.key.item);
+                    let cycle = effect.key.cycle.to_be_bytes();
+                    let who: [&[u8]; 4] = [plan.name.as_bytes(), one.subject.deal.id.as_bytes(), name.as_bytes(), &cycle];
+                    let acts = behaviour.reactions(run.seed, &who, &name, medium, effect.seq, now);
+                    self.acts.extend(acts.into_iter().map(|(at, act)| (at, i, act)));
+                }
+            }
+            EffectKind::Skip { reason } => {
+                entry.reason = Some(reason.as_str().into());
+                one.end_wait(now, tally);
+                if counted {
+                    let item = run.item(one.plan, &effect.key.list, &effect.key.item);
+                    *tally.skips.entry((item, reason.as_str())).or_default() += 1;
+                }
+            }
+            ref other => {
+                let word = match other {
+                    EffectKind::Task { .. } => "tasks",
+                    EffectKind::Comment { .. } => "comments",
+                    EffectKind::Notify { .. } => "notifications",
+                    _ => "moves",
+                };
+                if counted {
+                    *tally.effects.entry((one.plan, word)).or_default() += 1;
+                }
+                if let (Some(behaviour), EffectKind::Task { .. }) = (&run.behaviour, other)
+                    && effect.key.item.starts_with("clicked-")
+                {
+                    let who: [&[u8]; 3] = [plan.name.as_bytes(), one.subject.deal.id.as_bytes(), effect.key.item.as_bytes()];
+                    self.acts.extend(behaviour.task(run.seed, &who, now).map(|(at, act)| (at, i, act)));
+                }
+            }
+        }
+        if let Some(one) = self.copies.get_mut(i) {
+            one.subject.ledger.push(entry);
+        }
+    }
+
+    /// What people do about what they got.
+    fn act(&mut self, run: &Run, now: Timestamp, tally: &mut Tally) {
+        loop {
+            let due = self.acts.iter().enumerate().filter(|(_, (at, ..))| *at <= now);
+            let Some((place, _)) = due.min_by_key(|(n, (at, ..))| (*at, *n)) else { return };
+            let (at, i, act) = self.acts.remove(place);
+            let Some(one) = self.copies.get_mut(i) else { continue };
+            let counted = u64::from(now >= run.from);
+            match act {
+                Act::Click { seq } => {
+                    tally.clicks += counted;
+                    one.clicked = true;
+                    for entry in one.subject.ledger.iter_mut().filter(|e| e.seq == seq) {
+                        entry.clicked_at.get_or_insert(at);
+                        entry.opened = true;
+                    }
+                    self.decide(run, i, &Event::Click { seq, link: 0, at }, now, tally);
+                }
+                Act::Answer => {
+                    tally.answers += counted;
+                    let order = std::iter::once(i).chain((0..self.copies.len()).filter(|n| *n != i));
+                    for n in order.collect::<Vec<_>>() {
+                        let event = Event::Signal { kind: ANSWER, at, direct: n == i, reaction: None };
+                        self.decide(run, n, &event, now, tally);
+                    }
+                }
+                Act::TaskClosed(reaction) => {
+                    let kind = crate::model::SignalKind::TaskClosed;
+                    let event = Event::Signal { kind, at, direct: true, reaction: Some(reaction) };
+                    self.decide(run, i, &event, now, tally);
+                }
+                Act::Unsubscribe => {
+                    tally.unsubscribed += counted;
+                    let Some(plan) = run.plans.get(usize::from(one.plan)) else { continue };
+                    let brand = plan.live.plan.policy.brand.clone();
+                    self.suppressions.push(Suppression {
+                        scope: SuppressionScope::Client(one.subject.client.id.unwrap_or(ClientId(0))),
+                        brand: Some(brand.clone()),
+                        medium: None,
+                        purpose: Some(Purpose::Advertising),
+                        reason: SuppressionReason::Unsubscribed,
+                        at,
+                    });
+                    for n in 0..self.copies.len() {
+                        let theirs = self.copies.get(n).and_then(|c| run.plans.get(usize::from(c.plan)));
+                        if theirs.is_some_and(|p| p.live.plan.policy.brand == brand) {
+                            self.decide(run, n, &Event::Unsubscribed { at }, now, tally);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What became of everyone.
+    pub fn end(&mut self, tally: &mut Tally) {
+        for one in &self.copies {
+            let copy = &one.subject.copy;
+            let way = Way {
+                funnel: one.plan,
+                first: one.first,
+                list: one.list.clone(),
+                contacted: one.contacted,
+                clicked: one.clicked,
+                last: copy.role,
+                finished: copy.state.journey.as_ref().is_some_and(|j| j.finished),
+            };
+            let sum = tally.ways.entry(way).or_default();
+            sum.0 += 1;
+            sum.1 += copy.amount.0;
+        }
+    }
+}
+
+impl One {
+    fn wait(&mut self, item: u16, why: PostponeReason, now: Timestamp, run: &Run, tally: &mut Tally) {
+        if now >= run.from {
+            tally.waits.entry((item, why.as_str())).or_default().times += 1;
+        }
+        if self.waiting.is_none_or(|(_, waits, _)| waits != item) {
+            self.waiting = Some((now, item, why.as_str()));
+        }
+    }
+
+    fn end_wait(&mut self, now: Timestamp, tally: &mut Tally) {
+        let Some((since, item, why)) = self.waiting.take() else { return };
+        let seconds = now.duration_since(since).as_secs();
+        let Waits { ended, seconds: sum, longest, .. } = tally.waits.entry((item, why)).or_default();
+        *ended += 1;
+        *sum += seconds;
+        *longest = (*longest).max(seconds);
+    }
+}
+
+fn measure(
+    run: &Run,
+    plan: &super::run::PlanOf,
+    subject: &Subject,
+    effect: &Effect,
+    variant: Option<&str>,
+) -> Result<u16, SkipReason> {
+    let key = (effect.key.list.clone(), effect.key.item.clone());
+    let text = plan.live.texts.items.get(&key).ok_or(SkipReason::RenderError)?;
+    let language = subject.contact.as_ref().and_then(|c| c.language.as_deref());
+    let context = context_of(&plan.live, subject);
+    content::measure_item(text, variant, language, &context, Some(&run.base_url))
+        .map(|parts| u16::try_from(parts).unwrap_or(u16::MAX))
+        .map_err(|error| error.skip_reason())
+}
+
+fn up(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(up_to_ms(at)).unwrap_or(at)
+}
+
+fn day_number(date: civil::Date) -> i32 {
+    let days = date.duration_since(civil::Date::constant(1970, 1, 1)).as_hours() / 24;
+    i32::try_from(days).unwrap_or(0)
+}

@@ -1,0 +1,367 @@
+//! The figures of a simulation, as people and programs read them.
+
+use super::{run::Outcome, world::World};
+use crate::engine::Plan;
+use crate::model::{Medium, Role};
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub from: String,
+    pub until: String,
+    /// Zone of days and hours: the policy's.
+    pub time_zone: String,
+    pub deals: usize,
+    pub people: usize,
+    pub messages: usize,
+    pub sms: usize,
+    pub emails: usize,
+    pub reached: usize,
+    /// What goes out by day, hour, channel, list and item.
+    pub calendar: Vec<Cell>,
+    pub items: Vec<ItemReport>,
+    /// People by the number of messages they get.
+    pub load: Vec<(usize, usize)>,
+    pub worst: Vec<Worst>,
+    /// Days on which somebody gets two or more, and how many people have such a day.
+    pub crowded_days: usize,
+    pub crowded_people: usize,
+    pub crowded_examples: Vec<String>,
+    pub skipped: BTreeMap<String, u64>,
+    pub postponed: Vec<Postponed>,
+    pub capacity: Vec<Capacity>,
+    pub cost: Vec<Cost>,
+    /// The hour of the week in which most goes out, and its share in percent.
+    pub busiest_hour: Option<(String, f64)>,
+    /// Share of the messages that waited for a window or a holiday, in percent.
+    pub waited_for_window: f64,
+    /// Tasks, comments, notifications and moves.
+    pub managers: BTreeMap<String, u64>,
+    pub stages: Vec<StageMove>,
+    /// Flows between places, for pictures: from, to, deals.
+    pub flows: Vec<(String, String, u64)>,
+    pub clicks: u64,
+    pub answers: u64,
+    pub unsubscribed: u64,
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cell {
+    pub day: String,
+    pub hour: i8,
+    pub channel: String,
+    pub list: String,
+    pub item: String,
+    pub messages: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemReport {
+    pub funnel: String,
+    pub list: String,
+    pub item: String,
+    pub title: String,
+    pub medium: Medium,
+    pub messages: u64,
+    pub first: Option<String>,
+    pub last: Option<String>,
+    pub skipped: BTreeMap<String, u64>,
+    pub postponed: u64,
+    /// Why nobody gets it.
+    pub nobody: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Worst {
+    pub deal: String,
+    pub messages: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Postponed {
+    pub reason: String,
+    pub times: u64,
+    pub mean_hours: f64,
+    pub longest_hours: f64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Capacity {
+    pub channel: String,
+    /// 0: no limit.
+    pub per_second: f64,
+    pub messages: u64,
+    pub busiest_minute: u64,
+    pub busiest_minute_at: Option<String>,
+    pub busiest_hour: u64,
+    /// Rate at which the busiest minute would hold nobody up.
+    pub needed_per_second: f64,
+    pub held_up: u64,
+    pub longest_wait_seconds: f64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    pub channel: String,
+    pub list: String,
+    pub messages: u64,
+    pub parts: u64,
+    /// `None`: the channel declares no price.
+    pub amount: Option<f64>,
+    pub currency: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageMove {
+    pub funnel: String,
+    pub from: Role,
+    pub to: Role,
+    pub deals: u64,
+    pub amount: f64,
+}
+
+const EXAMPLES: usize = 10;
+
+impl Report {
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // figures for people
+    pub fn of(outcome: &Outcome, world: &World) -> Self {
+        let (run, tally) = (&outcome.run, &outcome.tally);
+        let zone = run.plan(0).map_or(TimeZone::UTC, |p| p.policy.time_zone.clone());
+        let show = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
+        let mut report = Self {
+            from: show(run.from),
+            until: show(run.until),
+            time_zone: zone.iana_name().unwrap_or("UTC").to_owned(),
+            deals: world.deals.len(),
+            people: world.people.len(),
+            messages: tally.sent.len(),
+            clicks: tally.clicks,
+            answers: tally.answers,
+            unsubscribed: tally.unsubscribed,
+            ..Self::default()
+        };
+        let name = |index: u16| run.items.get(usize::from(index));
+        let channel = |index: u16| run.channels.get(usize::from(index)).map_or("", |c| c.key.as_str());
+        let mut calendar: BTreeMap<(jiff::civil::Date, i8, u16, u16), u64> = BTreeMap::new();
+        let mut week: BTreeMap<(i8, i8), u64> = BTreeMap::new();
+        let mut by_item: BTreeMap<u16, (u64, Timestamp, Timestamp)> = BTreeMap::new();
+        let mut by_person: BTreeMap<u32, (usize, u32)> = BTreeMap::new();
+        let mut by_day: BTreeMap<(u32, i32), (usize, u32)> = BTreeMap::new();
+        let mut minutes: BTreeMap<(u16, i64), u64> = BTreeMap::new();
+        let mut costs: BTreeMap<(u16, &str), (u64, u64)> = BTreeMap::new();
+        for sent in &tally.sent {
+            let local = zone.to_datetime(sent.at);
+            *calendar.entry((local.date(), local.hour(), sent.channel, sent.item)).or_default() += 1;
+            *week.entry((local.weekday().to_monday_zero_offset(), local.hour())).or_default() += 1;
+            let item = by_item.entry(sent.item).or_insert((0, sent.at, sent.at));
+            (item.0, item.2) = (item.0 + 1, sent.at);
+            by_person.entry(sent.person).or_insert((0, sent.deal)).0 += 1;
+            by_day.entry((sent.person, sent.local_day)).or_insert((0, sent.deal)).0 += 1;
+            *minutes.entry((sent.channel, sent.at.as_second().div_euclid(60))).or_default() += 1;
+            let cost = costs.entry((sent.channel, name(sent.item).map_or("", |i| i.list.as_str()))).or_default();
+            (cost.0, cost.1) = (cost.0 + 1, cost.1 + u64::from(sent.parts));
+            match name(sent.item).map(|i| i.medium) {
+                Some(Medium::Sms) => report.sms += 1,
+                _ => report.emails += 1,
+            }
+        }
+        report.reached = by_person.len();
+        report.calendar = calendar
+            .into_iter()
+            .map(|((day, hour, through, item), messages)| Cell {
+                day: day.to_string(),
+                hour,
+                channel: channel(through).to_owned(),
+                list: name(item).map(|i| i.list.clone()).unwrap_or_default(),
+                item: name(item).map(|i| i.item.clone()).unwrap_or_default(),
+                messages,
+            })
+            .collect();
+        let days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+        report.busiest_hour = week.iter().max_by_key(|(at, n)| (**n, std::cmp::Reverse(**at))).map(|((day, hour), n)| {
+            let day = usize::try_from(*day).ok().and_then(|d| days.get(d)).copied().unwrap_or_default();
+            (format!("{day} {hour:02}:00"), percent(*n, report.messages as u64))
+        });
+
+        let mut load: BTreeMap<usize, usize> = BTreeMap::new();
+        for (n, _) in by_person.values() {
+            *load.entry(*n).or_default() += 1;
+        }
+        report.load = load.into_iter().collect();
+        let mut worst: Vec<(usize, u32)> = by_person.values().copied().collect();
+        worst.sort_by_key(|(n, deal)| (std::cmp::Reverse(*n), *deal));
+        report.worst =
+            worst.into_iter().take(EXAMPLES).map(|(messages, deal)| Worst { deal: world.deal_id(deal), messages }).collect();
+        let crowded: Vec<(u32, u32)> = by_day.iter().filter(|(_, (n, _))| *n > 1).map(|((p, _), (_, deal))| (*p, *deal)).collect();
+        report.crowded_days = crowded.len();
+        report.crowded_people = crowded.iter().map(|(person, _)| person).collect::<BTreeSet<_>>().len();
+        report.crowded_examples = crowded.iter().take(EXAMPLES).map(|(_, deal)| world.deal_id(*deal)).collect();
+
+        let mut reasons: BTreeMap<&str, super::tally::Waits> = BTreeMap::new();
+        for ((_, why), waits) in &tally.waits {
+            let sum = reasons.entry(why).or_default();
+            sum.times += waits.times;
+            sum.ended += waits.ended;
+            sum.seconds += waits.seconds;
+            sum.longest = sum.longest.max(waits.longest);
+        }
+        let for_window: u64 = ["OutsideWindow", "Holiday"].iter().filter_map(|r| reasons.get(r)).map(|w| w.ended).sum();
+        report.waited_for_window = percent(for_window, report.messages as u64).min(100.0);
+        report.postponed = reasons
+            .into_iter()
+            .map(|(reason, waits)| Postponed {
+                reason: reason.to_owned(),
+                times: waits.times,
+                mean_hours: round(waits.seconds as f64 / 3600.0 / waits.ended.max(1) as f64),
+                longest_hours: round(waits.longest as f64 / 3600.0),
+            })
+            .collect();
+        for ((_, why), n) in &tally.skips {
+            *report.skipped.entry((*why).to_owned()).or_default() += n;
+        }
+        for ((_, word), n) in &tally.effects {
+            *report.managers.entry((*word).to_owned()).or_default() += n;
+        }
+
+        for (index, item) in (0_u16..).zip(&run.items) {
+            let counted = by_item.get(&index);
+            let skipped: BTreeMap<String, u64> =
+                tally.skips.iter().filter(|((i, _), _)| *i == index).map(|((_, why), n)| ((*why).to_owned(), *n)).collect();
+            let entered = tally.ways.keys().any(|way| way.funnel == item.funnel && way.list.as_ref() == Some(&item.list));
+            let nobody = counted.is_none().then(|| why_nobody(run.plan(item.funnel), item, entered, &skipped, run));
+            report.items.push(ItemReport {
+                funnel: run.funnel(item.funnel).to_owned(),
+                list: item.list.clone(),
+                item: item.item.clone(),
+                title: item.title.clone(),
+                medium: item.medium,
+                messages: counted.map_or(0, |c| c.0),
+                first: counted.map(|c| show(c.1)),
+                last: counted.map(|c| show(c.2)),
+                postponed: tally.waits.iter().filter(|((i, _), _)| *i == index).map(|(_, w)| w.times).sum(),
+                skipped,
+                nobody,
+            });
+        }
+        for (index, settings) in (0_u16..).zip(&run.channels) {
+            let theirs: Vec<(i64, u64)> =
+                minutes.range((index, i64::MIN)..=(index, i64::MAX)).map(|((_, minute), n)| (*minute, *n)).collect();
+            let mut hours: BTreeMap<i64, u64> = BTreeMap::new();
+            for (minute, n) in &theirs {
+                *hours.entry(minute.div_euclid(60)).or_default() += n;
+            }
+            let busiest = theirs.iter().max_by_key(|(minute, n)| (*n, std::cmp::Reverse(*minute)));
+            let (held_up, longest) = outcome.held_up.get(usize::from(index)).copied().unwrap_or_default();
+            report.capacity.push(Capacity {
+                channel: settings.key.clone(),
+                per_second: settings.per_second,
+                messages: theirs.iter().map(|(_, n)| n).sum(),
+                busiest_minute: busiest.map_or(0, |(_, n)| *n),
+                busiest_minute_at: busiest.and_then(|(minute, _)| Timestamp::from_second(minute * 60).ok()).map(show),
+                busiest_hour: hours.values().copied().max().unwrap_or(0),
+                needed_per_second: round(busiest.map_or(0.0, |(_, n)| *n as f64 / 60.0)),
+                held_up,
+                longest_wait_seconds: round(longest as f64 / 1000.0),
+            });
+        }
+        report.cost = costs
+            .into_iter()
+            .map(|((through, list), (messages, parts))| {
+                let price = run.channels.get(usize::from(through)).and_then(|c| c.price.clone());
+                Cost {
+                    channel: channel(through).to_owned(),
+                    list: list.to_owned(),
+                    messages,
+                    parts,
+                    amount: price.as_ref().map(|(each, _)| round(*each as f64 * parts as f64 / 10_000.0)),
+                    currency: price.map(|(_, currency)| currency),
+                }
+            })
+            .collect();
+        report.follow(outcome);
+        if tally.failed > 0 {
+            report.notes.push(format!("{} deals could not be decided and were set aside", tally.failed));
+        }
+        report
+    }
+
+    #[allow(clippy::cast_precision_loss)] // figures for people
+    fn follow(&mut self, outcome: &Outcome) {
+        let mut moves: BTreeMap<(u16, Role, Role), (u64, i64)> = BTreeMap::new();
+        let mut flows: BTreeMap<(String, String), u64> = BTreeMap::new();
+        for (way, (deals, amount)) in &outcome.tally.ways {
+            let sum = moves.entry((way.funnel, way.first, way.last)).or_default();
+            (sum.0, sum.1) = (sum.0 + deals, sum.1 + amount);
+            let Some(list) = &way.list else { continue };
+            let list = format!("list {list}");
+            let end = match way.last {
+                Role::Revived => "revived",
+                Role::Unsubscribed => "unsubscribed",
+                _ if way.clicked => "clicked, not back yet",
+                _ if !way.contacted => "nothing sent yet",
+                _ if way.finished => "list over, no answer",
+                _ => "under way",
+            };
+            *flows.entry((way.first.as_str().to_owned(), list.clone())).or_default() += deals;
+            *flows.entry((list, end.to_owned())).or_default() += deals;
+        }
+        self.stages = moves
+            .into_iter()
+            .map(|((funnel, from, to), (deals, amount))| StageMove {
+                funnel: outcome.run.funnel(funnel).to_owned(),
+                from,
+                to,
+                deals,
+                amount: amount as f64 / 100.0,
+            })
+            .collect();
+        self.flows = flows.into_iter().map(|((from, to), n)| (from, to, n)).collect();
+    }
+}
+
+fn why_nobody(
+    plan: Option<&Plan>,
+    item: &super::run::ItemOf,
+    entered: bool,
+    skipped: &BTreeMap<String, u64>,
+    run: &super::run::Run,
+) -> String {
+    if plan.is_some_and(|p| p.suspend || p.policy.paused) {
+        return "the funnel or its policy is stopped".into();
+    }
+    if item.channel.is_none() {
+        return "the funnel has no channel for it".into();
+    }
+    if !entered {
+        return format!("nobody is warmed by the list {}", item.list);
+    }
+    if !skipped.is_empty() {
+        let reasons: Vec<String> = skipped.iter().map(|(why, n)| format!("{why} {n}")).collect();
+        return format!("skipped for everyone whose turn it was: {}", reasons.join(", "));
+    }
+    let days = run.until.duration_since(run.from).as_hours() / 24;
+    if i64::from(item.days) >= days {
+        return format!("its turn comes {} days after the list begins; simulate more than {days} days", item.days);
+    }
+    "nobody's turn came in these days".into()
+}
+
+#[allow(clippy::cast_precision_loss)] // figures for people
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { round(part as f64 * 100.0 / whole as f64) }
+}
+
+fn round(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

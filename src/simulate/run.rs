@@ -1,0 +1,426 @@
+//! All people through all of the time. First each for themselves, on all cores, as if every channel had room; if it turns out that a
+//! rate would have held somebody up, once more in the order of time, with the workers' own limiters.
+
+use super::{
+    behaviour::Behaviour,
+    life::{Gate, Life},
+    tally::Tally,
+    world::World,
+};
+use crate::{
+    compile::Wiring,
+    engine::add_duration,
+    model::{CopyId, FunnelKey, Medium, Role},
+    workers::{Admitted, BACKFILL_EVERY, Limiter, Live, channel_key, connection_key, in_pipeline},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// What is asked.
+pub struct Question {
+    pub from: Timestamp,
+    pub until: Timestamp,
+    pub seed: u64,
+    pub behaviour: Option<Behaviour>,
+    /// Under which clients reach us: the length of links decides about SMS parts.
+    pub base_url: String,
+}
+
+/// One plan in a run.
+pub(super) struct PlanOf {
+    pub live: Live,
+    pub name: String,
+    /// `namespace/name`
+    pub connection: String,
+    /// The store works by another revision: publishing this one makes all copies look again.
+    pub replan: bool,
+    items: HashMap<String, HashMap<String, u16>>,
+    channels: HashMap<String, u16>,
+}
+
+/// An item of a list, as figures name it.
+#[derive(Clone, Debug)]
+pub struct ItemOf {
+    pub funnel: u16,
+    pub list: String,
+    pub item: String,
+    pub title: String,
+    pub medium: Medium,
+    pub channel: Option<u16>,
+    /// The sum of `after` up to it.
+    pub days: u32,
+}
+
+/// A channel with what it is allowed.
+#[derive(Clone, Debug)]
+pub struct ChannelOf {
+    /// `namespace/name`
+    pub key: String,
+    pub medium: Medium,
+    pub per_second: f64,
+    pub burst: u32,
+    /// Ten-thousandths for an SMS part, and the currency.
+    pub price: Option<(i64, String)>,
+}
+
+pub struct Run {
+    pub(super) plans: Vec<PlanOf>,
+    pub items: Vec<ItemOf>,
+    pub channels: Vec<ChannelOf>,
+    pub start: Timestamp,
+    pub from: Timestamp,
+    pub until: Timestamp,
+    pub seed: u64,
+    pub(super) behaviour: Option<Behaviour>,
+    pub(super) base_url: String,
+    first_ids: Vec<i64>,
+    admissions: Vec<HashMap<i64, Timestamp>>,
+}
+
+/// What came out.
+pub struct Outcome {
+    pub run: Run,
+    pub tally: Tally,
+    /// By channel: how many messages its rate held up, and the longest time in milliseconds.
+    pub held_up: Vec<(u64, i64)>,
+}
+
+/// Longer delays than that are simulated exactly, whatever it costs.
+const NEGLIGIBLE: SignedDuration = SignedDuration::from_secs(60);
+/// Below that many deals every delay is.
+const SMALL: usize = 100_000;
+
+impl Run {
+    /// Sets the plans up on a world.
+    #[must_use]
+    pub fn new(world: &World, funnels: Vec<(Live, bool)>, wiring: &Wiring, question: Question) -> Self {
+        let start = world.read_at.map_or(question.from, |read| read.min(question.from));
+        let mut run = Self {
+            plans: Vec::new(),
+            items: Vec::new(),
+            channels: Vec::new(),
+            start,
+            from: question.from,
+            until: question.until,
+            seed: question.seed,
+            behaviour: question.behaviour,
+            base_url: question.base_url,
+            first_ids: Vec::new(),
+            admissions: Vec::new(),
+        };
+        for (live, replan) in funnels {
+            run.enroll(live, replan, wiring);
+        }
+        run.number(world);
+        run
+    }
+
+    fn enroll(&mut self, live: Live, replan: bool, wiring: &Wiring) {
+        let number = u16::try_from(self.plans.len()).unwrap_or(u16::MAX);
+        let plan = &live.plan;
+        let mut channels = HashMap::new();
+        for channel in &plan.channels {
+            let key = channel_key(plan, &channel.resource);
+            let at = self.channels.iter().position(|c| c.key == key).unwrap_or_else(|| {
+                let settings = wiring.channels.get(&key);
+                self.channels.push(ChannelOf {
+                    medium: channel.medium,
+                    per_second: settings.map_or(0.0, |s| s.per_second),
+                    burst: settings.map_or(1, |s| s.burst),
+                    price: wiring.prices.get(&key).map(|p| (p.per_part, p.currency.clone())),
+                    key,
+                });
+                self.channels.len() - 1
+            });
+            channels.insert(channel.resource.clone(), u16::try_from(at).unwrap_or(u16::MAX));
+        }
+        let mut items: HashMap<String, HashMap<String, u16>> = HashMap::new();
+        for list in plan.lists.values() {
+            let mut days = 0_u32;
+            for item in &list.items {
+                days = days.saturating_add(item.after.days);
+                let index = u16::try_from(self.items.len()).unwrap_or(u16::MAX);
+                items.entry(list.name.clone()).or_default().insert(item.name.clone(), index);
+                self.items.push(ItemOf {
+                    funnel: number,
+                    list: list.name.clone(),
+                    item: item.name.clone(),
+                    title: item.title.clone(),
+                    medium: item.medium,
+                    channel: plan.channel_for(item).and_then(|c| channels.get(&c.resource)).copied(),
+                    days,
+                });
+            }
+        }
+        let (name, connection) = (plan.funnel.to_string(), connection_key(plan));
+        self.plans.push(PlanOf { name, connection, replan, items, channels, live });
+    }
+
+    /// New copies are numbered as a store numbers them: by the order of their deals, then of the funnels.
+    fn number(&mut self, world: &World) {
+        let stored = (0..world.deals.len()).filter_map(|n| u32::try_from(n).ok()).flat_map(|n| world.stored_copies(n));
+        let mut next = stored.map(|s| s.copy.id.0).max().unwrap_or(0) + 1;
+        self.first_ids = (0_u32..)
+            .take(world.deals.len())
+            .map(|deal| {
+                let first = next;
+                next += i64::try_from(self.fresh_plans(world, deal).count()).unwrap_or(0);
+                first
+            })
+            .collect();
+    }
+
+    /// The plans that copy a deal for the first time.
+    fn fresh_plans<'r>(&'r self, world: &'r World, deal: u32) -> impl Iterator<Item = u16> + 'r {
+        let slot = world.deals.get(deal as usize);
+        let connection = slot.and_then(|slot| world.connections.get(usize::from(slot.connection)));
+        let pipeline = slot.zip(connection).and_then(|(s, c)| c.pipelines.get(usize::from(s.pipeline))).map_or("", String::as_str);
+        let stored = world.stored_copies(deal);
+        (0_u16..).zip(&self.plans).filter_map(move |(number, plan)| {
+            let theirs = connection.is_some_and(|c| c.key == plan.connection) && in_pipeline(&plan.live.plan, pipeline);
+            let there = stored.iter().any(|s| s.copy.funnel == plan.live.plan.funnel);
+            (theirs && !there).then_some(number)
+        })
+    }
+
+    pub(super) fn first_id(&self, world: &World, plan: u16, deal: u32) -> Option<CopyId> {
+        let place = self.fresh_plans(world, deal).position(|number| number == plan)?;
+        Some(CopyId(self.first_ids.get(deal as usize)? + i64::try_from(place).ok()?))
+    }
+
+    pub(super) fn admission(&self, plan: u16, copy: CopyId) -> Option<Timestamp> {
+        self.admissions.get(usize::from(plan))?.get(&copy.0).copied()
+    }
+
+    pub(super) fn item(&self, plan: u16, list: &str, item: &str) -> u16 {
+        let plan = self.plans.get(usize::from(plan));
+        plan.and_then(|p| p.items.get(list)).and_then(|items| items.get(item)).copied().unwrap_or(u16::MAX)
+    }
+
+    pub(super) fn channel(&self, plan: u16, resource: &str) -> u16 {
+        self.plans.get(usize::from(plan)).and_then(|p| p.channels.get(resource)).copied().unwrap_or(u16::MAX)
+    }
+
+    /// Items that a behaviour names and no list has.
+    #[must_use]
+    pub fn unknown_items(&self, behaviour: &Behaviour) -> Vec<String> {
+        let known = |name: &str| self.items.iter().any(|i| name.split_once('/') == Some((&i.list, &i.item)));
+        behaviour.items.keys().filter(|name| !known(name)).cloned().collect()
+    }
+
+    /// Name of a funnel in the run: `namespace/name`.
+    #[must_use]
+    pub fn funnel(&self, number: u16) -> &str {
+        self.plans.get(usize::from(number)).map_or("", |p| p.name.as_str())
+    }
+
+    /// The plan of a funnel in the run.
+    #[must_use]
+    pub fn plan(&self, number: u16) -> Option<&crate::engine::Plan> {
+        self.plans.get(usize::from(number)).map(|p| &*p.live.plan)
+    }
+
+    /// Lives through it. `done` hears how many people are through, of how many.
+    #[must_use]
+    pub fn live(mut self, world: &World, done: &(dyn Fn(u64, u64) + Sync)) -> Outcome {
+        self.schedule(world);
+        let all = world.people.len() as u64;
+        let mut tally = each(
+            world,
+            |person, tally| {
+                self.alone(world, person, tally);
+            },
+            &|n| done(n, all),
+        );
+        tally.demand.sort_unstable();
+        let mut held_up = vec![(0, 0); self.channels.len()];
+        let mut limits = Limits::of(&self.channels);
+        let mut longest = SignedDuration::ZERO;
+        for (at, copy, channel) in &tally.demand {
+            let slot = limits.reserve(*channel, CopyId(*copy), *at);
+            let late = slot.duration_since(*at);
+            longest = longest.max(late);
+            note(&mut held_up, *channel, late);
+        }
+        let exact = longest.is_zero() || world.deals.len() > SMALL && longest <= NEGLIGIBLE;
+        if !exact {
+            let mut limits = Limits { held_up: vec![(0, 0); self.channels.len()], ..Limits::of(&self.channels) };
+            tally = self.together(world, &mut limits, done);
+            held_up = limits.held_up;
+        }
+        tally.sent.sort_unstable();
+        Outcome { run: self, tally, held_up }
+    }
+
+    /// One person, as if every channel had room.
+    fn alone(&self, world: &World, person: u32, tally: &mut Tally) {
+        let Some(mut life) = Life::begin(world, self, person, tally) else { return };
+        let mut free = Free(Vec::new());
+        while let Some((at, _)) = life.next().filter(|(at, _)| *at < self.until) {
+            life.step(self, at.max(self.start), &mut free, tally);
+        }
+        tally.demand.append(&mut free.0);
+        life.end(tally);
+    }
+
+    /// Everybody in the order of time.
+    fn together(&self, world: &World, limits: &mut Limits, done: &(dyn Fn(u64, u64) + Sync)) -> Tally {
+        let mut tally = Tally::default();
+        let mut lives: HashMap<u32, Life> = HashMap::new();
+        let mut agenda = BinaryHeap::new();
+        for person in 0..u32::try_from(world.people.len()).unwrap_or(u32::MAX) {
+            let Some(mut life) = Life::begin(world, self, person, &mut tally) else { continue };
+            match life.next().filter(|(at, _)| *at < self.until) {
+                Some((at, copy)) => {
+                    agenda.push(Reverse((at.max(self.start), copy, person)));
+                    lives.insert(person, life);
+                }
+                None => life.end(&mut tally),
+            }
+        }
+        let length = self.until.duration_since(self.start).as_secs().max(1).unsigned_abs();
+        while let Some(Reverse((at, _, person))) = agenda.pop() {
+            let Some(life) = lives.get_mut(&person) else { continue };
+            life.step(self, at, limits, &mut tally);
+            match life.next().filter(|(at, _)| *at < self.until) {
+                Some((next, copy)) => agenda.push(Reverse((next.max(at), copy, person))),
+                None => {
+                    if let Some(mut life) = lives.remove(&person) {
+                        life.end(&mut tally);
+                    }
+                }
+            }
+            done(at.duration_since(self.start).as_secs().max(0).unsigned_abs(), length);
+        }
+        tally
+    }
+
+    /// Who of those that wait in Backfill is admitted when: it hangs on nothing that happens meanwhile.
+    fn schedule(&mut self, world: &World) {
+        self.admissions = vec![HashMap::new(); self.plans.len()];
+        if self.plans.iter().all(|p| p.live.plan.backfill.is_none()) {
+            return;
+        }
+        let waiting: Mutex<BTreeSet<(u16, Reverse<i64>, i64)>> = Mutex::default();
+        let this = &*self;
+        each(
+            world,
+            |person, tally| {
+                let Some(life) = Life::begin(world, this, person, tally) else { return };
+                let theirs = life.copies.iter().filter(|c| c.subject.copy.role == Role::Backfill).filter_map(|c| {
+                    let number = this.plans.iter().position(|p| p.live.plan.funnel == c.subject.copy.funnel)?;
+                    let lost = c.subject.deal.stage_changed_at.map_or(0, Timestamp::as_millisecond);
+                    Some((u16::try_from(number).ok()?, Reverse(lost), c.subject.copy.id.0))
+                });
+                waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(theirs);
+            },
+            &|_| (),
+        );
+        let waiting = waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for (number, plan) in (0_u16..).zip(&self.plans) {
+            let Some(backfill) = &plan.live.plan.backfill else { continue };
+            let zone = &plan.live.plan.policy.time_zone;
+            let mut admitted: Admitted = world.stored.get(&plan.live.plan.funnel).map(|s| s.admitted.clone()).unwrap_or_default();
+            let mut queue = waiting.iter().filter(|(n, ..)| *n == number).peekable();
+            let mut now = self.start;
+            while now < self.until && queue.peek().is_some() {
+                for _ in 0..admitted.room(backfill, zone, now) {
+                    let Some((_, Reverse(lost), copy)) = queue.peek() else { break };
+                    let lost_at = Timestamp::from_millisecond(*lost).unwrap_or(Timestamp::UNIX_EPOCH);
+                    if now > add_duration(lost_at, backfill.lost_within, zone) {
+                        break;
+                    }
+                    if let Some(of) = self.admissions.get_mut(usize::from(number)) {
+                        of.insert(*copy, now);
+                    }
+                    admitted.count += 1;
+                    queue.next();
+                }
+                now += BACKFILL_EVERY;
+            }
+        }
+    }
+}
+
+/// Runs `one` for every person, on all cores.
+fn each(world: &World, one: impl Fn(u32, &mut Tally) + Sync, done: &(dyn Fn(u64) + Sync)) -> Tally {
+    const CHUNK: usize = 256;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut tally = Tally::default();
+        loop {
+            let from = next.fetch_add(CHUNK, Ordering::Relaxed);
+            if from >= world.people.len() {
+                return tally;
+            }
+            for person in from..(from + CHUNK).min(world.people.len()) {
+                one(u32::try_from(person).unwrap_or(u32::MAX), &mut tally);
+            }
+            done(from as u64);
+        }
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..cores).map(|_| scope.spawn(&work)).collect();
+        let mut sum = work();
+        for other in others {
+            match other.join() {
+                Ok(tally) => sum.add(tally),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        sum
+    })
+}
+
+/// Room for everybody; remembers who came when.
+struct Free(Vec<(Timestamp, i64, u16)>);
+
+impl Gate for Free {
+    fn reserve(&mut self, channel: u16, copy: CopyId, now: Timestamp) -> Timestamp {
+        self.0.push((now, copy.0, channel));
+        now
+    }
+}
+
+/// The workers' own limiters.
+struct Limits {
+    limiters: Vec<Limiter>,
+    held_up: Vec<(u64, i64)>,
+}
+
+impl Limits {
+    fn of(channels: &[ChannelOf]) -> Self {
+        let limiters = channels.iter().map(|c| Limiter::new(c.per_second, c.burst)).collect();
+        Self { limiters, held_up: Vec::new() }
+    }
+}
+
+impl Gate for Limits {
+    fn reserve(&mut self, channel: u16, copy: CopyId, now: Timestamp) -> Timestamp {
+        let Some(limiter) = self.limiters.get(usize::from(channel)) else { return now };
+        let at = limiter.reserve(copy, now);
+        note(&mut self.held_up, channel, at.duration_since(now));
+        at
+    }
+}
+
+fn note(held_up: &mut [(u64, i64)], channel: u16, late: SignedDuration) {
+    if let Some((times, longest)) = held_up.get_mut(usize::from(channel)).filter(|_| late > SignedDuration::ZERO) {
+        *times += 1;
+        *longest = (*longest).max(i64::try_from(late.as_millis()).unwrap_or(i64::MAX));
+    }
+}
+
+/// Where the deals of each funnel come from.
+#[must_use]
+pub fn sources<'p>(plans: impl Iterator<Item = &'p crate::engine::Plan>) -> BTreeMap<FunnelKey, String> {
+    plans.map(|plan| (plan.funnel.clone(), connection_key(plan))).collect()
+}

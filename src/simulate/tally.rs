@@ -1,0 +1,94 @@
+//! What a simulation counts. Everything in here adds up the same in whatever order it is added.
+
+use crate::model::Role;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// One message that would go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sent {
+    pub at: Timestamp,
+    pub copy: i64,
+    /// Index of the deal in the world.
+    pub deal: u32,
+    pub person: u32,
+    /// Index of the item in the run.
+    pub item: u16,
+    /// Index of the channel in the run.
+    pub channel: u16,
+    /// SMS parts; 1 for an email.
+    pub parts: u16,
+    pub cycle: i32,
+    /// Days since 1970 where the client lives.
+    pub local_day: i32,
+}
+
+/// Messages that waited, for one reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    pub times: u64,
+    /// Of those that ended: sent or given up.
+    pub ended: u64,
+    pub seconds: i64,
+    pub longest: i64,
+}
+
+/// Where deals come from and what becomes of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Way {
+    pub funnel: u16,
+    pub first: Role,
+    /// Index of the list they were last warmed by.
+    pub list: Option<String>,
+    pub contacted: bool,
+    pub clicked: bool,
+    pub last: Role,
+    pub finished: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub sent: Vec<Sent>,
+    /// By item and reason.
+    pub skips: BTreeMap<(u16, &'static str), u64>,
+    pub waits: BTreeMap<(u16, &'static str), Waits>,
+    /// Tasks, comments, notifications, moves: by funnel.
+    pub effects: BTreeMap<(u16, &'static str), u64>,
+    pub ways: BTreeMap<Way, (u64, i64)>,
+    pub clicks: u64,
+    pub answers: u64,
+    pub unsubscribed: u64,
+    /// Copies whose decision failed.
+    pub failed: u64,
+    /// Demand before any rate was applied: moment, copy, channel.
+    pub demand: Vec<(Timestamp, i64, u16)>,
+}
+
+impl Tally {
+    pub fn add(&mut self, mut other: Self) {
+        self.sent.append(&mut other.sent);
+        self.demand.append(&mut other.demand);
+        for (key, n) in other.skips {
+            *self.skips.entry(key).or_default() += n;
+        }
+        for (key, n) in other.effects {
+            *self.effects.entry(key).or_default() += n;
+        }
+        for (key, waits) in other.waits {
+            let sum = self.waits.entry(key).or_default();
+            sum.times += waits.times;
+            sum.ended += waits.ended;
+            sum.seconds += waits.seconds;
+            sum.longest = sum.longest.max(waits.longest);
+        }
+        for (key, (deals, amount)) in other.ways {
+            let sum = self.ways.entry(key).or_default();
+            sum.0 += deals;
+            sum.1 += amount;
+        }
+        self.clicks += other.clicks;
+        self.answers += other.answers;
+        self.unsubscribed += other.unsubscribed;
+        self.failed += other.failed;
+    }
+}
