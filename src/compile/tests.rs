@@ -355,7 +355,8 @@ fn a_message_on_a_date_of_the_deal_or_the_client() {
 
 #[test]
 fn a_list_without_end_is_refused_and_the_others_run() {
-    let items: String = (0..10_000).map(|i| format!("    - {{name: i{i}, sms: {{text: Hello}}}}\n")).collect();
+    let items: Vec<String> = (0..10_000).map(|i| format!("    - {{name: i{i}, sms: {{text: Hello}}}}\n")).collect();
+    let items = items.concat();
     let big = format!(
         "---\napiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {{name: big, namespace: marketing}}\nspec:\n  items:\n{items}"
     );

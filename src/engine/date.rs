@@ -36,7 +36,7 @@ pub(super) fn moment_of(rule: &DateRule, item: &Item, facts: &Facts<'_>, began: 
     let Fact::Text(text) = facts.get(&rule.path) else { return None };
     let date = read(&text, zone)?;
     if !rule.yearly {
-        return planned(rule, item, date, zone).filter(|dated| dated.until > began);
+        return Some(planned(rule, item, date, zone)).filter(|dated| dated.until > began);
     }
     let day = date_in(date, zone);
     let first = date_in(began, zone).year();
@@ -45,11 +45,11 @@ pub(super) fn moment_of(rule: &DateRule, item: &Item, facts: &Facts<'_>, began: 
         // Who was born on the 29th of February has a birthday every year.
         let month = civil::Date::new(year, day.month(), 1).ok()?;
         let that_year = civil::Date::new(year, day.month(), day.day().min(month.days_in_month())).ok()?;
-        planned(rule, item, moment(that_year, civil::Time::midnight(), zone), zone).filter(|dated| dated.due >= began)
+        Some(planned(rule, item, moment(that_year, civil::Time::midnight(), zone), zone)).filter(|dated| dated.due >= began)
     })
 }
 
-fn planned(rule: &DateRule, item: &Item, date: Timestamp, zone: &TimeZone) -> Option<Dated> {
+fn planned(rule: &DateRule, item: &Item, date: Timestamp, zone: &TimeZone) -> Dated {
     let base = if rule.before { sub_duration(date, rule.offset, zone) } else { add_duration(date, rule.offset, zone) };
     let mut day = date_in(base, zone);
     for _ in 0..7 {
@@ -66,7 +66,7 @@ fn planned(rule: &DateRule, item: &Item, date: Timestamp, zone: &TimeZone) -> Op
     let late = add_duration(due, item.expires_after.unwrap_or(LATE), zone);
     // A date without a time is a whole day.
     let over = if zone.to_datetime(date).time() == civil::Time::midnight() { add_duration(date, LATE, zone) } else { date };
-    Some(Dated { due, until: if rule.before { late.min(over) } else { late } })
+    Dated { due, until: if rule.before { late.min(over) } else { late } }
 }
 
 /// A moment, or a civil date and time (or date: its midnight) in the client's zone.

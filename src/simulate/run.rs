@@ -368,7 +368,7 @@ fn each(world: &World, one: impl Fn(u32, &mut Tally) + Sync, done: &(dyn Fn(u64)
         }
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..cores).map(|_| scope.spawn(&work)).collect();
+        let others: Vec<_> = (1..cores).map(|_| scope.spawn(work)).collect();
         let mut sum = work();
         for other in others {
             match other.join() {

@@ -83,7 +83,7 @@ async fn the_same_seed_gives_the_same_and_a_later_item_moves() {
     let behaviour = Behaviour::parse("all: {click: 20%, answer: 5%, unsubscribe: 2%}", "behaviour.yaml").unwrap();
     let (world, before) = predict(&old, from, 20, Some(behaviour.clone())).await;
     let (again, twice) = predict(&old, from, 20, Some(behaviour)).await;
-    let json = |world: &World, outcome: &Outcome| serde_json::to_string(&Report::of(outcome, world)).unwrap();
+    let json = |world: &World, outcome: &simulate::Outcome| serde_json::to_string(&Report::of(outcome, world)).unwrap();
     assert_eq!(json(&world, &before), json(&again, &twice));
     let report = Report::of(&before, &world);
     assert!(report.messages > 100 && report.clicks > 10 && report.answers > 0, "{} messages", report.messages);

@@ -171,8 +171,11 @@ fn week(report: &Report) -> String {
 /// From where deals come, by which list they are warmed, and where they end.
 #[allow(clippy::cast_precision_loss)] // picture coordinates
 fn sankey(report: &Report) -> String {
-    let column = |name: &str, from: bool| {
-        usize::from(!(from && !name.starts_with("list "))) + usize::from(!from && !name.starts_with("list "))
+    // Lists stand in the middle, where deals come from on the left, where they end on the right.
+    let column = |name: &str, from: bool| match (name.starts_with("list "), from) {
+        (true, _) => 1,
+        (false, true) => 0,
+        (false, false) => 2,
     };
     let mut nodes: [BTreeMap<&str, u64>; 3] = Default::default();
     for (from, to, n) in &report.flows {

@@ -108,16 +108,13 @@ impl Inputs {
         let connections = sources(plans.iter().map(|live| &*live.plan));
         bar.set_message("reading deals");
         let read = |n: u64| bar.set_message(format!("reading deals: {n}"));
-        let world = match &self.store {
-            Some(url) => {
-                let store = Store::open_beside(url).await.map_err(|e| e.to_string())?;
-                World::from_store(&store, &connections, from, &read).await
-            }
-            None => {
-                let names: BTreeSet<String> = connections.into_values().collect();
-                let wiring = folders.first().map(|f| f.wiring()).cloned().unwrap_or_default();
-                World::from_files(&wiring, &names, self.deals.as_deref(), from, &read).await
-            }
+        let world = if let Some(url) = &self.store {
+            let store = Store::open_beside(url).await.map_err(|e| e.to_string())?;
+            World::from_store(&store, &connections, from, &read).await
+        } else {
+            let names: BTreeSet<String> = connections.into_values().collect();
+            let wiring = folders.first().map(|f| f.wiring()).cloned().unwrap_or_default();
+            World::from_files(&wiring, &names, self.deals.as_deref(), from, &read).await
         }
         .map_err(|e| e.to_string())?;
         if let Some(read_at) = world.read_at().filter(|at| *at > from + SignedDuration::from_mins(1)) {
@@ -165,9 +162,9 @@ impl Inputs {
 
     fn notes(&self, world: &World, folders: &[&Folder]) -> Vec<String> {
         let mut notes = Vec::new();
-        let mut seen: BTreeMap<String, ()> = BTreeMap::new();
+        let mut seen: BTreeSet<String> = BTreeSet::new();
         for plan in folders.iter().filter_map(|f| f.plans(&|_| Timestamp::UNIX_EPOCH, true).ok()).flatten().map(|live| live.plan) {
-            if seen.insert(plan.funnel.to_string(), ()).is_some() {
+            if !seen.insert(plan.funnel.to_string()) {
                 continue;
             }
             if plan.mode == Mode::Observe {

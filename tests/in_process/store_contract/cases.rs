@@ -935,7 +935,7 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     let nobody = FunnelKey { name: "nobody".into(), ..funnel() };
     assert_eq!(views.counts(&nobody, None, at(0)).await.unwrap(), FunnelCounts::default());
     let channels = views.channels().await.unwrap();
-    assert_eq!(channels, [ChannelCounts { channel: "sms".into(), waiting: 1, ambiguous: 0 }]);
+    assert_eq!(channels, [ChannelCounts { channel: "sms".into(), waiting: 1, ambiguous: 0, resent: 0 }]);
     let by_channel = views.messages_by_channel(at(0)).await.unwrap();
     let sms = |status, n| ("sms".to_owned(), status, n);
     assert_eq!(by_channel, [sms(EffectStatus::Intended, 1), sms(EffectStatus::Accepted, 1)]);
