@@ -107,7 +107,8 @@ fn options() -> Result<Options> {
 
 fn csv(path: &Path, deals: usize, changed: &str) -> Result<()> {
     let now = Timestamp::now();
-    let mut rows = String::from("id,title,pipeline,stage,amount,createdAt,stageChangedAt,lastActivityAt,manager,name,phone,email\n");
+    let mut rows =
+        String::from("id,title,pipeline,stage,amount,createdAt,stageChangedAt,lastActivityAt,manager,name,phone,email\n");
     for i in 0..deals {
         let title = if i == 0 { changed } else { "Flat" };
         writeln!(rows, "D{i},{title},Sales,Talks,1000,{now},{now},{now},M1,Client Number{i},+7999{i:07},client{i}@mail.example")?;
@@ -243,9 +244,8 @@ async fn ticks(store: &Store, deals: usize, rounds: usize) -> Result<Vec<f64>> {
     let now = Timestamp::now();
     let mut took = Vec::new();
     for round in 0..rounds + 5 {
-        let ids: Vec<CopyId> = (0..10_usize)
-            .filter_map(|i| i64::try_from(1 + (round * 7919 + i * deals / 10) % deals).ok().map(CopyId))
-            .collect();
+        let ids: Vec<CopyId> =
+            (0..10_usize).filter_map(|i| i64::try_from(1 + (round * 7919 + i * deals / 10) % deals).ok().map(CopyId)).collect();
         let moved = |subjects: Vec<rekindle::engine::Subject>, at: Timestamp| -> Vec<Change> {
             let change = |subject: rekindle::engine::Subject| {
                 let (deal, mut copy) = (subject.deal.id, subject.copy);
@@ -295,7 +295,7 @@ async fn main() -> Result<()> {
                 _ => format!("sqlite:{}", folder.path().join(format!("{size}.db")).display()),
             };
             let (few, many) = (url("few"), url("many"));
-            let few_deals = 10_000.min(options.deals);
+            let few_deals = options.deals.min(10_000);
             import(&few, &folder.path().join("few"), few_deals)?;
             let done = import(&many, &folder.path().join("many"), options.deals)?;
             println!("{kind}: {} deals imported at {:.0}/s", options.deals, done.per_second);

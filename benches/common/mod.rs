@@ -92,7 +92,8 @@ impl Postgres {
             command
         };
         let data = folder.join("data");
-        let made = program("initdb").arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]).status();
+        let made =
+            program("initdb").arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]).status();
         made.ok().filter(std::process::ExitStatus::success)?;
         let server = program("postgres")
             .arg("-D")

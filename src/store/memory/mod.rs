@@ -443,8 +443,10 @@ impl Journal for MemoryStore {
 
     async fn deal_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>> {
         let data = self.data();
-        let there =
-            data.deals.iter().filter(|((c, id), row)| c == connection && id.as_str() > after && row.deal.state != DealState::Deleted);
+        let there = data
+            .deals
+            .iter()
+            .filter(|((c, id), row)| c == connection && id.as_str() > after && row.deal.state != DealState::Deleted);
         Ok(there.map(|((_, id), _)| id.clone()).take(limit as usize).collect())
     }
 
