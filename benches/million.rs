@@ -295,7 +295,7 @@ async fn main() -> Result<()> {
                 _ => format!("sqlite:{}", folder.path().join(format!("{size}.db")).display()),
             };
             let (few, many) = (url("few"), url("many"));
-            let few_deals = 10_000.min(options.deals);
+            let few_deals = options.deals.min(10_000);
             import(&few, &folder.path().join("few"), few_deals)?;
             let done = import(&many, &folder.path().join("many"), options.deals)?;
             println!("{kind}: {} deals imported at {:.0}/s", options.deals, done.per_second);
