@@ -160,7 +160,7 @@ impl Run {
             }
         }
         let (name, connection) = (plan.funnel.to_string(), connection_key(plan));
-        self.plans.push(PlanOf { name, connection, replan, items, channels, live });
+        self.plans.push(PlanOf { live, name, connection, replan, items, channels });
     }
 
     /// New copies are numbered as a store numbers them: by the order of their deals, then of the funnels.
