@@ -6,11 +6,14 @@
 //! How a round goes: a folder with N deals lost this moment and one item due 20 s after that. While they wait they are imported.
 //! Counted is from the first outcome in the ledger to the last, by the process's own /metrics, which count after the ledger.
 
+#![allow(clippy::expect_used)] // a measurement that cannot be set up ends
+
 #[path = "common/mod.rs"]
 mod common;
 
 use common::{Postgres, Running, counter, median, sink, smtp_source};
 use std::{
+    fmt::Write as _,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -113,7 +116,7 @@ fn folder(dir: &Path, port: u16, connections: usize, messages: usize, signing: &
         String::from("id,title,pipeline,stage,lostReason,amount,createdAt,stageChangedAt,lastActivityAt,manager,name,email\n");
     let now = jiff::Timestamp::now();
     for i in 0..messages {
-        rows.push_str(&format!("D{i},Flat,Sales,Lost,price,1000,{now},{now},{now},M1,Client Number{i},client{i}@mail.example\n"));
+        let _ = writeln!(rows, "D{i},Flat,Sales,Lost,price,1000,{now},{now},{now},M1,Client Number{i},client{i}@mail.example");
     }
     std::fs::write(dir.join("data/deals.csv"), rows).expect("a file");
     std::fs::write(dir.join("funnel.yaml"), manifest).expect("a file");

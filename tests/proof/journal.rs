@@ -442,6 +442,11 @@ impl Journal for SimJournal {
         self.read(move |journal| Box::pin(async move { journal.effect(effect).await })).await
     }
 
+    async fn effects(&self, effects: &[EffectRef]) -> Result<Vec<EffectInfo>> {
+        let effects = effects.to_vec();
+        self.read(move |journal| Box::pin(async move { journal.effects(&effects).await })).await
+    }
+
     async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
         let hash = hash.to_owned();
         self.read(move |journal| Box::pin(async move { journal.code(&hash).await })).await

@@ -63,7 +63,7 @@ fn cut(a: &UnixStream, b: &UnixStream) {
 
 fn up(mut client: UnixStream, mut server: UnixStream, fault: Arc<AtomicU8>, mute: Arc<AtomicU8>) {
     std::thread::spawn(move || {
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         while let Ok(n @ 1..) = client.read(&mut buffer) {
             let commit = buffer[..n].windows(7).any(|w| w == b"COMMIT\0");
             match if commit { fault.swap(CALM, Ordering::SeqCst) } else { CALM } {
@@ -81,7 +81,7 @@ fn up(mut client: UnixStream, mut server: UnixStream, fault: Arc<AtomicU8>, mute
 
 fn down(mut server: UnixStream, mut client: UnixStream, mute: Arc<AtomicU8>) {
     std::thread::spawn(move || {
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         while let Ok(n @ 1..) = server.read(&mut buffer) {
             // The server has answered, so it has committed.
             if mute.load(Ordering::SeqCst) == LOSE_REPLY || client.write_all(&buffer[..n]).is_err() {
