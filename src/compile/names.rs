@@ -70,7 +70,10 @@ impl Names {
                 FieldType::Number => FactKind::Number,
                 FieldType::Boolean => FactKind::Bool,
             };
-            names.kinds.insert(format!("{owner}.{}", field.name), kind);
+            // One that hides a name of ours is told elsewhere; what it was meant to hold says nothing here.
+            if !taken(field.of, &field.name) {
+                names.kinds.insert(format!("{owner}.{}", field.name), kind);
+            }
             conditions.insert(field.name.clone());
             texts.insert(field.name.clone());
         }

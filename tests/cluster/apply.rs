@@ -80,7 +80,7 @@ fn what_one_object_proves_wrong_is_refused_here_as_it_is_offline() {
             "set exactly one of markdown, html, bodyFrom",
         ),
         ("mode: Live", "mode: live", "spec.mode", "supported values"),
-        ("policyRef: {name: default}", "policyRef: {}", "spec.policyRef.name", "Required value"),
+        ("policyRef: {name: default}", "policyRef: {}", "spec.policyRef", "Required value"),
         ("enter: [{lost: [price]}]", "enter: []", "spec.stages.warming[0].enter", "should have at least 1 items"),
     ] {
         assert!(world.matches(from).count() == 1, "{from:?} must stand in the manifests once");

@@ -15,7 +15,7 @@ use crate::model::{
 use crate::store::rules::{AddressHasher, RECENT, with_state};
 use crate::store::{Cursor, Due, Load};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(super) async fn due(database: &Database, now: Timestamp, low: Option<Timestamp>, limit: u32) -> Result<Vec<Due>> {
@@ -48,6 +48,12 @@ struct Hash<'a> {
 struct Who {
     scope: &'static str,
     who: String,
+}
+
+/// What is asked of another deal of the client.
+#[derive(Deserialize)]
+struct Active {
+    last_activity_at: Option<Timestamp>,
 }
 
 /// A subject while it is put together.
@@ -268,7 +274,7 @@ async fn load_clients(
             speaks: false,
             heard_at: None,
         };
-        let sibling = with_state(sibling, &c.json()?, c.opt_text()?.and_then(|t| t.parse().ok()));
+        let sibling = with_state(sibling, &c.json()?, c.json::<Active>()?.last_activity_at);
         if let Some(person) = people.get_mut(&root) {
             person.siblings.push(sibling);
         }

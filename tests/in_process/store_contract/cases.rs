@@ -257,8 +257,10 @@ pub async fn sent_messages_count_and_certain_failures_are_given_back(backend: &B
     let statuses: Vec<EffectStatus> = subject.ledger.iter().map(|e| e.status).collect();
     assert_eq!(statuses, [EffectStatus::Failed, EffectStatus::Expired, EffectStatus::Unknown, EffectStatus::Accepted]);
     assert_eq!(subject.ledger[0].reason.as_deref(), Some("NoSuchNumber"));
-    // After 35 days nothing of it matters any more.
-    let later = journal.load(&Load::Copies(vec![copy]), at(10) + days(36)).await.unwrap();
+    // After 180 days nothing of it matters any more.
+    let later = journal.load(&Load::Copies(vec![copy]), at(10) + days(179)).await.unwrap();
+    assert_eq!(later[0].client.recent.len(), 2);
+    let later = journal.load(&Load::Copies(vec![copy]), at(10) + days(181)).await.unwrap();
     assert!(later[0].client.recent.is_empty());
 }
 
