@@ -184,7 +184,7 @@ fn main() {
             let sqlite = format!("sqlite:{}", dir.path().join("store.db").display());
             add(format!("SQLite, {signing}"), run(&sqlite, sink.1, connections, messages, signing));
             if let Some(postgres) = &postgres {
-                let url = postgres.database(&format!("e{round}{}", signing.len()));
+                let url = postgres.database(&format!("e{round}_{}", signing.to_lowercase().replace('-', "_")));
                 add(format!("PostgreSQL, {signing}"), run(&url, sink.1, connections, messages, signing));
             }
         }
