@@ -310,7 +310,7 @@ impl Report {
                 Role::Unsubscribed => "unsubscribed",
                 _ if way.clicked => "clicked, not back yet",
                 _ if !way.contacted => "nothing sent yet",
-                _ if way.finished => "list over, no answer",
+                _ if way.finished => "journey over, no answer",
                 _ => "under way",
             };
             *flows.entry((way.first.as_str().to_owned(), list.clone())).or_default() += deals;

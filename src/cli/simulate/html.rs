@@ -192,7 +192,7 @@ fn sankey(report: &Report) -> String {
     let most = nodes.iter().map(BTreeMap::len).max().unwrap_or(1);
     let height = (most as f64 * 46.0).max(260.0);
     let scale = (height - most as f64 * 18.0) / total.max(1) as f64;
-    let x = [0.0, 430.0, 860.0];
+    let x = [0.0, 400.0, 790.0];
     let mut place: BTreeMap<(usize, &str), (f64, f64)> = BTreeMap::new();
     let mut svg = format!("<svg viewBox='0 0 1000 {height:.0}' role=img aria-label='Flow of deals'>");
     let mut labels = String::new();
