@@ -244,7 +244,13 @@ fn emptied(name: &str, had: u64) -> CrmError {
 
 /// A position written by another version or another connector counts as none: the files are read anew.
 fn position_of(cursor: &Cursor) -> Position {
-    serde_json::from_value(cursor.position.clone()).unwrap_or_default()
+    let mut position: Position = serde_json::from_value(cursor.position.clone()).unwrap_or_default();
+    if !cursor.meeting.is_empty() && !cursor.looking {
+        // Somebody has not met these deals: everything is read, whatever the files say.
+        position.look = None;
+        position.files.settings = String::new();
+    }
+    position
 }
 
 fn json(position: &Position) -> serde_json::Value {

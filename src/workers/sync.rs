@@ -51,8 +51,8 @@ impl Engine {
         cursor.met.retain(|met| readers.contains(met));
         let newcomers: Vec<String> = readers.iter().filter(|reader| !cursor.met.contains(reader)).cloned().collect();
         if !newcomers.iter().all(|reader| cursor.meeting.contains(reader)) {
-            // The CRM has not changed, but to a new funnel all of it is new.
-            cursor.position = serde_json::Value::Null;
+            // The CRM has not changed, but to a new funnel all of it is new. The position stays: with it the connector tells an emptied
+            // source from a small one.
             cursor.looking = false;
             cursor.meeting.clone_from(&newcomers);
         }
