@@ -2,8 +2,8 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --bin rekindle --target "$(uname -m)-unknown-linux-gnu" \
- && strip --strip-debug -o /rekindle target/*-unknown-linux-gnu/release/rekindle \
+RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile image --locked --bin rekindle --target "$(uname -m)-unknown-linux-gnu" \
+ && strip --strip-debug -o /rekindle target/*-unknown-linux-gnu/image/rekindle \
  && cat /usr/share/ca-certificates/mozilla/*.crt > /ca-certificates.crt
 
 FROM scratch

@@ -1,7 +1,7 @@
 //! 10,000 due emails → rendered → written down → `smtp-sink`, through the real binary, its own store and real SMTP on loopback;
 //! beside postfix's `smtp-source` with messages of the same size into the same sink, in the same run.
 //!
-//! `cargo bench --bench email [-- --messages N] [--connections C] [--rounds R]`; needs Debian's postfix, postgresql and openssl.
+//! `cargo bench --bench email [-- --messages N] [--connections C] [--rounds R] [--only "SQLite, unsigned"]`; needs Debian's postfix, postgresql and openssl.
 //!
 //! How a round goes: a folder with N deals lost this moment and one item due 20 s after that. While they wait they are imported.
 //! Counted is from the first outcome in the ledger to the last, by the process's own /metrics, which count after the ledger.
@@ -164,6 +164,8 @@ fn main() {
         return;
     }
     let (messages, connections, rounds) = (option("--messages", 10_000), option("--connections", 128), option("--rounds", 3));
+    let only = std::env::args().skip_while(|word| word != "--only").nth(1).unwrap_or_default();
+    let wanted = |name: &str| name.contains(&only);
     let Some(sink) = sink() else {
         eprintln!("SKIPPED: smtp-sink (Debian package postfix) is not there");
         return;
@@ -182,10 +184,14 @@ fn main() {
         for signing in ["unsigned", "Ed25519", "RSA-2048"] {
             let dir = tempfile::tempdir().expect("a folder");
             let sqlite = format!("sqlite:{}", dir.path().join("store.db").display());
-            add(format!("SQLite, {signing}"), run(&sqlite, sink.1, connections, messages, signing));
-            if let Some(postgres) = &postgres {
+            let name = format!("SQLite, {signing}");
+            if wanted(&name) {
+                add(name, run(&sqlite, sink.1, connections, messages, signing));
+            }
+            let name = format!("PostgreSQL, {signing}");
+            if let Some(postgres) = postgres.as_ref().filter(|_| wanted(&name)) {
                 let url = postgres.database(&format!("e{round}_{}", signing.to_lowercase().replace('-', "_")));
-                add(format!("PostgreSQL, {signing}"), run(&url, sink.1, connections, messages, signing));
+                add(name, run(&url, sink.1, connections, messages, signing));
             }
         }
     }
