@@ -40,6 +40,12 @@ struct Root {
 }
 
 #[derive(Serialize)]
+struct Own {
+    root: i64,
+    copy_id: i64,
+}
+
+#[derive(Serialize)]
 struct Hash<'a> {
     hash: &'a str,
 }
@@ -263,7 +269,8 @@ async fn load_clients(
     let roots: BTreeSet<i64> = people.keys().copied().collect();
     let roots = json_rows(&roots.into_iter().map(|root| Root { root }).collect::<Vec<_>>())?;
 
-    for mut c in session.rows(sql!("client/siblings"), args![&roots]).await? {
+    let own: Vec<Own> = drafts.iter().map(|d| Own { root: d.root, copy_id: d.subject.copy.id.0 }).collect();
+    for mut c in session.rows(sql!("client/siblings"), args![json_rows(&own)?]).await? {
         let root = c.int()?;
         let sibling = Sibling {
             copy: CopyId(c.int()?),
@@ -275,7 +282,10 @@ async fn load_clients(
             heard_at: None,
         };
         let sibling = with_state(sibling, &c.json()?, c.json::<Active>()?.last_activity_at);
-        if let Some(person) = people.get_mut(&root) {
+        // Asked for by each of a client's copies in the batch, but listed once.
+        if let Some(person) = people.get_mut(&root)
+            && !person.siblings.iter().any(|s| s.copy == sibling.copy)
+        {
             person.siblings.push(sibling);
         }
     }
