@@ -170,7 +170,7 @@ fn variant(plan: &Plan, subject: &Subject, planned: &Planned<'_>) -> Option<Stri
     let hash = stable_hash(&[
         b"variant",
         plan.holdout_salt.as_bytes(),
-        &subject.copy.client.0.to_be_bytes(),
+        &person(subject),
         plan.policy.brand.as_bytes(),
         planned.list.name.as_bytes(),
         planned.item.name.as_bytes(),
@@ -186,9 +186,14 @@ fn variant(plan: &Plan, subject: &Subject, planned: &Planned<'_>) -> Option<Stri
     })
 }
 
+/// The client as they are known today: all deals of a person get one answer, also after two records of them were merged.
+fn person(subject: &Subject) -> [u8; 8] {
+    subject.client.id.unwrap_or(subject.copy.client).0.to_be_bytes()
+}
+
 /// Whether the client is in the share that is left unsent to measure uplift.
 pub(super) fn in_holdout(plan: &Plan, subject: &Subject) -> bool {
-    let hash = stable_hash(&[plan.holdout_salt.as_bytes(), &subject.copy.client.0.to_be_bytes(), plan.policy.brand.as_bytes()]);
+    let hash = stable_hash(&[plan.holdout_salt.as_bytes(), &person(subject), plan.policy.brand.as_bytes()]);
     share(hash) * 100.0 < plan.holdout_percent
 }
 

@@ -67,6 +67,9 @@ pub struct CopyState {
     /// In the holdout share for this cycle.
     #[serde(rename = "k", skip_serializing_if = "std::ops::Not::not")]
     pub holdout: bool,
+    /// The cycle began before the client was known: whether they are held out is asked as soon as they are.
+    #[serde(rename = "q", skip_serializing_if = "std::ops::Not::not")]
+    pub unasked: bool,
     /// The client booked (or bought elsewhere) in this cycle: `cycle.booked` in conditions.
     #[serde(rename = "b", skip_serializing_if = "std::ops::Not::not")]
     pub booked: bool,

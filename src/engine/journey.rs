@@ -325,7 +325,7 @@ impl Work<'_> {
         self.draft(&list.name, item.name.clone(), ready.hash, kind);
         self.subject.copy.state.messaged_at = Some(self.now);
         if self.cold() {
-            self.cycle = Some(CycleChange::Contacted { cycle: self.subject.copy.cycle, at: self.now });
+            self.cycle.push(CycleChange::Contacted { cycle: self.subject.copy.cycle, at: self.now });
         }
     }
 }

@@ -106,7 +106,7 @@ pub struct Change {
     pub deal: String,
     pub effects: Vec<NewEffect>,
     pub history: Vec<History>,
-    pub cycle: Option<CycleChange>,
+    pub cycle: Vec<CycleChange>,
 }
 
 /// An effect to be written down, with what must be fixed from now on.

@@ -494,7 +494,7 @@ fn message_id_domain(text: &ItemText) -> &str {
 }
 
 fn change(copy: crate::engine::Copy, connection: String, deal: String) -> Change {
-    Change { copy, connection, deal, effects: Vec::new(), history: Vec::new(), cycle: None }
+    Change { copy, connection, deal, effects: Vec::new(), history: Vec::new(), cycle: Vec::new() }
 }
 
 fn skip_reason(error: &RenderError) -> SkipReason {

@@ -9,4 +9,5 @@ mod interleavings;
 mod peers;
 mod simulate;
 mod store_contract;
+mod town;
 mod web;

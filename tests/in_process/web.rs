@@ -184,7 +184,7 @@ async fn seed(store: &Store, at: Timestamp) -> EffectRef {
         deal: "d".into(),
         effects: vec![message],
         history: Vec::new(),
-        cycle: None,
+        cycle: Vec::new(),
     };
     let batch = Batch { now: Some(at), page: Some(page), changes: vec![change], ..Batch::default() };
     let effect = EffectRef { copy: journal.commit(&lease, batch).await.unwrap().created[0], seq: 1 };

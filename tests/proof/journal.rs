@@ -285,7 +285,7 @@ impl Journal for SimJournal {
             for change in &mut batch.changes {
                 change.copy.ver += 1;
                 change.effects.retain(|e| matches!(e.effect.kind, rekindle::engine::EffectKind::Message { .. }));
-                (change.history, change.cycle) = (Vec::new(), None);
+                (change.history, change.cycle) = (Vec::new(), Vec::new());
             }
             (batch.page, batch.consumed) = (None, Vec::new());
         }

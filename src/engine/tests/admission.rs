@@ -350,7 +350,7 @@ fn variants_follow_their_weights_and_stay_with_the_client() {
     let plan = with_item(|i| {
         i.variants = vec![Variant { name: "a".into(), weight: 3 }, Variant { name: "b".into(), weight: 1 }];
     });
-    let variant = |client| match ask(&plan, |s| s.copy.client = ClientId(client), noon()) {
+    let variant = |client| match ask(&plan, |s| s.client.id = Some(ClientId(client)), noon()) {
         Admission::Now(ready) => ready.variant.unwrap(),
         other => panic!("{other:?}"),
     };

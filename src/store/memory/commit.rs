@@ -150,28 +150,34 @@ impl Data {
     }
 
     fn write_cycle(&mut self, id: CopyId, change: &Change) {
-        match change.cycle {
-            Some(CycleChange::Begin { cycle, at, holdout }) => {
-                for (_, open) in self.cycles.range_mut((id, i32::MIN)..(id, cycle)).filter(|(_, c)| !c.ended) {
-                    open.ended = true;
-                    open.how = "Replaced";
+        for what in &change.cycle {
+            match *what {
+                CycleChange::Begin { cycle, at, holdout } => {
+                    for (_, open) in self.cycles.range_mut((id, i32::MIN)..(id, cycle)).filter(|(_, c)| !c.ended) {
+                        open.ended = true;
+                        open.how = "Replaced";
+                    }
+                    let role = change.copy.role;
+                    let new = Cycle { began_at: ms(at), contacted: false, ended: false, holdout, role, how: "" };
+                    self.cycles.entry((id, cycle)).or_insert(new);
                 }
-                let role = change.copy.role;
-                let new = Cycle { began_at: ms(at), contacted: false, ended: false, holdout, role, how: "" };
-                self.cycles.entry((id, cycle)).or_insert(new);
-            }
-            Some(CycleChange::Contacted { cycle, .. }) => {
-                if let Some(cycle) = self.cycles.get_mut(&(id, cycle)) {
-                    cycle.contacted = true;
+                CycleChange::HeldOut { cycle } => {
+                    if let Some(cycle) = self.cycles.get_mut(&(id, cycle)) {
+                        cycle.holdout = true;
+                    }
+                }
+                CycleChange::Contacted { cycle, .. } => {
+                    if let Some(cycle) = self.cycles.get_mut(&(id, cycle)) {
+                        cycle.contacted = true;
+                    }
+                }
+                CycleChange::End { cycle, how, .. } => {
+                    if let Some(cycle) = self.cycles.get_mut(&(id, cycle)).filter(|c| !c.ended) {
+                        cycle.ended = true;
+                        cycle.how = how.as_str();
+                    }
                 }
             }
-            Some(CycleChange::End { cycle, how, .. }) => {
-                if let Some(cycle) = self.cycles.get_mut(&(id, cycle)).filter(|c| !c.ended) {
-                    cycle.ended = true;
-                    cycle.how = how.as_str();
-                }
-            }
-            None => {}
         }
     }
 

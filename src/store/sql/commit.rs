@@ -325,7 +325,7 @@ struct CycleRow {
 }
 
 async fn write_cycles(tx: &mut Session, placed: &[Placed]) -> Result<()> {
-    let (mut begin, mut contacted, mut end) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut begin, mut held_out, mut contacted, mut end) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for Placed { copy, change } in placed {
         let row = |cycle, at: Timestamp, holdout, how| CycleRow {
             copy_id: copy.0,
@@ -335,17 +335,22 @@ async fn write_cycles(tx: &mut Session, placed: &[Placed]) -> Result<()> {
             role: change.copy.role.as_str(),
             how,
         };
-        match change.cycle {
-            Some(CycleChange::Begin { cycle, at, holdout }) => begin.push(row(cycle, at, holdout, "")),
-            Some(CycleChange::Contacted { cycle, at }) => contacted.push(row(cycle, at, false, "")),
-            Some(CycleChange::End { cycle, at, how }) => end.push(row(cycle, at, false, how.as_str())),
-            None => {}
+        for what in &change.cycle {
+            match *what {
+                CycleChange::Begin { cycle, at, holdout } => begin.push(row(cycle, at, holdout, "")),
+                CycleChange::HeldOut { cycle } => held_out.push(row(cycle, Timestamp::UNIX_EPOCH, true, "")),
+                CycleChange::Contacted { cycle, at } => contacted.push(row(cycle, at, false, "")),
+                CycleChange::End { cycle, at, how } => end.push(row(cycle, at, false, how.as_str())),
+            }
         }
     }
     if !begin.is_empty() {
         let rows = json_rows(&begin)?;
         tx.run(sql!("cycle/close_open"), args![&rows]).await?;
         tx.run(sql!("cycle/begin"), args![rows]).await?;
+    }
+    if !held_out.is_empty() {
+        tx.run(sql!("cycle/held_out"), args![json_rows(&held_out)?]).await?;
     }
     if !contacted.is_empty() {
         tx.run(sql!("cycle/contacted"), args![json_rows(&contacted)?]).await?;

@@ -910,13 +910,14 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     views.ping().await.unwrap();
     let cycle = async |copy: CopyId, when: i64, cycle, effects: Vec<NewEffect>| {
         let mut change = world.decided(copy, effects).await;
-        change.cycle = Some(cycle);
+        change.cycle = vec![cycle];
         change.history = vec![History::List { list: "winback".into(), why: "Doesn't fit: layout".into() }];
         world.commit(Batch { now: Some(at(when)), changes: vec![change], ..Batch::default() }).await;
     };
     for copy in &copies {
-        cycle(*copy, 1, CycleChange::Begin { cycle: 1, at: at(1), holdout: *copy == copies[2] }, vec![]).await;
+        cycle(*copy, 1, CycleChange::Begin { cycle: 1, at: at(1), holdout: false }, vec![]).await;
     }
+    cycle(copies[2], 1, CycleChange::HeldOut { cycle: 1 }, vec![]).await;
     for copy in &copies[..2] {
         let n = if *copy == copies[0] { 1 } else { 2 };
         cycle(*copy, 2, CycleChange::Contacted { cycle: 1, at: at(2) }, vec![message(&world.store, 1, "a", &phone(n))]).await;

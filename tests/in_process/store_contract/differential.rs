@@ -161,11 +161,11 @@ impl Side {
             Step::Cycle { deal, end } => {
                 self.change(deal, now, |change| {
                     let cycle = change.copy.cycle + i32::from(!end);
-                    change.cycle = Some(if end {
+                    change.cycle = vec![if end {
                         CycleChange::End { cycle, at: now, how: CycleEnd::Revived }
                     } else {
                         CycleChange::Begin { cycle, at: now, holdout: false }
-                    });
+                    }];
                     change.copy.cycle = cycle;
                     change.copy.role = if end { Role::Revived } else { Role::Warming };
                     change.copy.next_at = (!end).then(|| at(n + 50));

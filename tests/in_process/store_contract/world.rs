@@ -96,7 +96,7 @@ pub fn new_copy(deal: &Deal) -> Change {
         deal: deal.id.clone(),
         effects: Vec::new(),
         history: Vec::new(),
-        cycle: None,
+        cycle: Vec::new(),
     }
 }
 
@@ -196,7 +196,7 @@ impl World {
         let subject = self.copy(id).await;
         let mut copy = subject.copy;
         copy.next_seq += i32::try_from(effects.len()).unwrap();
-        Change { copy, connection: CRM.into(), deal: subject.deal.id, effects, history: Vec::new(), cycle: None }
+        Change { copy, connection: CRM.into(), deal: subject.deal.id, effects, history: Vec::new(), cycle: Vec::new() }
     }
 
     pub async fn decide(&self, id: CopyId, effects: Vec<NewEffect>) -> Commit {
