@@ -12,7 +12,7 @@ use crate::api::{
     ReentrySpec, RepliesSpec, SmsSenderSpec,
 };
 use crate::content::{Escape, TaskTexts, Template, Texts};
-use crate::engine::{Backfill, Channel, Clicks, Managers, Plan, Reentry, Replies, ReturnTo, Revival, TaskSpec};
+use crate::engine::{Backfill, Channel, Clicks, Managers, Plan, Reentry, Replies, ReturnTo, Revival, TaskSpec, Voice};
 use crate::model::{Email, FunnelKey, HumanDuration, SignalKind};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,18 @@ pub struct ChannelFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailSenderSpec>,
     pub expires_after: HumanDuration,
+}
+
+impl FunnelSnapshot {
+    /// What copies of other funnels must know of this one.
+    #[must_use]
+    pub fn voice(&self) -> Voice {
+        Voice {
+            brand: self.policy.brand.clone(),
+            policy: format!("{}/{}", self.namespace, self.spec.policy_ref.name),
+            priority: policy::priority(&self.policy, &self.name),
+        }
+    }
 }
 
 impl ChannelFacts {
@@ -151,6 +163,7 @@ pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) 
         pipeline: spec.source.pipeline.clone(),
         max_staleness: Some(snapshot.connection.max_staleness),
         policy,
+        priority: policy::priority(&snapshot.policy, &snapshot.name),
         channels,
         stages,
         lists,

@@ -5,7 +5,7 @@ use super::{
     holidays, time,
 };
 use crate::api::{AdvertisingConsent, ContactPolicySpec, OverCapSpec};
-use crate::engine::{Cap, CapPer, ConsentRule, OverCap, Policy, WorkingHours};
+use crate::engine::{Cap, CapPer, ConsentRule, OverCap, Policy, Voice, WorkingHours};
 use crate::model::HumanDuration;
 use jiff::civil::Date;
 use std::collections::BTreeSet;
@@ -39,8 +39,19 @@ pub(super) fn policy(name: &str, spec: &ContactPolicySpec, found: &mut Findings)
             "write at most 1w, usually 30m",
         );
     }
+    for (i, place) in spec.priorities.iter().enumerate() {
+        if spec.priorities.iter().take(i).any(|before| before.funnel == place.funnel) {
+            found.error(
+                &format!("spec.priorities[{i}].funnel"),
+                Reason::Duplicate,
+                format!("{} stands there twice", place.funnel),
+                "keep the first of them",
+            );
+        }
+    }
     Policy {
         name: name.into(),
+        key: format!("{}/{name}", found.object.namespace),
         brand: spec.brand.clone(),
         brand_title: spec.brand_title.clone().unwrap_or_else(|| spec.brand.clone()),
         consent: match spec.consent.advertising {
@@ -54,6 +65,7 @@ pub(super) fn policy(name: &str, spec: &ContactPolicySpec, found: &mut Findings)
             OverCapSpec::Postpone => OverCap::Postpone,
             OverCapSpec::Skip => OverCap::Skip,
         },
+        ranks: !spec.priorities.is_empty(),
         spread: spec.spread,
         working_hours: WorkingHours {
             time_zone: time_zone.clone(),
@@ -64,6 +76,12 @@ pub(super) fn policy(name: &str, spec: &ContactPolicySpec, found: &mut Findings)
         paused: spec.paused,
         time_zone,
     }
+}
+
+/// Where the policy ranks a funnel.
+pub(super) fn priority(spec: &ContactPolicySpec, funnel: &str) -> i32 {
+    let place = spec.priorities.iter().position(|p| p.funnel == funnel);
+    place.and_then(|place| i32::try_from(place).ok()).unwrap_or(Voice::UNRANKED)
 }
 
 fn holidays_of(spec: &ContactPolicySpec, found: &mut Findings) -> BTreeSet<Date> {

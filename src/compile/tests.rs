@@ -174,6 +174,7 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         ("holidays: {country: RU}", "holidays: {country: XX}", POLICY, "spec.holidays.country", InvalidValue, "dates"),
         ("holidays: {country: RU}", "holidays: {dates: [2027-02-30]}", POLICY, "spec.holidays.dates[0]", InvalidValue, "2027-05-03"),
         ("{days: [Sat, Sun], from: \"11:00\", to: \"18:00\"}", "{days: [Sat, Sun], from: \"11:00\", to: \"11:00\"}", POLICY, "spec.windows[1]", NeverOpens, "24:00"),
+        ("holidays: {country: RU}", "priorities: [{funnel: flats}, {funnel: flats}]", POLICY, "spec.priorities[1].funnel", Duplicate, "keep the first"),
         ("{atMost: 3, per: Week}", "{atMost: 0, per: Week}", POLICY, "spec.caps[1].atMost", NeverOpens, "paused"),
         ("{atMost: 3, per: Week}", "{atMost: 3, per: Fortnight}", POLICY, "spec.caps[1].per", InvalidValue, "Day, Week, Month"),
         ("{atMost: 3, per: Week}", "{atMost: 3, per: 90d}", POLICY, "spec.caps[1].per", InvalidValue, "at most 35d"),
@@ -311,6 +312,13 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
             "ContentList",
             "spec.items[1].at",
             NeverOpens,
+        ),
+        (
+            "holidays: {country: RU}",
+            "priorities: [{funnel: flats}, {funnel: flatz}]",
+            "ContactPolicy",
+            "spec.priorities[1].funnel",
+            NotFound,
         ),
         ("tls: Starttls", "tls: None", "MessageChannel", "spec.providers[0].smtp.tls", Conflict),
         (

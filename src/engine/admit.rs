@@ -2,8 +2,8 @@
 //! one voice, validity and the item cooldown.
 
 use super::facts::{Fact, Facts};
-use super::{Item, List, OverCap, Plan, Subject, add_duration, caps, consent, next_open, voice, zone_of};
-use crate::model::{Address, AddressHash, HumanDuration, PostponeReason, Purpose, Role, SkipReason, share, stable_hash};
+use super::{Item, List, OverCap, Plan, Recent, Subject, add_duration, caps, consent, next_open, voice, zone_of};
+use crate::model::{Address, AddressHash, HumanDuration, Medium, PostponeReason, Purpose, Role, SkipReason, share, stable_hash};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::collections::BTreeSet;
 
@@ -44,6 +44,8 @@ pub struct Ready {
 const STALE_LOOK: HumanDuration = HumanDuration::minutes(30);
 const IN_WORK_LOOK: HumanDuration = HumanDuration::hours(1);
 const LEADER_LOOK: HumanDuration = HumanDuration::hours(6);
+/// After a message that came first: it has been sent by then, and counts, or its moment has moved.
+const AHEAD_LOOK: HumanDuration = HumanDuration::hours(1);
 const SUSPENDED_LOOK: HumanDuration = HumanDuration::days(1);
 
 /// Decides about one planned item. Final reasons are told before passing ones, so that nothing waits in vain.
@@ -97,12 +99,18 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
     if advertising && voice::client_in_work(subject) {
         return Admission::At(later(now, IN_WORK_LOOK), PostponeReason::ClientInWork);
     }
-    if advertising && voice::other_speaks(subject) {
-        return Admission::At(later(now, LEADER_LOOK), PostponeReason::OtherDealLeads);
+    if advertising && let Some(why) = voice::other_speaks(plan, subject) {
+        return Admission::At(later(now, LEADER_LOOK), why);
     }
     if advertising {
-        match caps::fits_at(policy, &subject.client.recent, item.medium, &zone, now) {
-            Some(at) if at <= now => {}
+        let counted = |r: &&Recent| r.purpose == Purpose::Advertising && r.policy.as_ref().is_none_or(|key| *key == policy.key);
+        let counted: Vec<(Timestamp, Medium)> = subject.client.recent.iter().filter(counted).map(|r| (r.at, r.medium)).collect();
+        match caps::fits_at(policy, &counted, item.medium, &zone, now) {
+            Some(at) if at <= now => {
+                if let Some(first) = takes_room_of(plan, subject, counted, item.medium, &zone, now) {
+                    return Admission::At(later(first, AHEAD_LOOK), PostponeReason::LowerPriority);
+                }
+            }
             None => return Admission::Never(SkipReason::CapReached),
             Some(_) if policy.over_cap == OverCap::Skip => return Admission::Never(SkipReason::CapReached),
             Some(at) => return postpone(plan, subject, planned, &zone, at, PostponeReason::CapReached),
@@ -129,6 +137,35 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
         consent,
         expires_at,
     })
+}
+
+/// When a message of higher priority is to come that would no longer fit under the caps if this one went now.
+fn takes_room_of(
+    plan: &Plan,
+    subject: &Subject,
+    counted: Vec<(Timestamp, Medium)>,
+    medium: Medium,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let mut ahead: Vec<(Timestamp, Medium)> = voice::ahead(plan, subject).map(|says| (says.at.max(now), says.medium)).collect();
+    ahead.sort_unstable();
+    let fits = |counted: &[_], (at, medium): (Timestamp, Medium)| {
+        caps::fits_at(&plan.policy, counted, medium, zone, at).is_some_and(|fits| fits <= at)
+    };
+    let (mut without_me, mut with_me) = (counted.clone(), counted);
+    with_me.push((now, medium));
+    for one in ahead {
+        if !fits(&without_me, one) {
+            continue;
+        }
+        if !fits(&with_me, one) {
+            return Some(one.0);
+        }
+        without_me.push(one);
+        with_me.push(one);
+    }
+    None
 }
 
 /// To the first opening at or after `from`, spread over the policy's time so that an opening window is no burst.

@@ -108,7 +108,7 @@ impl Work<'_> {
             Role::Stalled | Role::Warming => {
                 if self.before_it_went_cold(at) {
                     self.note("the signal is older than the silence: it revives nothing");
-                } else if !direct && (voice::client_in_work(&self.subject) || voice::other_leads(&self.subject)) {
+                } else if !direct && (voice::client_in_work(&self.subject) || voice::other_leads(self.plan, &self.subject)) {
                     self.note("the signal is taken up with another deal of the client");
                 } else {
                     self.revive(kind, at);

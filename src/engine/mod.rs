@@ -32,7 +32,7 @@ mod zone;
 pub use admit::{Admission, Planned, Ready, admit};
 pub use calendar::{Open, Window, add_duration, add_working, next_open, working_elapsed};
 pub use condition::{Condition, ConditionError, is_builtin};
-pub use copy::{Copy, CopyState, Interest, Journey, Pause, PauseUntil, Silence};
+pub use copy::{Copy, CopyState, Interest, Journey, Pause, PauseUntil, Says, Silence};
 pub use date::DateRule;
 pub use decide::{admit_backfill, decide};
 pub use event::{CycleChange, CycleEnd, Decision, Effect, EffectKind, Event, History, TaskText};
@@ -44,4 +44,5 @@ pub use plan::{
 };
 pub use stage::{Cause, Placement, place};
 pub use subject::{Client, KnownAddress, LedgerEntry, Recent, Sibling, Subject};
+pub use voice::Voice;
 pub use zone::zone_of;

@@ -112,6 +112,7 @@ pub(crate) fn plan() -> Plan {
         max_staleness: None,
         policy: Policy {
             name: "default".into(),
+            key: "marketing/default".into(),
             brand: "novydom".into(),
             brand_title: "novydom".into(),
             consent: ConsentRule::AssumedFromCrm,
@@ -121,10 +122,12 @@ pub(crate) fn plan() -> Plan {
             holidays: BTreeSet::new(),
             caps: Vec::new(),
             over_cap: OverCap::Postpone,
+            ranks: false,
             spread: HumanDuration::ZERO,
             working_hours: working_hours(),
             paused: false,
         },
+        priority: Voice::UNRANKED,
         channels: vec![
             Channel { name: "sms".into(), resource: "sms".into(), medium: Medium::Sms, expires_after: d("12h") },
             Channel { name: "mail".into(), resource: "mail".into(), medium: Medium::Email, expires_after: d("1d") },
@@ -299,6 +302,7 @@ impl World {
                     purpose: *purpose,
                     item: format!("marketing/{}/{}", effect.key.list, effect.key.item),
                     copy: self.subject.copy.id,
+                    policy: Some(self.plan.policy.key.clone()),
                     address: effect.key.recipient.clone(),
                 });
             }

@@ -186,7 +186,7 @@ impl Life {
     }
 
     fn decision(&mut self, run: &Run, i: usize, event: &Event, now: Timestamp) -> Option<Decision> {
-        self.refresh(i, now);
+        self.refresh(run, i, now);
         let one = self.copies.get(i)?;
         let plan = &run.plans.get(usize::from(one.plan))?.live.plan;
         std::panic::catch_unwind(AssertUnwindSafe(|| decide(plan, &one.subject, event, now))).ok()
@@ -201,7 +201,7 @@ impl Life {
     }
 
     fn admit(&mut self, run: &Run, i: usize, now: Timestamp, tally: &mut Tally) {
-        self.refresh(i, now);
+        self.refresh(run, i, now);
         let Some(one) = self.copies.get_mut(i) else { return };
         one.admit_at = None;
         let Some(plan) = run.plans.get(usize::from(one.plan)) else { return };
@@ -212,7 +212,7 @@ impl Life {
     }
 
     /// What the copy's person looks like at this moment.
-    fn refresh(&mut self, i: usize, now: Timestamp) {
+    fn refresh(&mut self, run: &Run, i: usize, now: Timestamp) {
         let mut siblings = self.elsewhere.clone();
         for (n, other) in self.copies.iter().enumerate() {
             siblings.retain(|s| s.copy != other.subject.copy.id);
@@ -226,6 +226,8 @@ impl Life {
                     cycle_at: None,
                     speaks: false,
                     heard_at: None,
+                    says: None,
+                    voice: run.voice(other.plan),
                 };
                 siblings.push(with_state(sibling, &copy.state, other.subject.deal.last_activity_at));
             }
@@ -344,6 +346,7 @@ impl Life {
                     purpose,
                     item: item_name(&plan.live.plan.funnel.namespace, &effect.key.list, &effect.key.item),
                     copy,
+                    policy: Some(plan.live.plan.policy.key.clone()),
                     address: effect.key.recipient.clone(),
                 });
                 if counted {

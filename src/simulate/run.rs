@@ -208,6 +208,10 @@ impl Run {
         self.plans.get(usize::from(plan)).and_then(|p| p.channels.get(resource)).copied().unwrap_or(u16::MAX)
     }
 
+    pub(super) fn voice(&self, plan: u16) -> crate::engine::Voice {
+        self.plans.get(usize::from(plan)).map(|p| p.live.plan.voice()).unwrap_or_default()
+    }
+
     /// Items that a behaviour names and no list has.
     #[must_use]
     pub fn unknown_items(&self, behaviour: &Behaviour) -> Vec<String> {

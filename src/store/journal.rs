@@ -1,7 +1,7 @@
 //! The verbs by which the engine and the web change what is stored.
 
 use super::StoreError;
-use crate::engine::{Copy, CycleChange, Effect, History, Subject};
+use crate::engine::{Copy, CycleChange, Effect, History, Subject, Voice};
 use crate::model::{
     Address, AddressHash, ClickVerdict, Contact, CopyId, Deal, EffectKey, EffectRef, EffectStatus, FunnelKey, InboxEvent, Manager,
     Medium, Outcome, Purpose, SignalSubject, Suppression,
@@ -117,6 +117,8 @@ pub struct NewEffect {
     /// `Skipped` for skips.
     pub status: EffectStatus,
     pub brand: String,
+    /// `namespace/name` of the policy whose caps it counts for.
+    pub policy: String,
     pub revision: i64,
     /// SHA-256 (base64url) of the rendered body: never rendered again.
     pub body_hash: Option<String>,
@@ -380,7 +382,8 @@ pub trait Journal: Send + Sync {
     async fn release_hold(&self, scope: &HoldScope) -> Result<bool>;
 
     /// Stores a revision if it differs from the newest one; returns the number in force.
-    async fn publish(&self, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64>;
+    /// `voice`, which the snapshot says as well, is kept where copies of other funnels see it.
+    async fn publish(&self, funnel: &FunnelKey, voice: &Voice, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64>;
     /// Marks a funnel as deleted (its newest revision gets a tombstone).
     async fn retire(&self, funnel: &FunnelKey, now: Timestamp) -> Result<()>;
     /// The newest revision of every funnel.

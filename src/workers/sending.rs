@@ -161,6 +161,7 @@ impl Engine {
                 effect,
                 status: EffectStatus::Planned,
                 brand: live.plan.policy.brand.clone(),
+                policy: live.plan.policy.key.clone(),
                 revision: live.plan.revision,
                 body_hash: None,
                 links: Vec::new(),

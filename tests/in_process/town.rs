@@ -148,15 +148,6 @@ impl Town {
         self.engine.settle().await.unwrap();
     }
 
-    /// Edits a file, and publishes.
-    pub async fn edit(&self, file: &str, from: &str, to: &str) {
-        let path = self.folder.join(file);
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{from} does not stand in {file}");
-        std::fs::write(path, text.replace(from, to)).unwrap();
-        self.publish().await;
-    }
-
     /// The clock goes from one moment at which something is due to the next.
     pub async fn run(&mut self, until: Timestamp) {
         loop {
@@ -320,4 +311,54 @@ async fn those_who_are_cold_at_first_sight_are_held_out_by_their_own_share() {
     let until = minute(from + SignedDuration::from_hours(24));
     let early: Sent = sent.into_iter().filter(|(.., at)| *at < until).collect();
     assert_eq!(predicted(&world, &outcome), early);
+}
+
+/// A client with a lost flat and a lost house: of two funnels of one brand the one that the policy ranks first speaks, of two brands both.
+#[tokio::test]
+async fn the_ranked_funnel_speaks_first_and_another_brand_speaks_beside_it() {
+    let pipeline = |text: String, pipeline: &str| text.replace("entity: Deal", &format!("entity: Deal, pipeline: {pipeline}"));
+    let (flats, houses) = (pipeline(funnel("flats", ""), "Flats"), pipeline(funnel("houses", ""), "Houses"));
+    // With a list of their own: the same item is not sent to an address twice.
+    let houses = houses.replace("listRef: {name: warm}", "listRef: {name: house}");
+    let document = |word: &str| BASE.split("---").find(|d| d.contains(word)).unwrap();
+    let list = document("ContentList").replace("{name: warm,", "{name: house,");
+    let deals = DEALS.to_owned()
+        + &lost(1, 1, "2026-03-02").replace("Sales", "Flats")
+        + &lost(2, 1, "2026-03-03").replace("Sales", "Houses");
+    let contacts = CONTACTS.to_owned() + &contact(1);
+    let from: Timestamp = "2026-03-01T06:00:00Z".parse().unwrap();
+    let other = document("ContactPolicy").replace("novydom", "other").replace("name: default", "name: other");
+    for (ranked, theirs, want) in [
+        ("", false, [("d1", "one", "05"), ("d1", "two", "06"), ("d1", "three", "07"), ("d2", "one", "07")]),
+        (
+            "  priorities: [{funnel: houses}]\n",
+            false,
+            [("d2", "one", "05"), ("d2", "two", "06"), ("d2", "three", "07"), ("d1", "one", "07")],
+        ),
+        ("", true, [("d1", "one", "05"), ("d2", "one", "05"), ("d1", "two", "06"), ("d2", "two", "06")]),
+    ] {
+        let base = BASE.replace("  brand: novydom\n", &format!("  brand: novydom\n{ranked}"));
+        let (houses, other) = if theirs {
+            (houses.replace("{name: default}", "{name: other}"), other.clone())
+        } else {
+            (houses.clone(), String::new())
+        };
+        let manifests = format!("{base}{flats}{houses}\n---{list}\n---{other}");
+        let files = [("all.yaml", manifests.as_str()), ("contacts.csv", &contacts), ("deals.csv", DEALS)];
+        let mut town = Town::with(&files, from).await;
+        let until = "2026-03-04T09:00:00Z".parse().unwrap();
+        town.run(until).await;
+        // Both are seen as lost in the same look.
+        std::fs::write(town.folder.join("deals.csv"), &deals).unwrap();
+        town.run(until + SignedDuration::from_hours(24 * 4)).await;
+        let mut sent: Vec<_> = town.sent().await.into_iter().map(|(deal, item, at)| (at, deal, item)).collect();
+        sent.sort();
+        let short: Vec<_> =
+            sent.iter().map(|(at, deal, item)| (deal.as_str(), item.split_once('/').unwrap().1, &at[8..10])).collect();
+        assert_eq!(short.get(..4), Some(&want[..]), "{ranked} {short:?}");
+        let (funnel, deal) = if ranked.is_empty() { ("houses", "d2") } else { ("flats", "d1") };
+        let story = town.story(funnel, deal).await;
+        let word = if ranked.is_empty() { "OtherDealLeads" } else { "LowerPriority" };
+        assert_eq!(story.iter().any(|line| line.ends_with(word)), !theirs, "{story:?}");
+    }
 }

@@ -9,7 +9,7 @@ use super::{
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use rekindle::{
-    engine::Subject,
+    engine::{Subject, Voice},
     model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome, SuppressionScope},
     store::*,
 };
@@ -475,9 +475,9 @@ impl Journal for SimJournal {
         self.write(move |journal| Box::pin(async move { journal.release_hold(&scope).await })).await
     }
 
-    async fn publish(&self, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
-        let (funnel, snapshot) = (funnel.clone(), snapshot.clone());
-        self.write(move |journal| Box::pin(async move { journal.publish(&funnel, &snapshot, now).await })).await
+    async fn publish(&self, funnel: &FunnelKey, voice: &Voice, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
+        let (funnel, voice, snapshot) = (funnel.clone(), voice.clone(), snapshot.clone());
+        self.write(move |journal| Box::pin(async move { journal.publish(&funnel, &voice, &snapshot, now).await })).await
     }
 
     async fn retire(&self, funnel: &FunnelKey, now: Timestamp) -> Result<()> {

@@ -138,7 +138,7 @@ fn final_reasons() {
 }
 
 fn sent(at: &str, medium: Medium, purpose: Purpose) -> Recent {
-    Recent { at: t(at), medium, purpose, item: "marketing/x/y".into(), copy: CopyId(44), address: known(PHONE).hash }
+    Recent { at: t(at), medium, purpose, item: "marketing/x/y".into(), copy: CopyId(44), policy: None, address: known(PHONE).hash }
 }
 
 #[test]
@@ -265,6 +265,8 @@ fn one_voice() {
         cycle_at: cycle_at.map(t),
         speaks: true,
         heard_at: None,
+        says: None,
+        voice: Voice::default(),
     };
     let silent = |sibling| Sibling { speaks: false, ..sibling };
     for (sibling, waits) in [
@@ -294,6 +296,8 @@ fn a_deal_whose_journey_is_through_waits_its_turn_when_its_list_grows() {
         cycle_at: Some(t("2026-03-20T12:00")),
         speaks: true,
         heard_at: None,
+        says: None,
+        voice: Voice::default(),
     };
     for (finished, speaks, waits) in [(false, true, false), (true, true, true), (true, false, false)] {
         let got = ask(
@@ -316,6 +320,7 @@ fn the_same_item_through_another_deal_is_not_sent_again() {
         purpose: Purpose::Advertising,
         item: item.into(),
         copy: CopyId(copy),
+        policy: None,
         address: known(address).hash,
     };
     for (recent, never) in [
@@ -372,4 +377,148 @@ fn a_holdout_is_of_the_warming_and_not_of_service() {
         );
         assert_eq!(got == Admission::Never(SkipReason::Holdout), !passes, "{role:?}");
     }
+}
+
+fn warm_sibling(copy: i64, brand: &str, priority: i32) -> Sibling {
+    Sibling {
+        copy: CopyId(copy),
+        funnel: FunnelKey { name: "houses".into(), ..plan().funnel },
+        role: Role::Warming,
+        deal_open: false,
+        // Before ours.
+        cycle_at: Some(t("2026-03-01T12:00")),
+        speaks: true,
+        heard_at: None,
+        says: None,
+        voice: Voice { brand: brand.into(), policy: "marketing/default".into(), priority },
+    }
+}
+
+fn why(got: &Admission) -> Option<PostponeReason> {
+    if let Admission::At(_, why) = got { Some(*why) } else { None }
+}
+
+#[test]
+fn one_deal_speaks_for_each_brand() {
+    let in_work = Sibling { role: Role::InWork, deal_open: true, ..warm_sibling(9, "other", 0) };
+    for (siblings, waits) in [
+        (vec![warm_sibling(9, "novydom", Voice::UNRANKED)], Some(PostponeReason::OtherDealLeads)),
+        (vec![warm_sibling(9, "other", Voice::UNRANKED)], None),
+        // Published by a version that did not tell: it may be ours.
+        (vec![warm_sibling(9, "", Voice::UNRANKED)], Some(PostponeReason::OtherDealLeads)),
+        (vec![warm_sibling(8, "other", 0), warm_sibling(9, "novydom", Voice::UNRANKED)], Some(PostponeReason::OtherDealLeads)),
+        // Somebody talks to them: in whatever name.
+        (vec![in_work], Some(PostponeReason::ClientInWork)),
+    ] {
+        let got = ask(&plan(), |s| s.client.siblings.clone_from(&siblings), noon());
+        assert_eq!(why(&got), waits, "{siblings:?}");
+    }
+    // A call names no brand: one deal is revived, the first of all.
+    for brand in ["novydom", "other"] {
+        let mut world = World::lost(plan(), "layout");
+        world.subject.client.siblings = vec![warm_sibling(9, brand, Voice::UNRANKED)];
+        world.decide(&Event::Signal { kind: SignalKind::InboundCall, at: world.now, direct: false, reaction: None });
+        assert_eq!(world.role(), Role::Warming);
+    }
+}
+
+#[test]
+fn the_funnel_with_the_higher_priority_speaks() {
+    let ranked = |priority| Plan { priority, ..plan() };
+    for (mine, other, waits) in [
+        (0, 1, None),
+        (1, 0, Some(PostponeReason::LowerPriority)),
+        // Equals: who was lost first.
+        (1, 1, Some(PostponeReason::OtherDealLeads)),
+        (0, Voice::UNRANKED, None),
+        (Voice::UNRANKED, 5, Some(PostponeReason::LowerPriority)),
+    ] {
+        let got = ask(&ranked(mine), |s| s.client.siblings = vec![warm_sibling(9, "novydom", other)], noon());
+        assert_eq!(why(&got), waits, "{mine} beside {other}");
+        let silent = Sibling { speaks: false, ..warm_sibling(9, "novydom", other) };
+        let got = ask(&ranked(mine), |s| s.client.siblings = vec![silent], noon());
+        assert_eq!(why(&got), None, "it has nothing to say");
+        // Of two, exactly one is free to speak.
+        let theirs = ask(
+            &ranked(other),
+            |s| {
+                s.copy.state.cycle_at = Some(t("2026-03-01T12:00"));
+                s.copy.id = CopyId(9);
+                let me = Sibling { cycle_at: Some(noon()), ..warm_sibling(1, "novydom", mine) };
+                s.client.siblings = vec![me];
+            },
+            noon(),
+        );
+        assert_ne!(why(&theirs).is_none(), waits.is_none(), "{mine} beside {other}");
+    }
+}
+
+#[test]
+fn a_message_gives_way_to_one_whose_room_it_would_take() {
+    let cap = |medium, at_most, per| Cap { medium, at_most, per };
+    let rolling = CapPer::Rolling(d("24h"));
+    let sent_today =
+        || vec![Recent { policy: Some("marketing/default".into()), ..sent("2026-03-02T10:00", Medium::Sms, Purpose::Advertising) }];
+    // Monday noon; the other deal is a buyer's, who may speak beside a warm one.
+    for (caps, says, medium, recent, waits) in [
+        (vec![cap(None, 1, CapPer::Day)], "2026-03-02T15:00", Medium::Email, vec![], Some("2026-03-02T16:00")),
+        (vec![cap(None, 1, CapPer::Day)], "2026-03-03T10:00", Medium::Email, vec![], None),
+        (vec![cap(None, 2, CapPer::Day)], "2026-03-02T15:00", Medium::Email, vec![], None),
+        (vec![cap(None, 2, CapPer::Day)], "2026-03-02T15:00", Medium::Email, sent_today(), Some("2026-03-02T16:00")),
+        (vec![cap(Some(Medium::Sms), 1, CapPer::Day)], "2026-03-02T15:00", Medium::Email, vec![], None),
+        (vec![cap(None, 1, CapPer::Week)], "2026-03-08T15:00", Medium::Sms, vec![], Some("2026-03-08T16:00")),
+        (vec![cap(None, 1, rolling)], "2026-03-03T11:59", Medium::Sms, vec![], Some("2026-03-03T12:59")),
+        (vec![cap(None, 1, rolling)], "2026-03-03T12:00", Medium::Sms, vec![], None),
+        // Its moment has come, and it waits for room in its channel.
+        (vec![cap(None, 1, CapPer::Day)], "2026-03-02T11:00", Medium::Sms, vec![], Some("2026-03-02T13:00")),
+    ] {
+        for (priority, policy) in [(0, "marketing/default"), (2, "marketing/default"), (0, "marketing/else")] {
+            let mut plan = Plan { priority: 1, ..plan() };
+            plan.policy.caps.clone_from(&caps);
+            let mut buyer = Sibling { role: Role::Customer, ..warm_sibling(9, "novydom", priority) };
+            buyer.voice.policy = policy.into();
+            buyer.says = Some(Says { at: t(says), medium });
+            let got = ask(
+                &plan,
+                |s| {
+                    s.client.siblings = vec![buyer];
+                    s.client.recent.clone_from(&recent);
+                },
+                noon(),
+            );
+            let waits = waits.filter(|_| priority == 0 && policy == "marketing/default");
+            let want = waits.map(|until| Admission::At(t(until), PostponeReason::LowerPriority));
+            assert!(want.as_ref().is_none_or(|want| got == *want), "{caps:?} {says}: {got:?}");
+            assert_eq!(matches!(got, Admission::Now(_)), want.is_none(), "{caps:?} {says} {priority} {policy}: {got:?}");
+        }
+    }
+}
+
+#[test]
+fn caps_count_what_their_own_policy_sent() {
+    for (policy, free) in [(None, false), (Some("marketing/default"), false), (Some("marketing/else"), true)] {
+        let mut plan = plan();
+        plan.policy.caps = vec![Cap { medium: None, at_most: 1, per: CapPer::Day }];
+        let recent = Recent { policy: policy.map(str::to_owned), ..sent("2026-03-02T10:00", Medium::Sms, Purpose::Advertising) };
+        let got = ask(&plan, |s| s.client.recent = vec![recent], noon());
+        assert_eq!(matches!(got, Admission::Now(_)), free, "{policy:?}");
+    }
+}
+
+#[test]
+fn others_are_told_of_the_next_message_while_they_may_have_to_give_way() {
+    let mut plan = plan();
+    plan.policy.caps = vec![Cap { medium: None, at_most: 1, per: CapPer::Day }];
+    let says = |world: &World| world.subject.copy.state.says.as_ref().map(|s| s.at);
+    assert_eq!(says(&World::lost(plan.clone(), "layout")), None, "nobody is ranked");
+    plan.policy.ranks = true;
+    let mut world = World::lost(plan, "layout");
+    assert_eq!(says(&world), Some(t("2026-03-05T12:00")), "after: 3d");
+    world.pass("3d");
+    assert_eq!((world.sent().len(), says(&world)), (1, Some(t("2026-03-12T12:00"))));
+    world.subject.client.siblings = vec![Sibling { role: Role::InWork, deal_open: true, ..warm_sibling(9, "novydom", 0) }];
+    world.pass("7d");
+    assert_eq!((world.waiting(), says(&world)), (Some(PostponeReason::ClientInWork), None), "nobody waits for one that is held up");
+    world.signal(SignalKind::Refusal);
+    assert_eq!(says(&world), None);
 }

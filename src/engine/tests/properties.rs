@@ -216,6 +216,8 @@ impl Checked {
                         cycle_at: Some(now),
                         speaks: true,
                         heard_at: None,
+                        says: None,
+                        voice: Voice::default(),
                     })
                     .into_iter()
                     .collect();

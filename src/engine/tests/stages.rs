@@ -324,6 +324,8 @@ fn a_client_who_called_about_another_deal_was_not_quiet() {
         cycle_at: None,
         speaks: false,
         heard_at,
+        says: None,
+        voice: Voice::default(),
     }];
     world.pass("89d");
     assert_eq!(world.role(), Role::Customer);

@@ -218,7 +218,8 @@ impl Data {
             if let EffectKind::Message { medium, purpose, .. } = new.effect.kind {
                 let item = item_name(&change.copy.funnel.namespace, &key.list, &key.item);
                 let recent = self.recent.entry(key.recipient.clone()).or_default();
-                recent.push(Recent { at: now, medium, purpose, item, copy: id, address: key.recipient.clone() });
+                let policy = Some(new.policy.clone()).filter(|p| !p.is_empty());
+                recent.push(Recent { at: now, medium, purpose, item, copy: id, policy, address: key.recipient.clone() });
                 trim(recent, now);
             }
             self.effects.insert(effect, entry);

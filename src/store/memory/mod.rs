@@ -11,7 +11,7 @@ use super::{
     Batch, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark,
     Outbox, Resolution, Revision, Source, StoreError, Stored,
 };
-use crate::engine::{Copy, History, KnownAddress, LedgerEntry, Recent, Subject};
+use crate::engine::{Copy, History, KnownAddress, LedgerEntry, Recent, Subject, Voice};
 use crate::model::{
     Address, AddressHash, ClickVerdict, ClientId, Consent, Contact, CopyId, Deal, DealState, EffectKey, EffectRef, EffectStatus,
     FunnelKey, Manager, Medium, Money, Outcome, Purpose, Role, Suppression, SuppressionReason, SuppressionScope,
@@ -49,6 +49,7 @@ struct StoredCopy {
 #[derive(Default)]
 struct Funnel {
     first_published: Option<Timestamp>,
+    voice: Voice,
     revisions: Vec<Revision>,
 }
 
@@ -737,10 +738,11 @@ impl Journal for MemoryStore {
         Ok(data.holds.len() < before)
     }
 
-    async fn publish(&self, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
+    async fn publish(&self, funnel: &FunnelKey, voice: &Voice, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
         let mut data = self.data();
         let known = data.funnels.entry(funnel.clone()).or_default();
         known.first_published.get_or_insert(ms(now));
+        known.voice = voice.clone();
         let number = match known.revisions.last() {
             Some(newest) if !newest.deleted && newest.snapshot == *snapshot => return Ok(newest.number),
             newest => newest.map_or(1, |r| r.number + 1),

@@ -547,6 +547,7 @@ async fn write_effects(
                 purpose: *purpose,
                 item: item_name(&entry.change.copy.funnel.namespace, &key.list, &key.item),
                 copy: entry.copy,
+                policy: Some(entry.new.policy.clone()).filter(|p| !p.is_empty()),
                 address: key.recipient.clone(),
             });
         }

@@ -26,6 +26,7 @@ use super::{
     Batch, Clicked, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox,
     Resolution, Revision, Source, StoreError, Stored,
 };
+use crate::engine::Voice;
 use crate::model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
 use jiff::Timestamp;
 use open::Database;
@@ -189,8 +190,8 @@ impl Journal for SqlStore {
         funnel::release_hold(&self.database, scope).await
     }
 
-    async fn publish(&self, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
-        funnel::publish(&self.database, funnel, snapshot, now).await
+    async fn publish(&self, funnel: &FunnelKey, voice: &Voice, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
+        funnel::publish(&self.database, funnel, voice, snapshot, now).await
     }
 
     async fn retire(&self, funnel: &FunnelKey, now: Timestamp) -> Result<()> {

@@ -186,7 +186,7 @@ impl Journal for Fake {
     async fn release_hold(&self, _: &HoldScope) -> Result<bool> {
         unused()
     }
-    async fn publish(&self, _: &FunnelKey, _: &serde_json::Value, _: Timestamp) -> Result<i64> {
+    async fn publish(&self, _: &FunnelKey, _: &crate::engine::Voice, _: &serde_json::Value, _: Timestamp) -> Result<i64> {
         unused()
     }
     async fn retire(&self, _: &FunnelKey, _: Timestamp) -> Result<()> {

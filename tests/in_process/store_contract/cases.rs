@@ -3,7 +3,7 @@
 use super::Backend;
 use super::world::*;
 use jiff::Timestamp;
-use rekindle::engine::{CycleChange, CycleEnd, History};
+use rekindle::engine::{CycleChange, CycleEnd, History, Says, Voice};
 use rekindle::model::*;
 use rekindle::store::*;
 use std::time::Duration;
@@ -392,29 +392,51 @@ pub async fn revisions_are_numbered_by_content(backend: &Backend) {
     let journal = &store.journal;
     let (a, b) = (serde_json::json!({"a": 1}), serde_json::json!({"b": 2}));
     assert_eq!(journal.first_published(&funnel()).await.unwrap(), None);
-    assert_eq!(journal.publish(&funnel(), &a, at(1)).await.unwrap(), 1);
-    assert_eq!(journal.publish(&funnel(), &a, at(2)).await.unwrap(), 1);
-    assert_eq!(journal.publish(&funnel(), &b, at(3)).await.unwrap(), 2);
-    assert_eq!(journal.publish(&funnel(), &a, at(4)).await.unwrap(), 3, "rolling back is publishing again");
+    assert_eq!(journal.publish(&funnel(), &Voice::default(), &a, at(1)).await.unwrap(), 1);
+    assert_eq!(journal.publish(&funnel(), &Voice::default(), &a, at(2)).await.unwrap(), 1);
+    assert_eq!(journal.publish(&funnel(), &Voice::default(), &b, at(3)).await.unwrap(), 2);
+    assert_eq!(journal.publish(&funnel(), &Voice::default(), &a, at(4)).await.unwrap(), 3, "rolling back is publishing again");
     let newest = |number, published_at, deleted| Revision { funnel: funnel(), number, published_at, snapshot: a.clone(), deleted };
     assert_eq!(journal.revisions().await.unwrap(), [newest(3, at(4), false)]);
     journal.retire(&funnel(), at(5)).await.unwrap();
     journal.retire(&funnel(), at(6)).await.unwrap();
     assert_eq!(journal.revisions().await.unwrap(), [newest(4, at(5), true)]);
-    assert_eq!(journal.publish(&funnel(), &a, at(7)).await.unwrap(), 5, "re-created, it goes on where it was");
+    assert_eq!(journal.publish(&funnel(), &Voice::default(), &a, at(7)).await.unwrap(), 5, "re-created, it goes on where it was");
     assert_eq!(journal.first_published(&funnel()).await.unwrap(), Some(at(1)));
     assert_eq!(store.views.funnels().await.unwrap(), [funnel()]);
     let other = FunnelKey { name: "other".into(), ..funnel() };
     journal.retire(&other, at(8)).await.unwrap();
-    assert_eq!(journal.publish(&other, &b, at(9)).await.unwrap(), 1);
+    assert_eq!(journal.publish(&other, &Voice::default(), &b, at(9)).await.unwrap(), 1);
+}
+
+pub async fn other_deals_of_a_client_know_in_whose_name_a_funnel_speaks(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c", 1), ("d2", "c", 1)]).await;
+    let journal = &world.store.journal;
+    let sibling = async || world.copy(copies[0]).await.client.siblings.remove(0);
+    assert_eq!((sibling().await.voice, sibling().await.says), (Voice::default(), None), "not published yet");
+    let voice = |priority| Voice { brand: "acme".into(), policy: "shop/default".into(), priority };
+    journal.publish(&funnel(), &voice(0), &serde_json::json!(1), at(1)).await.unwrap();
+    assert_eq!(sibling().await.voice, voice(0));
+    // What an older version had published is told anew, although nothing of it changed.
+    assert_eq!(journal.publish(&funnel(), &voice(3), &serde_json::json!(1), at(1)).await.unwrap(), 1);
+    assert_eq!(sibling().await.voice, voice(3));
+    let mut change = world.decided(copies[1], Vec::new()).await;
+    let says = Some(Says { at: at(500), medium: Medium::Email });
+    change.copy.state.says.clone_from(&says);
+    world.commit(Batch { now: Some(at(10)), changes: vec![change], ..Batch::default() }).await;
+    assert_eq!(sibling().await.says, says);
+    // What was sent is known by its policy.
+    world.decide(copies[0], vec![message(&world.store, 1, "first", &phone(1))]).await;
+    assert_eq!(world.copy(copies[1]).await.client.recent[0].policy.as_deref(), Some("shop/default"));
 }
 
 pub async fn a_message_decided_on_an_old_revision_is_decided_again(backend: &Backend) {
     let world = World::new(backend).await;
     let copy = world.deals(&[("d", "c", 1)]).await[0];
     let journal = &world.store.journal;
-    journal.publish(&funnel(), &serde_json::json!(1), at(1)).await.unwrap();
-    journal.publish(&funnel(), &serde_json::json!(2), at(2)).await.unwrap();
+    journal.publish(&funnel(), &Voice::default(), &serde_json::json!(1), at(1)).await.unwrap();
+    journal.publish(&funnel(), &Voice::default(), &serde_json::json!(2), at(2)).await.unwrap();
     let first = message(&world.store, 1, "first", &phone(1));
     assert_eq!(world.decide(copy, vec![first.clone()]).await.stale, [copy]);
     assert_eq!(world.decide(copy, vec![NewEffect { revision: 2, ..first }]).await.stale, []);

@@ -3,7 +3,7 @@
 use super::Backend;
 use super::world::*;
 use jiff::Timestamp;
-use rekindle::engine::{CycleChange, CycleEnd};
+use rekindle::engine::{CycleChange, CycleEnd, Voice};
 use rekindle::model::*;
 use rekindle::store::*;
 use std::fmt::Write as _;
@@ -227,7 +227,10 @@ impl Side {
                 told
             }
             Step::Publish(what) => {
-                format!("{:?}", journal.publish(&funnel(), &serde_json::json!({ "v": what }), now).await.unwrap())
+                format!(
+                    "{:?}",
+                    journal.publish(&funnel(), &Voice::default(), &serde_json::json!({ "v": what }), now).await.unwrap()
+                )
             }
         }
     }

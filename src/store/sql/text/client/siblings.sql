@@ -1,6 +1,6 @@
 -- A copy of a deleted funnel keeps its history but speaks no more. The deal's body is read here and not taken apart in SQL: PostgreSQL
 -- refuses JSON that holds an escaped NUL.
-SELECT c.root, y.copy_id, f.namespace, f.name, y.role, d.state, y.state, d.body
+SELECT c.root, y.copy_id, f.namespace, f.name, f.brand, f.policy, f.priority, y.role, d.state, y.state, d.body
 FROM rows($1, root bigint) r
 JOIN client c ON c.root = r.root
 JOIN copy y ON y.client_id = c.client_id
