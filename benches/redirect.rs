@@ -295,6 +295,7 @@ fn change(funnel: &FunnelKey, revision: i64, deal: String, address: Address, rec
             codes: Vec::new(),
             payload: None,
             resend: false,
+            charge: None,
             target: "bench/mail".into(),
             not_before: None,
             expires_at: None,

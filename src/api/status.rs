@@ -93,6 +93,14 @@ pub struct ContactPolicyStatus {
     /// Messages sent today, in the policy's time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages_today: Option<i64>,
+    /// Spent today and this month on messages, in the policy's time zone, by the prices of the channels, like "1204.60 RUB".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub spent_today: Option<String>,
+    /// The same for this month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub spent_this_month: Option<String>,
     /// What is wrong, the first 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]

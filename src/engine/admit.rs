@@ -1,6 +1,7 @@
-//! Whether a planned message may go now, when, or never: the only home of windows, caps, consent, suppression, staleness, holdout,
-//! one voice, validity and the item cooldown.
+//! Whether a planned message may go now, when, or never: the only home of windows, caps, budget, consent, suppression, staleness,
+//! holdout, one voice, validity and the item cooldown.
 
+use super::budget::Over;
 use super::facts::{Fact, Facts};
 use super::{Item, List, OverCap, Plan, Recent, Subject, add_duration, caps, consent, next_open, voice, zone_of};
 use crate::model::{Address, AddressHash, HumanDuration, Medium, PostponeReason, Purpose, Role, SkipReason, share, stable_hash};
@@ -114,6 +115,15 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
             None => return Admission::Never(SkipReason::CapReached),
             Some(_) if policy.over_cap == OverCap::Skip => return Admission::Never(SkipReason::CapReached),
             Some(at) => return postpone(plan, subject, planned, &zone, at, PostponeReason::CapReached),
+        }
+    }
+    if let Some((budget, price)) = plan.budget(item.purpose).zip(channel.price.as_ref()) {
+        let measured = subject.priced.iter().find(|p| p.list == planned.list.name && p.item == item.name);
+        match budget.over(&policy.time_zone, subject.spent, measured.map_or(price.each, |p| p.cost), now) {
+            None => {}
+            Some(Over::Always) => return Admission::Never(SkipReason::BudgetReached),
+            Some(Over::Until(_)) if budget.over == OverCap::Skip => return Admission::Never(SkipReason::BudgetReached),
+            Some(Over::Until(at)) => return postpone(plan, subject, planned, &zone, at, PostponeReason::BudgetReached),
         }
     }
     let none = BTreeSet::new();

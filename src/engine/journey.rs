@@ -363,7 +363,10 @@ struct Next<'l> {
 /// Whether an item's moment has come although it has to wait a little: then its `when` is asked at once, and again when it goes out. In
 /// a pause, on stale knowledge, while another deal is in work, the answer would be rash.
 const fn timely(why: PostponeReason) -> bool {
-    matches!(why, PostponeReason::OutsideWindow | PostponeReason::Holiday | PostponeReason::CapReached)
+    matches!(
+        why,
+        PostponeReason::OutsideWindow | PostponeReason::Holiday | PostponeReason::CapReached | PostponeReason::BudgetReached
+    )
 }
 
 /// The item is behind the client from now on.

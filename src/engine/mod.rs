@@ -4,6 +4,7 @@
 //! of windows, caps, consent, suppression, staleness and holdout: it says whether a planned message may go now, when, or never.
 
 mod admit;
+mod budget;
 mod calendar;
 mod caps;
 mod condition;
@@ -30,6 +31,7 @@ mod work;
 mod zone;
 
 pub use admit::{Admission, Planned, Ready, admit};
+pub use budget::{Budget, Price, Priced, Spent, periods};
 pub use calendar::{Open, Window, add_duration, add_working, next_open, working_elapsed};
 pub use condition::{Condition, ConditionError, is_builtin};
 pub use copy::{Copy, CopyState, Interest, Journey, Pause, PauseUntil, Says, Silence};

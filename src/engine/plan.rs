@@ -1,7 +1,7 @@
 //! What one funnel means at one revision: everything the engine needs and nothing it must not know (no secrets, no bodies, no
 //! Kubernetes). `compile` is the only maker of plans; each value in here was checked there.
 
-use super::{Condition, DateRule, Voice, Window};
+use super::{Budget, Condition, DateRule, Price, Voice, Window};
 use crate::model::{FunnelKey, HumanDuration, Medium, Mode, Purpose, SendAs, SignalKind};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +65,8 @@ pub struct Policy {
     pub holidays: BTreeSet<civil::Date>,
     pub caps: Vec<Cap>,
     pub over_cap: OverCap,
+    /// What its funnels may spend together.
+    pub budget: Option<Budget>,
     /// Whether the policy ranks any funnel: only then somebody may have to give way.
     pub ranks: bool,
     /// Over how long what waited for a window is released.
@@ -122,6 +124,8 @@ pub struct Channel {
     pub medium: Medium,
     /// A message not handed over by then is dropped as expired.
     pub expires_after: HumanDuration,
+    /// What a message costs, if that is declared.
+    pub price: Option<Price>,
 }
 
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Everything known about one copy when the engine looks at it. Loaded by the store in one go for a whole batch.
 
-use super::{Copy, Says, Voice};
+use super::{Copy, Priced, Says, Spent, Voice};
 use crate::model::{
     Address, AddressHash, ClientId, Consent, Contact, CopyId, Deal, EffectKey, EffectStatus, FunnelKey, Manager, Medium, Purpose,
     Role, Suppression,
@@ -22,6 +22,10 @@ pub struct Subject {
     pub ledger: Vec<LedgerEntry>,
     /// When the deal's connection was last read successfully.
     pub crm_read_at: Option<Timestamp>,
+    /// What its policy's budget has spent so far; told by whoever is about to send.
+    pub spent: Spent,
+    /// What some of its messages cost, as far as anybody measured.
+    pub priced: Vec<Priced>,
 }
 
 /// The person, across all deals and funnels.

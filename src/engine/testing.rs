@@ -122,6 +122,7 @@ pub(crate) fn plan() -> Plan {
             holidays: BTreeSet::new(),
             caps: Vec::new(),
             over_cap: OverCap::Postpone,
+            budget: None,
             ranks: false,
             spread: HumanDuration::ZERO,
             working_hours: working_hours(),
@@ -129,8 +130,8 @@ pub(crate) fn plan() -> Plan {
         },
         priority: Voice::UNRANKED,
         channels: vec![
-            Channel { name: "sms".into(), resource: "sms".into(), medium: Medium::Sms, expires_after: d("12h") },
-            Channel { name: "mail".into(), resource: "mail".into(), medium: Medium::Email, expires_after: d("1d") },
+            Channel { name: "sms".into(), resource: "sms".into(), medium: Medium::Sms, expires_after: d("12h"), price: None },
+            Channel { name: "mail".into(), resource: "mail".into(), medium: Medium::Email, expires_after: d("1d"), price: None },
         ],
         stages: Stages {
             in_work_title: "In work".into(),
@@ -227,6 +228,8 @@ pub(crate) fn unseen() -> Subject {
         supervisor: Some(manager("s1")),
         ledger: Vec::new(),
         crm_read_at: Some(noon()),
+        spent: Spent::default(),
+        priced: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The verbs by which the engine and the web change what is stored.
 
-use super::StoreError;
+use super::{Charge, Period, StoreError};
 use crate::engine::{Copy, CycleChange, Effect, History, Subject, Voice};
 use crate::model::{
     Address, AddressHash, ClickVerdict, Contact, CopyId, Deal, EffectKey, EffectRef, EffectStatus, FunnelKey, InboxEvent, Manager,
@@ -132,6 +132,8 @@ pub struct NewEffect {
     /// A message whose channel sends again by itself when nobody can say whether it was accepted: the store keeps its payload until
     /// the outcome is known.
     pub resend: bool,
+    /// What it costs, if that is known.
+    pub charge: Option<Charge>,
     /// Where it goes, for limiters and holds: name of the channel or connection.
     pub target: String,
     pub not_before: Option<Timestamp>,
@@ -360,6 +362,8 @@ pub trait Journal: Send + Sync {
     async fn intents(&self) -> Result<i64>;
     /// Counts on from `to`, if the count is not there yet: after a database was restored.
     async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()>;
+    /// What was spent in these periods, in the order asked.
+    async fn spent(&self, periods: &[Period]) -> Result<Vec<i64>>;
     /// One more look at suppressions that arrived since the intent: those of `effects` that must not leave.
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>>;
 

@@ -1,6 +1,6 @@
 //! Read-only answers for people: status, timeline, reports. Short reads, so that they never pin SQLite's log.
 
-use super::{Cursor, StoreError};
+use super::{Cursor, PeriodSpent, StoreError};
 use crate::model::{EffectRef, EffectStatus, FunnelKey, Money, Role};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -93,6 +93,8 @@ pub trait Views: Send + Sync {
     async fn channels(&self) -> Result<Vec<ChannelCounts>, StoreError>;
     /// Messages since `since` by (channel, status), whatever funnel they belong to.
     async fn messages_by_channel(&self, since: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>, StoreError>;
+    /// What policies spent, by periods not before this one (`2026-03`: that month and its days, and all later ones).
+    async fn spent_since(&self, period: &str) -> Result<Vec<PeriodSpent>, StoreError>;
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>, StoreError>;
     async fn timeline(&self, funnel: &FunnelKey, deal: &str) -> Result<Vec<TimelineEntry>, StoreError>;
     async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError>;

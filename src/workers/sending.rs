@@ -3,6 +3,7 @@
 use super::{
     adapters::{ChannelState, Slot},
     engine::{Engine, Held, WorkerError, lock},
+    money::{Purse, charge, decide_within},
     plans::{Live, channel_key, connection_key},
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     compile::OnAmbiguous,
     content::{self, Context, ItemText, RenderError, Rendered, Sender, TaskFacts, Tracking},
     crm::{Operation, WriteBack},
-    engine::{Decision, Effect, EffectKind, Event, Subject, TaskText, decide, zone_of},
+    engine::{Decision, Effect, EffectKind, Event, Subject, TaskText, zone_of},
     links::{HookPath, hook_url, system_random},
     model::{Address, CopyId, EffectRef, EffectStatus, Mode, Outcome, PostponeReason, SendAs, SkipReason, Text, stable_hash},
     store::{Batch, Change, Commit, Lease, Mark, NewEffect, NextAttempt, Source, StoreError},
@@ -40,6 +41,8 @@ pub(super) struct Prepared {
     pub said: HashMap<CopyId, Text>,
     /// Copies whose decision failed: set aside, visibly.
     pub poison: Vec<(CopyId, String)>,
+    /// What the budgets have spent, these decisions included. Only the timer's pass needs to know: nobody else sends.
+    pub purse: Purse,
 }
 
 /// A rendered message as the outbox keeps it.
@@ -114,7 +117,7 @@ enum Turn {
 
 impl Engine {
     /// Decides one event about one subject and prepares what follows. A decision that panics is set aside, not the batch.
-    pub(super) fn decide_into(&self, prepared: &mut Prepared, subject: Subject, event: &Event, now: Timestamp) {
+    pub(super) fn decide_into(&self, prepared: &mut Prepared, mut subject: Subject, event: &Event, now: Timestamp) {
         let plans = self.plans.load();
         let Some(live) = plans.get(&subject.copy.funnel) else {
             // The funnel is gone: nothing is sent, history stays; a re-created funnel's replan wakes its copies again. One that is
@@ -125,7 +128,10 @@ impl Engine {
             prepared.changes.push(change(copy, String::new(), subject.deal.id));
             return;
         };
-        match std::panic::catch_unwind(AssertUnwindSafe(|| decide(&live.plan, &subject, event, now))) {
+        subject.spent = prepared.purse.spent(&live.plan);
+        let base_url = self.settings.base_url.as_deref();
+        let decided = std::panic::catch_unwind(AssertUnwindSafe(|| decide_within(live, &mut subject, event, now, base_url)));
+        match decided {
             Ok(decision) => self.prepare(prepared, live, subject, decision, now),
             Err(_) => prepared.poison.push((subject.copy.id, "the engine failed on this copy".to_owned())),
         }
@@ -168,12 +174,13 @@ impl Engine {
                 codes: Vec::new(),
                 payload: None,
                 resend: false,
+                charge: None,
                 target: connection.clone(),
                 not_before: None,
                 expires_at: None,
             };
             match new.effect.kind.clone() {
-                EffectKind::Message { channel, address, variant, send_as, expires_at, .. } => {
+                EffectKind::Message { channel, purpose, address, variant, send_as, expires_at, .. } => {
                     let key = channel_key(&live.plan, &channel);
                     new.target.clone_from(&key);
                     new.expires_at = Some(expires_at);
@@ -183,6 +190,10 @@ impl Engine {
                             new.status = EffectStatus::Intended;
                             new.body_hash = Some(rendered.body_hash);
                             new.links = rendered.links;
+                            new.charge = charge(&live.plan, &channel, purpose, rendered.parts, now);
+                            if let Some(charge) = &new.charge {
+                                prepared.purse.add(charge);
+                            }
                             new.codes = rendered.codes;
                             // Only a hold makes the store keep it, or a channel that resends what is unclear.
                             new.resend = slot.as_ref().is_some_and(|s| s.channel().wiring.on_ambiguous == OnAmbiguous::Resend);
@@ -325,6 +336,7 @@ impl Engine {
             body_hash: rendered.body_hash,
             links: rendered.links,
             codes: rendered.codes,
+            parts: rendered.preview.segments.map_or(1, |counted| counted.parts),
         })
     }
 
@@ -477,6 +489,8 @@ struct Ready {
     body_hash: String,
     links: Vec<String>,
     codes: Vec<String>,
+    /// SMS parts; 1 for an email.
+    parts: u32,
 }
 
 pub(crate) fn context_of(live: &Live, subject: &Subject) -> Context {

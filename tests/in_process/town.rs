@@ -362,3 +362,40 @@ async fn the_ranked_funnel_speaks_first_and_another_brand_speaks_beside_it() {
         assert_eq!(story.iter().any(|line| line.ends_with(word)), !theirs, "{story:?}");
     }
 }
+
+/// Forty clients, ten roubles a day for SMS of 4.20 a part and some of two parts: what is predicted is what is sent, and no more is spent.
+#[tokio::test]
+async fn a_budget_is_kept_and_its_end_predicted() {
+    let (mut contacts, mut deals) = (CONTACTS.to_owned(), DEALS.to_owned());
+    for n in 1..=40 {
+        contacts += &contact(n);
+        deals += &lost(n, n, "2026-02-27").replace("price", if n % 5 == 0 { "long" } else { "price" });
+    }
+    let budget = "  brand: novydom\n  budget: {currency: RUB, perDay: \"34\", perMonth: \"400\"}\n";
+    let long = "Восемьдесят букв кириллицы не помещаются в одну часть: в ней их только семьдесят.";
+    let manifests = format!("{BASE}{}", funnel("flats", "  backfill: {lostWithin: 900d, perDay: 1000}"))
+        .replace("  brand: novydom\n", budget)
+        .replace("text: \"one\"", &format!("text: \"{{% if deal.lostReason == 'long' %}}{long}{{% else %}}one{{% endif %}}\""));
+    let files = [("all.yaml", manifests.as_str()), ("contacts.csv", contacts.as_str()), ("deals.csv", deals.as_str())];
+    let from: Timestamp = "2026-03-01T21:00:00Z".parse().unwrap();
+    let mut town = Town::with(&files, from).await;
+    town.run(from + SignedDuration::from_hours(24 * 20)).await;
+    let sent = town.sent().await;
+    let (world, outcome) = predict(&town.folder, from, 20, None).await;
+    let predicted = predicted(&world, &outcome);
+    let wrong: Vec<_> = predicted.symmetric_difference(&sent).collect();
+    assert!(wrong.is_empty(), "{} of {} differ: {:?}", wrong.len(), sent.len(), &wrong[..wrong.len().min(6)]);
+    let sums = town.store.views.spent_since("2026-03").await.unwrap();
+    let days: Vec<i64> = sums.iter().filter(|s| s.period.period.len() > 7).map(|s| s.spent).collect();
+    assert!(days.iter().all(|spent| *spent <= 340_000) && days.iter().any(|spent| *spent > 295_000), "{days:?}");
+    let month = sums.iter().find(|s| s.period.period == "2026-03").unwrap().spent;
+    assert!(month <= 4_000_000 && month > 3_950_000 && month == days.iter().sum::<i64>(), "{month}");
+    let report = rekindle::simulate::Report::of(&outcome, &world);
+    assert_eq!(format!("{:.0}", report.budgets[0].spent * 10_000.0), month.to_string());
+    assert!(report.postponed.iter().any(|p| p.reason == "BudgetReached"));
+    let mut told = 0;
+    for n in 1..=40 {
+        told += usize::from(town.story("flats", &format!("d{n}")).await.iter().any(|line| line.ends_with("BudgetReached")));
+    }
+    assert!(told > 20, "{told} of 40 can read why they waited");
+}

@@ -175,6 +175,7 @@ async fn seed(store: &Store, at: Timestamp) -> EffectRef {
         codes: Vec::new(),
         payload: None,
         resend: false,
+        charge: None,
         target: "marketing/mail".into(),
         not_before: None,
         expires_at: None,

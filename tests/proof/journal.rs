@@ -412,6 +412,11 @@ impl Journal for SimJournal {
         self.write(move |journal| Box::pin(async move { journal.resolve(&effects, how, now).await })).await
     }
 
+    async fn spent(&self, periods: &[rekindle::store::Period]) -> Result<Vec<i64>> {
+        let periods = periods.to_vec();
+        self.read(move |journal| Box::pin(async move { journal.spent(&periods).await })).await
+    }
+
     async fn intents(&self) -> Result<i64> {
         self.read(move |journal| Box::pin(async move { journal.intents().await })).await
     }

@@ -522,3 +522,88 @@ fn others_are_told_of_the_next_message_while_they_may_have_to_give_way() {
     world.signal(SignalKind::Refusal);
     assert_eq!(says(&world), None);
 }
+
+/// SMS cost 4.20, emails nothing; 100 a day and 1000 a month.
+fn with_budget() -> Plan {
+    let mut plan = plan();
+    plan.policy.budget =
+        Some(Budget { currency: "RUB".into(), per_day: Some(1_000_000), per_month: Some(10_000_000), over: OverCap::Postpone });
+    plan.channels[0].price = Some(Price { each: 42_000, currency: "RUB".into() });
+    plan
+}
+
+#[test]
+fn a_budget_holds_for_a_day_and_a_month() {
+    for (spent, measured, waits) in [
+        ((0, 0), None, None),
+        ((958_000, 958_000), None, None),
+        ((958_001, 958_001), None, Some("2026-03-03T10:00")),
+        ((0, 9_958_001), None, Some("2026-04-01T10:00")),
+        ((1_000_000, 9_958_000), None, Some("2026-03-03T10:00")),
+        // Three parts, as somebody has measured.
+        ((874_000, 874_000), Some(126_000), None),
+        ((874_001, 874_001), Some(126_000), Some("2026-03-03T10:00")),
+    ] {
+        let ask = |plan: &Plan| {
+            ask(
+                plan,
+                |s| {
+                    s.spent = Spent { day: spent.0, month: spent.1 };
+                    s.priced.extend(measured.map(|cost| Priced { list: "layout".into(), item: "first".into(), cost }));
+                    s.priced.push(Priced { list: "layout".into(), item: "second".into(), cost: 99_000_000 });
+                },
+                noon(),
+            )
+        };
+        let got = ask(&with_budget());
+        let want = waits.map(|until| Admission::At(t(until), PostponeReason::BudgetReached));
+        assert!(want.as_ref().map_or(matches!(got, Admission::Now(_)), |want| got == *want), "{spent:?} {measured:?}: {got:?}");
+        let mut skips = with_budget();
+        skips.policy.budget.as_mut().unwrap().over = OverCap::Skip;
+        assert_eq!(ask(&skips) == Admission::Never(SkipReason::BudgetReached), waits.is_some());
+        // What must be told is told; what costs nothing costs nothing.
+        let mut service = with_budget();
+        service.lists.get_mut("layout").unwrap().items[0].purpose = Purpose::Service;
+        let mut email = with_budget();
+        email.lists.get_mut("layout").unwrap().items[0].medium = Medium::Email;
+        assert!([service, email].iter().all(|plan| matches!(ask(plan), Admission::Now(_))), "{spent:?}");
+    }
+    let dear = |s: &mut Subject| s.priced.push(Priced { list: "layout".into(), item: "first".into(), cost: 1_000_001 });
+    assert_eq!(ask(&with_budget(), dear, noon()), Admission::Never(SkipReason::BudgetReached), "dearer than a whole day");
+}
+
+#[test]
+fn the_next_month_begins_where_the_policy_lives() {
+    let mut plan = with_budget();
+    plan.policy.windows = Vec::new();
+    // 23:30 in Moscow on the last day; the client is in Vladivostok, where it is the 1st.
+    let now = t("2026-03-31T23:30");
+    for (spent, until) in
+        [(Spent { day: 1_000_000, month: 0 }, "2026-04-01T00:00"), (Spent { day: 0, month: 10_000_000 }, "2026-04-01T00:00")]
+    {
+        let got = ask(
+            &plan,
+            |s| {
+                s.spent = spent;
+                s.contact.as_mut().unwrap().time_zone = Some("Asia/Vladivostok".into());
+            },
+            now,
+        );
+        assert_eq!(got, Admission::At(t(until), PostponeReason::BudgetReached));
+    }
+    assert_eq!(periods(&plan.policy.time_zone, now), ("2026-03-31".to_owned(), "2026-03".to_owned()));
+    assert_eq!(periods(&plan.policy.time_zone, t("2026-04-01T00:00")), ("2026-04-01".to_owned(), "2026-04".to_owned()));
+}
+
+#[test]
+fn money_that_is_spent_makes_the_journey_wait_and_nothing_else() {
+    let mut world = World::lost(with_budget(), "layout");
+    world.subject.spent = Spent { day: 1_000_000, month: 1_000_000 };
+    world.pass("4d");
+    assert_eq!((world.sent(), world.waiting()), (vec![], Some(PostponeReason::BudgetReached)));
+    world.subject.spent = Spent::default();
+    world.pass("1d");
+    assert_eq!(world.sent(), [("03-07 10:00".to_owned(), "first".to_owned())]);
+    world.pass("7d");
+    assert_eq!(world.sent().len(), 2, "the next counts from the one sent");
+}

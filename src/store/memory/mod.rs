@@ -8,10 +8,10 @@ mod views;
 use super::outcome::{Receipt, Standing, Work, resolution, resolved_reason};
 use super::rules::{AddressHasher, NEVER_MS, RECENT, is_held, item_name};
 use super::{
-    Batch, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark,
-    Outbox, Resolution, Revision, Source, StoreError, Stored,
+    Batch, Charge, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
+    Mark, Outbox, Period, Resolution, Revision, Source, StoreError, Stored,
 };
-use crate::engine::{Copy, History, KnownAddress, LedgerEntry, Recent, Subject, Voice};
+use crate::engine::{Copy, History, KnownAddress, LedgerEntry, Recent, Spent, Subject, Voice};
 use crate::model::{
     Address, AddressHash, ClickVerdict, ClientId, Consent, Contact, CopyId, Deal, DealState, EffectKey, EffectRef, EffectStatus,
     FunnelKey, Manager, Medium, Money, Outcome, Purpose, Role, Suppression, SuppressionReason, SuppressionScope,
@@ -70,6 +70,7 @@ struct Entry {
     links: Vec<String>,
     reason: Option<String>,
     resends: i32,
+    charge: Option<Charge>,
 }
 
 #[derive(Clone)]
@@ -149,6 +150,7 @@ struct Data {
     inbox: BTreeMap<i64, Arrived>,
     last_event: i64,
     intents: i64,
+    spent: BTreeMap<Period, i64>,
     seen: HashSet<Named>,
     clicks: BTreeMap<(EffectRef, Timestamp, i16), (Option<ClickVerdict>, String)>,
     recent: HashMap<AddressHash, Vec<Recent>>,
@@ -266,6 +268,7 @@ impl Data {
         let (kind, target, expires_at, recipient) =
             (entry.kind, entry.target.clone(), entry.expires_at, entry.key.recipient.clone());
         let key = entry.key.clone();
+        let charge = entry.charge.clone();
         match standing.work {
             Work::Unchanged => {}
             Work::Done => {
@@ -292,6 +295,9 @@ impl Data {
         }
         if kind != "message" {
             return;
+        }
+        for (period, _) in charge.iter().filter(|_| standing.refund).flat_map(Charge::periods) {
+            *self.spent.entry(period).or_default() -= charge.as_ref().map_or(0, |charge| charge.cost);
         }
         if standing.refund
             && let Some(copy) = self.copies.get(&effect.copy)
@@ -348,6 +354,8 @@ impl Data {
             manager,
             ledger: self.ledger(id),
             crm_read_at: self.cursors.get(&stored.connection).and_then(|c| c.read_at),
+            spent: Spent::default(),
+            priced: Vec::new(),
         })
     }
 }
@@ -661,6 +669,11 @@ impl Journal for MemoryStore {
         data.fence(lease)?;
         data.intents = data.intents.max(to);
         Ok(())
+    }
+
+    async fn spent(&self, periods: &[Period]) -> Result<Vec<i64>> {
+        let data = self.data();
+        Ok(periods.iter().map(|period| data.spent.get(period).copied().unwrap_or(0)).collect())
     }
 
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {

@@ -4,7 +4,7 @@ use super::{Data, Entry, MemoryStore, Result};
 use crate::engine::History;
 use crate::model::{ClickVerdict, CopyId, EffectRef, EffectStatus, FunnelKey, Medium, Money, Role};
 use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
-use crate::store::{Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, StageCount, TimelineEntry, Views};
+use crate::store::{Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, TimelineEntry, Views};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashSet};
 
@@ -154,6 +154,12 @@ impl Views for MemoryStore {
             counts.entry((e.target.clone(), e.status as u8)).or_insert((e.status, 0)).1 += 1;
         }
         Ok(counts.into_iter().map(|((channel, _), (status, n))| (channel, status, n)).collect())
+    }
+
+    async fn spent_since(&self, period: &str) -> Result<Vec<PeriodSpent>> {
+        let data = self.data();
+        let rows = data.spent.iter().filter(|(p, _)| p.period.as_str() >= period);
+        Ok(rows.map(|(period, spent)| PeriodSpent { period: period.clone(), spent: *spent }).collect())
     }
 
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {

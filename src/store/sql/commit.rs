@@ -1,6 +1,7 @@
 //! One transaction of the engine: rows taken over, events consumed, copies moved on, effects written down. Only when it is
 //! durable may bytes leave.
 
+use super::budget;
 use super::dialect::sql;
 use super::funnel;
 use super::identity::reserve;
@@ -14,7 +15,7 @@ use super::{Result, inbox, page};
 use crate::engine::{CycleChange, EffectKind, History, Recent};
 use crate::model::{AddressHash, CopyId, EffectRef, EffectStatus, FunnelKey, Purpose};
 use crate::store::rules::{AddressHasher, is_held, item_name, kind_word, up_to_ms};
-use crate::store::{Batch, Change, Commit, Lease, NewEffect, StoreError};
+use crate::store::{Batch, Change, Charge, Commit, Lease, NewEffect, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -48,7 +49,8 @@ struct Placed {
 }
 
 async fn changes(tx: &mut Session, lease: &Lease, changes: Vec<Change>, now: Timestamp, outcome: &mut Commit) -> Result<()> {
-    let refused = refused(tx, &changes).await?;
+    let mut refused = refused(tx, &changes).await?;
+    refused.extend(budget::beyond(tx, &changes, &refused).await?);
     // Locked before anything of the ledger is written, in the order of the key.
     let hashes: BTreeSet<AddressHash> = changes
         .iter()
@@ -383,6 +385,8 @@ struct EffectRow<'a> {
     body_hash: Option<&'a str>,
     links: Option<String>,
     reason: Option<&'static str>,
+    cost: Option<i64>,
+    charged: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -441,6 +445,8 @@ impl<'a> Entry<'a> {
             body_hash: new.body_hash.as_deref(),
             links: if new.links.is_empty() { None } else { Some(to_json(&new.links)?) },
             reason: None,
+            cost: None,
+            charged: None,
         };
         match &new.effect.kind {
             EffectKind::Message { medium, purpose, variant, consent, expires_at, .. } => {
@@ -448,6 +454,8 @@ impl<'a> Entry<'a> {
                 row.purpose = Some(purpose_text(*purpose));
                 row.variant = variant.as_deref();
                 row.consent = consent.as_deref();
+                row.cost = new.charge.as_ref().map(|charge| charge.cost);
+                row.charged = new.charge.as_ref().map(Charge::words);
                 row.expires_at = row.expires_at.or(Some(expires_at.as_millisecond()));
             }
             EffectKind::Skip { reason } => row.reason = Some(reason.as_str()),
@@ -520,7 +528,7 @@ async fn write_effects(
     }
     let leaving = |e: &&Entry| e.status == EffectStatus::Intended && is_message(e.new) && written.contains(&e.reference());
     count_intents(tx, entries.iter().filter(leaving).count()).await?;
-    let (mut outbox, mut codes) = (Vec::new(), Vec::new());
+    let (mut outbox, mut codes, mut spent) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (entry, row) in entries.iter().zip(&rows) {
         let effect = entry.reference();
         if !written.contains(&effect) {
@@ -529,6 +537,9 @@ async fn write_effects(
         }
         if entry.held {
             outcome.held.push(effect);
+        }
+        for (period, _) in entry.new.charge.iter().flat_map(Charge::periods) {
+            *spent.entry(period).or_insert(0) += entry.new.charge.as_ref().map_or(0, |charge| charge.cost);
         }
         outbox.extend(entry.outbox(lease, now, row.expires_at));
         codes.extend(entry.new.codes.iter().enumerate().map(|(link, hash)| CodeRow {
@@ -559,5 +570,6 @@ async fn write_effects(
         let until = now.saturating_add(CODE_LIFE).unwrap_or(now);
         tx.run(sql!("effect/codes"), args![json_rows(&codes)?, until]).await?;
     }
+    budget::add(tx, &spent).await?;
     recipient::store(tx, recipients, now).await
 }

@@ -1,6 +1,7 @@
 //! The store on SQLite and PostgreSQL: one SQL text for both ([`dialect`]), one way to run it ([`session`]), one file for each
 //! group of verbs.
 
+mod budget;
 mod commit;
 mod crm;
 mod dialect;
@@ -24,7 +25,7 @@ pub(super) use open::Access;
 use super::rules::AddressHasher;
 use super::{
     Batch, Clicked, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox,
-    Resolution, Revision, Source, StoreError, Stored,
+    Period, Resolution, Revision, Source, StoreError, Stored,
 };
 use crate::engine::Voice;
 use crate::model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
@@ -156,6 +157,10 @@ impl Journal for SqlStore {
 
     async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()> {
         outbox::raise_intents(&self.database, lease, to).await
+    }
+
+    async fn spent(&self, periods: &[Period]) -> Result<Vec<i64>> {
+        budget::spent(&self.database, periods).await
     }
 
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {

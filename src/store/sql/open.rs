@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 const MIGRATIONS: &[(&str, &str, i64)] = &[
     ("first", include_str!("../migrations/0001_first.sql"), 1),
     ("unclear", include_str!("../migrations/0002_unclear.sql"), 1),
-    ("voice", include_str!("../migrations/0003_voice.sql"), 1),
+    ("voice and money", include_str!("../migrations/0003_voice_and_money.sql"), 1),
 ];
 
 /// How a database is opened.

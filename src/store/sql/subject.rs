@@ -7,7 +7,7 @@ use super::identity::{address_key, addresses, contact_key};
 use super::open::Database;
 use super::session::{Session, args, json_rows};
 use super::suppress::medium_word;
-use crate::engine::{Client, Copy, KnownAddress, LedgerEntry, Recent, Sibling, Subject, Voice};
+use crate::engine::{Client, Copy, KnownAddress, LedgerEntry, Recent, Sibling, Spent, Subject, Voice};
 use crate::model::{
     Address, AddressHash, ClientId, Consent, ConsentStatus, CopyId, Deal, EffectKey, EffectStatus, FunnelKey, ManagerId, Money,
     Purpose, Role, SignalSubject, Suppression, SuppressionReason, SuppressionScope,
@@ -166,6 +166,8 @@ async fn load_copies(session: &mut Session, ids: &[i64]) -> Result<Vec<Draft>> {
                 supervisor: None,
                 ledger: Vec::new(),
                 crm_read_at,
+                spent: Spent::default(),
+                priced: Vec::new(),
             },
             connection,
             root,

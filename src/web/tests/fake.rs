@@ -140,6 +140,9 @@ impl Journal for Fake {
     async fn resolve(&self, _: &[EffectRef], _: Resolution, _: Timestamp) -> Result<Vec<EffectRef>> {
         unused()
     }
+    async fn spent(&self, _: &[crate::store::Period]) -> Result<Vec<i64>> {
+        unused()
+    }
     async fn intents(&self) -> Result<i64> {
         unused()
     }
@@ -218,6 +221,9 @@ impl Views for Fake {
         unused()
     }
     async fn messages_by_channel(&self, _: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
+        unused()
+    }
+    async fn spent_since(&self, _: &str) -> Result<Vec<crate::store::PeriodSpent>> {
         unused()
     }
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {

@@ -431,6 +431,56 @@ pub async fn other_deals_of_a_client_know_in_whose_name_a_funnel_speaks(backend:
     assert_eq!(world.copy(copies[1]).await.client.recent[0].policy.as_deref(), Some("shop/default"));
 }
 
+pub async fn money_is_counted_with_the_intent_and_given_back(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2), ("d3", "c3", 3), ("d4", "c4", 4)]).await;
+    let journal = &world.store.journal;
+    let charge = |cost, per_day, per_month| {
+        let (policy, currency, day) = ("shop/default".into(), "RUB".into(), "2026-03-02".into());
+        Charge { policy, currency, day, cost, per_day, per_month }
+    };
+    let period = |text: &str| Period { policy: "shop/default".into(), currency: "RUB".into(), period: text.into() };
+    let asked = [period("2026-03-02"), period("2026-03"), period("2026-03-03")];
+    let spent = async || journal.spent(&asked).await.unwrap();
+    assert_eq!(spent().await, [0, 0, 0]);
+    let priced =
+        |n: u32, seq, item: &str, charge| NewEffect { charge: Some(charge), ..message(&world.store, seq, item, &phone(n)) };
+    // Three in one batch, of which the budget affords two: each is looked at with what those before it cost.
+    let mut changes = Vec::new();
+    for (copy, n) in copies.iter().zip(1..).take(3) {
+        changes.push(world.decided(*copy, vec![priced(n, 1, "a", charge(40, Some(100), None))]).await);
+    }
+    let commit = world.commit(Batch { now: Some(at(10)), changes, ..Batch::default() }).await;
+    assert_eq!((commit.stale.as_slice(), spent().await), (&copies[2..3], vec![80, 80, 0]));
+    assert_eq!(world.status(copies[2], 1).await, None, "it is decided again");
+    // The month is counted whatever the day allows; a write-back or a message without a limit passes.
+    let over = world.decide(copies[2], vec![priced(3, 1, "a", charge(30, None, Some(100)))]).await;
+    assert_eq!((over.stale, spent().await), (vec![copies[2]], vec![80, 80, 0]));
+    let fits = world.decide(copies[2], vec![priced(3, 1, "a", charge(20, Some(100), Some(100))), write_back(2, "task")]).await;
+    assert_eq!((fits.stale, spent().await), (vec![], vec![100, 100, 0]));
+    let service = world.decide(copies[3], vec![priced(4, 1, "a", charge(7, None, None))]).await;
+    assert_eq!((service.stale, spent().await), (vec![], vec![107, 107, 0]));
+    // Tried before: nothing is written, nothing counted.
+    let again = world.decide(copies[3], vec![priced(4, 2, "a", charge(7, None, None))]).await;
+    assert_eq!((again.conflicts.len(), spent().await), (1, vec![107, 107, 0]));
+    // What was taken, or may have been, stays counted; what certainly did not leave is given back, once.
+    let refused = || Outcome::Rejected { reason: "no".into(), suppress: false };
+    journal.mark(vec![mark(effect(copies[0], 1), 1, accepted(None))]).await.unwrap();
+    journal.mark(vec![mark(effect(copies[1], 1), 1, Outcome::Unknown { reason: "?".into() })]).await.unwrap();
+    assert_eq!(spent().await, [107, 107, 0]);
+    for _ in 0..2 {
+        journal.mark(vec![mark(effect(copies[2], 1), 1, refused())]).await.unwrap();
+        assert_eq!(spent().await, [87, 87, 0]);
+    }
+    // A bounce was delivered to somebody: it costs.
+    journal.mark(vec![mark(effect(copies[0], 1), -1, refused())]).await.unwrap();
+    assert_eq!(spent().await, [87, 87, 0]);
+    let told = world.store.views.spent_since("2026-03").await.unwrap();
+    let told: Vec<(&str, i64)> = told.iter().map(|s| (s.period.period.as_str(), s.spent)).collect();
+    assert_eq!(told, [("2026-03", 87), ("2026-03-02", 87)]);
+    assert_eq!(world.store.views.spent_since("2026-04").await.unwrap(), []);
+}
+
 pub async fn a_message_decided_on_an_old_revision_is_decided_again(backend: &Backend) {
     let world = World::new(backend).await;
     let copy = world.deals(&[("d", "c", 1)]).await[0];
