@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{
     model::{FunnelKey, Money, Role},
-    store::{ChannelCounts, Cursor, DeadLetter, FunnelCounts, Hold, HoldScope, PeriodSpent, money_text, this_month},
+    store::{
+        ChannelCounts, Cursor, DeadLetter, FunnelCounts, Hold, HoldScope, PeriodSpent, ReactionCounts, money_text, this_month,
+    },
 };
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -215,6 +217,14 @@ fn details(out: &mut String, status: &FunnelStatus, days: u16) {
             ),
         ],
     ];
+    let r = &counts.reactions;
+    if *r != ReactionCounts::default() {
+        let text = format!(
+            "{} within 5 min of working time, {} within 30, {} within 24 h, {} later; {} times somebody above was told",
+            r.in_5m, r.in_30m, r.in_24h, r.later, r.escalated
+        );
+        rows.push(vec!["  reactions".to_owned(), text]);
+    }
     if counts.holdout > 0 {
         rows.push(vec!["  holdout".to_owned(), format!("{} of {} came back unsent", counts.holdout_revived, counts.holdout)]);
     }

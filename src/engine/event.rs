@@ -126,6 +126,11 @@ pub enum History {
     Reaction {
         seconds: i64,
     },
+    /// Nobody reacted in that many minutes of working time, and somebody was told.
+    Unanswered {
+        minutes: i64,
+        supervisor: bool,
+    },
     Note {
         text: String,
     },

@@ -24,7 +24,8 @@ pub use journal::{
 pub use money::{Charge, Period, PeriodSpent};
 pub(crate) use money::{money_text, this_month};
 pub(crate) use rules::{RECENT, item_name, up_to_ms, with_state};
-pub use views::{Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, StageCount, TimelineEntry, Views};
+pub(crate) use timeline::Pace;
+pub use views::{Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, ReactionCounts, StageCount, TimelineEntry, Views};
 pub use witness::{FileWitness, Reserved, Witness, WitnessError};
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use crate::{
     compile::OnAmbiguous,
     content::{self, Context, ItemText, RenderError, Rendered, Sender, TaskFacts, Tracking},
     crm::{Operation, WriteBack},
-    engine::{Decision, Effect, EffectKind, Event, Subject, TaskText, zone_of},
+    engine::{Decision, Effect, EffectKind, Event, History, Subject, TaskText, zone_of},
     links::{HookPath, hook_url, system_random},
     model::{Address, CopyId, EffectRef, EffectStatus, Mode, Outcome, PostponeReason, SendAs, SkipReason, Text, stable_hash},
     store::{Batch, Change, Commit, Lease, Mark, NewEffect, NextAttempt, Source, StoreError},
@@ -355,6 +355,8 @@ impl Engine {
         if !jobs.is_empty() {
             self.reserve(jobs.len()).await?;
         }
+        let told: Vec<(CopyId, History)> =
+            changes.iter().flat_map(|c| c.history.iter().filter(|h| is_reaction(h)).map(|h| (c.copy.id, h.clone()))).collect();
         let commit = self.journal.commit(&held.lease, Batch { changes, ..batch }).await;
         let commit = match commit {
             Err(StoreError::AmbiguousCommit) => {
@@ -364,6 +366,9 @@ impl Engine {
             other => other?,
         };
         let stale: HashSet<CopyId> = commit.stale.iter().copied().collect();
+        for (_, line) in told.iter().filter(|(copy, _)| !stale.contains(copy)) {
+            self.metrics.reaction(line);
+        }
         let barred: HashSet<EffectRef> = commit.conflicts.iter().chain(&commit.held).copied().collect();
         let leaving: Vec<_> =
             jobs.into_iter().filter(|(_, job, _)| !stale.contains(&job.effect.copy) && !barred.contains(&job.effect)).collect();
@@ -470,6 +475,10 @@ impl Engine {
         };
         Some(Mark { effect: report.effect, attempt: report.attempt, outcome, at: now, next })
     }
+}
+
+fn is_reaction(line: &History) -> bool {
+    matches!(line, History::Reaction { .. } | History::Unanswered { .. })
 }
 
 fn store_message(job: &Job, channel: &str) -> Option<String> {

@@ -40,6 +40,7 @@ impl Data {
                 History::Postponed { .. } => "postponed",
                 History::Signal { .. } => "signal",
                 History::Reaction { .. } => "reaction",
+                History::Unanswered { .. } => "unanswered",
                 History::Note { .. } => "note",
             };
             entries.push(TimelineEntry { at: line.at, kind: kind.into(), text: history_text(history), effect: None });
@@ -111,6 +112,13 @@ impl Data {
         counts.messages = messages.into_iter().map(|((medium, status), n)| (medium, status, n)).collect();
         counts.skipped = skipped.into_iter().collect();
         counts.writebacks = writebacks.into_iter().map(|((kind, status), n)| (kind, status, n)).collect();
+        for (_, line) in self.history.iter().filter(|((copy, _, _), line)| theirs.contains(copy) && line.at >= since) {
+            match line.what {
+                Some(History::Reaction { seconds }) => counts.reactions.add(Some(seconds), 1),
+                Some(History::Unanswered { .. }) => counts.reactions.add(None, 1),
+                _ => {}
+            }
+        }
         for ((_, at, _), (verdict, _)) in self.clicks.iter().filter(|((e, _, _), _)| theirs.contains(&e.copy)) {
             if *at >= since {
                 counts.clicks_human += u64::from(*verdict == Some(ClickVerdict::Human));

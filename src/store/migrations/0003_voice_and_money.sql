@@ -20,3 +20,16 @@ CREATE TABLE budget (
 -- charged: policy, currency and day that cost was counted for, with a space between them.
 ALTER TABLE effect ADD COLUMN cost BIGINT;
 ALTER TABLE effect ADD COLUMN charged TEXT;
+
+-- Speed to lead, as people count it: beside each line of history that tells of a reaction, its seconds of working time; NULL: nobody had
+-- reacted, and somebody above was told.
+CREATE TABLE reaction (
+  copy_id BIGINT NOT NULL,
+  ver BIGINT NOT NULL,
+  n INTEGER NOT NULL,
+  at BIGINT NOT NULL,
+  seconds BIGINT,
+  PRIMARY KEY (copy_id, ver, n)
+)
+--sqlite WITHOUT ROWID
+;

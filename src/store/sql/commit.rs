@@ -61,6 +61,7 @@ async fn changes(tx: &mut Session, lease: &Lease, changes: Vec<Change>, now: Tim
     let recipients = recipient::lock(tx, &hashes).await?;
     let placed = place(tx, changes, &refused, outcome).await?;
     write_history(tx, &placed, now).await?;
+    write_reactions(tx, &placed, now).await?;
     write_cycles(tx, &placed).await?;
     write_effects(tx, lease, &placed, recipients, now, outcome).await
 }
@@ -282,6 +283,15 @@ struct HistoryRow<'a> {
     body: String,
 }
 
+#[derive(Serialize)]
+struct ReactionRow {
+    copy_id: i64,
+    ver: i64,
+    n: usize,
+    /// `None`: somebody above was told.
+    seconds: Option<i64>,
+}
+
 async fn write_history(tx: &mut Session, placed: &[Placed], now: Timestamp) -> Result<()> {
     let mut rows = Vec::new();
     let mut lines: HashMap<CopyId, usize> = HashMap::new();
@@ -306,12 +316,33 @@ async fn write_history(tx: &mut Session, placed: &[Placed], now: Timestamp) -> R
                 History::Postponed { .. } => push("postponed", None, None, body),
                 History::Signal { .. } => push("signal", None, None, body),
                 History::Reaction { .. } => push("reaction", None, None, body),
+                History::Unanswered { .. } => push("unanswered", None, None, body),
                 History::Note { .. } => push("note", None, None, body),
             }
         }
     }
     if !rows.is_empty() {
         tx.run(sql!("copy/history"), args![json_rows(&rows)?, now]).await?;
+    }
+    Ok(())
+}
+
+/// Beside the lines of history, what people count of them.
+async fn write_reactions(tx: &mut Session, placed: &[Placed], now: Timestamp) -> Result<()> {
+    let mut rows: Vec<ReactionRow> = Vec::new();
+    for Placed { copy, change } in placed {
+        for line in &change.history {
+            let seconds = match line {
+                History::Reaction { seconds } => Some(*seconds),
+                History::Unanswered { .. } => None,
+                _ => continue,
+            };
+            // Unique within the batch, which is all that the key asks for.
+            rows.push(ReactionRow { copy_id: copy.0, ver: change.copy.ver + 1, n: rows.len(), seconds });
+        }
+    }
+    if !rows.is_empty() {
+        tx.run(sql!("copy/reaction"), args![json_rows(&rows)?, now]).await?;
     }
     Ok(())
 }

@@ -60,6 +60,9 @@ impl Views for SqlStore {
         for mut c in session.rows(sql!("views/clicks"), args![id, since]).await? {
             (counts.clicks_human, counts.clicks_machine) = (c.count()?, c.count()?);
         }
+        for mut c in session.rows(sql!("views/reactions"), args![id, since]).await? {
+            counts.reactions.add(c.opt_int()?, c.count()?);
+        }
         session.commit().await?;
         Ok(counts)
     }

@@ -1025,6 +1025,25 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     assert!(views.timeline(&funnel(), "nobody").await.unwrap().is_empty());
 }
 
+pub async fn reactions_are_counted_by_their_pace(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d1", "c1", 1)]).await[0];
+    let lines = [60, 300, 301, 1800, 1801, 86_400, 86_401].map(|seconds| History::Reaction { seconds });
+    let told = History::Unanswered { minutes: 30, supervisor: true };
+    for (when, history) in [(10, lines.to_vec()), (20, vec![told, History::Note { text: "x".into() }])] {
+        let mut change = world.decided(copy, Vec::new()).await;
+        change.history = history;
+        world.commit(Batch { now: Some(at(when)), changes: vec![change], ..Batch::default() }).await;
+    }
+    let counts = async |since| world.store.views.counts(&funnel(), since, at(30)).await.unwrap().reactions;
+    let all = ReactionCounts { in_5m: 2, in_30m: 2, in_24h: 2, later: 1, escalated: 1 };
+    assert_eq!(counts(None).await, all);
+    assert_eq!(counts(Some(at(20))).await, ReactionCounts { escalated: 1, ..ReactionCounts::default() });
+    let story = world.store.views.timeline(&funnel(), "d1").await.unwrap();
+    let line = story.iter().find(|line| line.kind == "unanswered").unwrap();
+    assert_eq!(line.text, "nobody reacted for 30 min of working time: the supervisor was told");
+}
+
 pub async fn stages_can_be_replayed(backend: &Backend) {
     let world = World::new(backend).await;
     let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;

@@ -119,4 +119,5 @@ contract!(
     hostile_texts_come_back_as_they_are,
     people_can_read_what_happened,
     stages_can_be_replayed,
+    reactions_are_counted_by_their_pace,
 );
