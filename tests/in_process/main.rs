@@ -6,6 +6,7 @@ mod architecture;
 mod channels;
 mod examples;
 mod interleavings;
+mod live_edits;
 mod peers;
 mod simulate;
 mod store_contract;

@@ -108,6 +108,8 @@ pub struct Town {
     pub engine: Arc<Engine>,
     took: Took,
     beat: Timestamp,
+    /// How long nothing happens at most: admissions and readings of the CRM come by themselves.
+    pub every: SignedDuration,
     _home: Option<tempfile::TempDir>,
 }
 
@@ -123,8 +125,9 @@ impl Town {
         let settings = EngineSettings { base_url, lease: Duration::from_hours(1), ..EngineSettings::default() };
         let engine = Engine::with_outside(store.journal.clone(), clock.clone(), settings, metrics, outside);
         assert!(engine.hold_lease().await.unwrap());
-        let beat = from + SignedDuration::from_mins(10);
-        let town = Self { folder: folder.to_owned(), clock, store, engine, took, beat, _home: None };
+        let every = SignedDuration::from_mins(10);
+        let beat = from + every;
+        let town = Self { folder: folder.to_owned(), clock, store, engine, took, beat, every, _home: None };
         town.publish().await;
         town
     }
@@ -148,6 +151,15 @@ impl Town {
         self.engine.settle().await.unwrap();
     }
 
+    /// Edits a file, and publishes.
+    pub async fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.folder.join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from} does not stand in {file}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
+        self.publish().await;
+    }
+
     /// The clock goes from one moment at which something is due to the next.
     pub async fn run(&mut self, until: Timestamp) {
         loop {
@@ -159,7 +171,7 @@ impl Town {
             self.clock.advance(next);
             self.engine.settle().await.unwrap();
             if self.clock.now() >= self.beat {
-                self.beat += SignedDuration::from_mins(10);
+                self.beat += self.every;
             }
         }
         if self.clock.now() < until {
