@@ -250,7 +250,7 @@ async fn ticks(store: &Store, deals: usize, rounds: usize) -> Result<Vec<f64>> {
             let change = |subject: rekindle::engine::Subject| {
                 let (deal, mut copy) = (subject.deal.id, subject.copy);
                 copy.next_at = Some(at);
-                Change { copy, connection: "default/crm".into(), deal, effects: vec![], history: vec![], cycle: None }
+                Change { copy, connection: "default/crm".into(), deal, effects: vec![], history: vec![], cycle: vec![] }
             };
             subjects.into_iter().map(change).collect()
         };

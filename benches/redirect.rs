@@ -10,7 +10,7 @@ use axum::{Router, http::header, response::IntoResponse, routing::get};
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::registry::Registry;
 use rekindle::{
-    engine::{Copy, CopyState, Effect, EffectKind},
+    engine::{Copy, CopyState, Effect, EffectKind, Voice},
     links::{ClickToken, Keys, unix_day},
     model::{
         Address, AddressHash, ClientId, Contact, CopyId, Deal, EffectKey, EffectRef, EffectStatus, Email, FunnelKey, Medium, Money,
@@ -212,7 +212,7 @@ async fn seed(store: &Store, messages: usize, now: Timestamp) -> Result<Vec<Effe
     let journal = &store.journal;
     let funnel = FunnelKey { namespace: "bench".into(), name: "redirect".into() };
     let lease = journal.take("bench", Duration::from_mins(1)).await?.ok_or("another engine has the store")?;
-    let revision = journal.publish(&funnel, &serde_json::json!({}), now).await?;
+    let revision = journal.publish(&funnel, &Voice::default(), &serde_json::json!({}), now).await?;
     let mut effects = Vec::with_capacity(messages);
     for first in (0..messages).step_by(1_000) {
         let rows: Vec<usize> = (first..messages.min(first + 1_000)).collect();
@@ -288,17 +288,19 @@ fn change(funnel: &FunnelKey, revision: i64, deal: String, address: Address, rec
             effect: Effect { key, seq: 1, kind },
             status: EffectStatus::Intended,
             brand: "brand".into(),
+            policy: String::new(),
             revision,
             body_hash: None,
             links: vec![TARGET.into()],
             codes: Vec::new(),
             payload: None,
             resend: false,
+            charge: None,
             target: "bench/mail".into(),
             not_before: None,
             expires_at: None,
         }],
         history: Vec::new(),
-        cycle: None,
+        cycle: Vec::new(),
     }
 }

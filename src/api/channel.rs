@@ -183,6 +183,18 @@ pub struct Price {
     pub currency: String,
 }
 
+/// What an email costs.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmailPrice {
+    /// Price of one email, like "0.02". Write it in quotes.
+    #[schemars(length(min = 1, max = 16), regex(pattern = r"^[0-9]{1,9}([.][0-9]{1,4})?$"))]
+    pub per_message: String,
+    /// Currency by its three letters, like RUB.
+    #[schemars(length(max = 3), regex(pattern = r"^[A-Z]{3}$"))]
+    pub currency: String,
+}
+
 /// An email sender.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -210,6 +222,9 @@ pub struct EmailSenderSpec {
     /// Colours and logo of the default layout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look: Option<Look>,
+    /// What one email costs, for budgets and reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<EmailPrice>,
 }
 
 /// A name and an address.

@@ -60,6 +60,17 @@ pub struct ContactPolicySpec {
     /// What becomes of a message over a cap. Postpone (default): it waits until it fits. Skip: it is left out, with a reason that can be seen.
     #[serde(default)]
     pub over_cap: OverCapSpec,
+    /// What the funnels of this policy may spend together on messages, counted by the prices that their channels declare: an SMS by its
+    /// parts. Service messages count and are never held up. Default: no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetSpec>,
+    /// Whose messages come first when a client could get several: funnels by name, the most important first. Of a client's lost deals
+    /// the one in the higher funnel is spoken of, the others wait; and a message waits (LowerPriority) when it would take the last room
+    /// under a cap from one that a higher funnel is about to send. Funnels that are not named come after those that are. Default: none
+    /// is above another, and the deal that was lost first is spoken of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub priorities: Vec<PrioritySpec>,
     /// What waited for a window to open is released smoothly over that long, never as a burst. Default 30m.
     #[serde(default = "default_spread")]
     pub spread: HumanDuration,
@@ -135,6 +146,36 @@ pub struct CapSpec {
     /// Day, Week, Month: of the calendar, in the client's time zone. A duration like 24h or 10d: any span of that length.
     #[schemars(length(max = 32), regex(pattern = r"^(Day|Week|Month|([0-9]{1,9}[wdhms])+)$"))]
     pub per: String,
+}
+
+/// What may be spent on messages.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.perDay) || has(self.perMonth)").message("set perDay, perMonth or both"))]
+pub struct BudgetSpec {
+    /// Currency of the prices by its three letters, like RUB.
+    #[schemars(length(max = 3), regex(pattern = r"^[A-Z]{3}$"))]
+    pub currency: String,
+    /// At most so much in one day of the policy's time zone, like "3000". Write it in quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 18), regex(pattern = r"^[0-9]{1,12}([.][0-9]{1,4})?$"))]
+    pub per_day: Option<String>,
+    /// At most so much in one month of the policy's time zone, like "60000". Write it in quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 18), regex(pattern = r"^[0-9]{1,12}([.][0-9]{1,4})?$"))]
+    pub per_month: Option<String>,
+    /// What becomes of a message beyond it (BudgetReached). Postpone (default): it waits for the next day or month. Skip: it is left out,
+    /// with a reason that can be seen.
+    #[serde(default)]
+    pub over: OverCapSpec,
+}
+
+/// One place in the order of priorities.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrioritySpec {
+    /// Name of a ReactivationFunnel that names this policy.
+    #[schemars(length(min = 1, max = 253))]
+    pub funnel: String,
 }
 
 /// What becomes of a message over a cap.

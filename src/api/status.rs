@@ -93,6 +93,14 @@ pub struct ContactPolicyStatus {
     /// Messages sent today, in the policy's time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages_today: Option<i64>,
+    /// Spent today and this month on messages, in the policy's time zone, by the prices of the channels, like "1204.60 RUB".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub spent_today: Option<String>,
+    /// The same for this month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub spent_this_month: Option<String>,
     /// What is wrong, the first 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
@@ -213,6 +221,24 @@ pub struct StageFigures {
     pub amount: String,
 }
 
+/// How fast managers reacted when a client showed interest, in working time.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReactionFigures {
+    /// Within 5 minutes.
+    #[serde(rename = "in5m")]
+    pub in_5m: i64,
+    /// Later, but within 30 minutes.
+    #[serde(rename = "in30m")]
+    pub in_30m: i64,
+    /// Later, but within 24 hours.
+    #[serde(rename = "in24h")]
+    pub in_24h: i64,
+    /// Later than that.
+    pub later: i64,
+    /// How often somebody above was told that nobody reacts (managers.escalate).
+    pub escalated: i64,
+}
+
 /// What 30 days came to.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonthFigures {
@@ -226,6 +252,9 @@ pub struct MonthFigures {
     pub assisted: i64,
     /// Clients who opted out.
     pub unsubscribed: i64,
+    /// How fast managers reacted to interest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reactions: Option<ReactionFigures>,
 }
 
 /// What became of the messages of 24 hours.

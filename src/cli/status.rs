@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{
     model::{FunnelKey, Money, Role},
-    store::{ChannelCounts, Cursor, DeadLetter, FunnelCounts, Hold, HoldScope},
+    store::{
+        ChannelCounts, Cursor, DeadLetter, FunnelCounts, Hold, HoldScope, PeriodSpent, ReactionCounts, money_text, this_month,
+    },
 };
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -32,6 +34,8 @@ struct Status {
     channels: Vec<ChannelCounts>,
     connections: Vec<Connection>,
     holds: Vec<Hold>,
+    /// Ten-thousandths of the currency, by day and month of each policy's calendar.
+    spent: Vec<PeriodSpent>,
     dead_letters: Vec<DeadLetter>,
 }
 
@@ -75,6 +79,7 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, String> {
             .filter(|(name, _)| !name.starts_with('@'))
             .map(|(connection, cursor)| Connection { connection, cursor })
             .collect(),
+        spent: store.views.spent_since(&this_month(now)).await.map_err(say)?,
         holds: store.journal.holds().await.map_err(say)?,
         dead_letters: store.views.dead_letters(10).await.map_err(say)?,
     };
@@ -139,6 +144,7 @@ fn text(status: &Status, days: u16, now: Timestamp) -> String {
             out.push_str("  unclear: nobody can say whether the provider took them; `rekindle resolve` lists them\n");
         }
     }
+    spent(&mut out, &status.spent);
     if !status.dead_letters.is_empty() {
         out.push_str("\nSET ASIDE (could not be processed)\n");
         for letter in &status.dead_letters {
@@ -146,6 +152,24 @@ fn text(status: &Status, days: u16, now: Timestamp) -> String {
         }
     }
     out
+}
+
+/// The newest day and month of each policy: today, if anything was sent today.
+fn spent(out: &mut String, sums: &[PeriodSpent]) {
+    let mut rows = vec![["SPENT", "PERIOD", "AMOUNT"].map(str::to_owned).to_vec()];
+    for month in sums.iter().filter(|s| s.period.period.len() == 7) {
+        let same = |s: &&PeriodSpent| (&s.period.policy, &s.period.currency) == (&month.period.policy, &month.period.currency);
+        let day =
+            sums.iter().filter(same).rfind(|s| s.period.period.starts_with(&month.period.period) && s.period.period.len() > 7);
+        for sum in day.into_iter().chain([month]) {
+            let amount = format!("{} {}", money_text(sum.spent), sum.period.currency);
+            rows.push(vec![sum.period.policy.clone(), sum.period.period.clone(), amount]);
+        }
+    }
+    if rows.len() > 1 {
+        out.push('\n');
+        out.push_str(&table(&rows));
+    }
 }
 
 fn funnel_row(status: &FunnelStatus, now: Timestamp) -> Vec<String> {
@@ -193,6 +217,14 @@ fn details(out: &mut String, status: &FunnelStatus, days: u16) {
             ),
         ],
     ];
+    let r = &counts.reactions;
+    if *r != ReactionCounts::default() {
+        let text = format!(
+            "{} within 5 min of working time, {} within 30, {} within 24 h, {} later; {} times somebody above was told",
+            r.in_5m, r.in_30m, r.in_24h, r.later, r.escalated
+        );
+        rows.push(vec!["  reactions".to_owned(), text]);
+    }
     if counts.holdout > 0 {
         rows.push(vec!["  holdout".to_owned(), format!("{} of {} came back unsent", counts.holdout_revived, counts.holdout)]);
     }

@@ -100,16 +100,22 @@ pub(super) const fn medium(spec: &MessageChannelSpec) -> Option<Medium> {
     }
 }
 
-/// What a part costs; the schema lets only well-formed prices through.
+/// What a part or an email costs; the schema lets only well-formed prices through.
 pub(super) fn price(spec: &MessageChannelSpec) -> Option<PartPrice> {
-    let price = spec.sms.as_ref()?.price.as_ref()?;
-    let (whole, part) = price.per_part.split_once('.').unwrap_or((&price.per_part, ""));
+    let sms = spec.sms.as_ref().and_then(|sms| sms.price.as_ref()).map(|price| (&price.per_part, &price.currency));
+    let email = spec.email.as_ref().and_then(|email| email.price.as_ref()).map(|price| (&price.per_message, &price.currency));
+    let (each, currency) = sms.or(email)?;
+    Some(PartPrice { per_part: ten_thousandths(each)?, currency: currency.clone() })
+}
+
+/// `4.20` as `42_000`; at most four digits behind the point.
+pub(super) fn ten_thousandths(text: &str) -> Option<i64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
-    if !digits(whole) || !digits(part) || part.len() > 4 {
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 4 {
         return None;
     }
-    let per_part = format!("{whole}{part:0<4}").parse().ok()?;
-    Some(PartPrice { per_part, currency: price.currency.clone() })
+    format!("{whole}{part:0<4}").parse().ok()
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
@@ -171,6 +177,30 @@ pub(super) fn sender(spec: &MessageChannelSpec, brand_title: &str, found: &mut F
     }
 }
 
+fn priced(path: &str, price: &str, currency_path: &str, currency: &str, found: &mut Findings) {
+    if ten_thousandths(price).is_none() {
+        found.error(
+            path,
+            Reason::InvalidValue,
+            format!("{price:?} is not a price"),
+            "write a number in quotes, with at most four digits behind the point, like \"4.20\"",
+        );
+    }
+    self::currency(currency_path, currency, found);
+}
+
+/// Three capital letters.
+pub(super) fn currency(path: &str, currency: &str, found: &mut Findings) {
+    if currency.len() != 3 || !currency.chars().all(|c| c.is_ascii_uppercase()) {
+        found.error(
+            path,
+            Reason::InvalidValue,
+            format!("{currency:?} is not a currency"),
+            "write its three letters, like RUB or EUR",
+        );
+    }
+}
+
 fn sms_sender(sms: &SmsSenderSpec, found: &mut Findings) -> SmsSender {
     let alphanumeric = sms.from.chars().any(|c| c.is_ascii_alphabetic());
     if alphanumeric && sms.opt_out == OptOutSpec::Keyword {
@@ -190,24 +220,7 @@ fn sms_sender(sms: &SmsSenderSpec, found: &mut Findings) -> SmsSender {
         );
     }
     if let Some(price) = &sms.price {
-        let number =
-            price.per_part.parse::<f64>().is_ok_and(|p| p.is_finite() && p >= 0.0) && !price.per_part.contains(['e', 'E', '+']);
-        if !number {
-            found.error(
-                "spec.sms.price.perPart",
-                Reason::InvalidValue,
-                format!("{:?} is not a price", price.per_part),
-                "write a number in quotes, like \"4.20\"",
-            );
-        }
-        if price.currency.len() != 3 || !price.currency.chars().all(|c| c.is_ascii_uppercase()) {
-            found.error(
-                "spec.sms.price.currency",
-                Reason::InvalidValue,
-                format!("{:?} is not a currency", price.currency),
-                "write its three letters, like RUB or EUR",
-            );
-        }
+        priced("spec.sms.price.perPart", &price.per_part, "spec.sms.price.currency", &price.currency, found);
     }
     if sms.keyword.is_some() && sms.opt_out != OptOutSpec::Keyword {
         found.error(
@@ -230,6 +243,9 @@ fn sms_sender(sms: &SmsSenderSpec, found: &mut Findings) -> SmsSender {
 }
 
 fn email_sender(email: &EmailSenderSpec, brand_title: &str, found: &mut Findings) -> Option<EmailSender> {
+    if let Some(price) = &email.price {
+        priced("spec.email.price.perMessage", &price.per_message, "spec.email.price.currency", &price.currency, found);
+    }
     let mut address = |text: &str, path: &str| {
         let address = Email::parse(text).ok();
         if address.is_none() {

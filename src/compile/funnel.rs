@@ -12,7 +12,9 @@ use crate::api::{
     ReentrySpec, RepliesSpec, SmsSenderSpec,
 };
 use crate::content::{Escape, TaskTexts, Template, Texts};
-use crate::engine::{Backfill, Channel, Clicks, Managers, Plan, Reentry, Replies, ReturnTo, Revival, TaskSpec};
+use crate::engine::{
+    Backfill, Channel, Clicks, Managers, Plan, Policy, Price, Reentry, Replies, ReturnTo, Revival, TaskSpec, Voice,
+};
 use crate::model::{Email, FunnelKey, HumanDuration, SignalKind};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,18 @@ pub struct ChannelFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailSenderSpec>,
     pub expires_after: HumanDuration,
+}
+
+impl FunnelSnapshot {
+    /// What copies of other funnels must know of this one.
+    #[must_use]
+    pub fn voice(&self) -> Voice {
+        Voice {
+            brand: self.policy.brand.clone(),
+            policy: format!("{}/{}", self.namespace, self.spec.policy_ref.name),
+            priority: policy::priority(&self.policy, &self.name),
+        }
+    }
 }
 
 impl ChannelFacts {
@@ -122,6 +136,10 @@ pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) 
 
     let (channels, senders) = channels(snapshot, &brand_title, &mut found, &mut others);
 
+    let mut money = Findings::of("ContactPolicy", namespace, &spec.policy_ref.name);
+    check_budget(&policy, &channels, &mut money);
+    others.append(&mut money.list);
+
     let stages = stage::stages(spec, &names, &snapshot.connection.fields, &mut found);
     let mut lists = BTreeMap::new();
     let mut texts = Texts { tasks: tasks(spec, &names, &mut found), ..Texts::default() };
@@ -151,6 +169,7 @@ pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) 
         pipeline: spec.source.pipeline.clone(),
         max_staleness: Some(snapshot.connection.max_staleness),
         policy,
+        priority: policy::priority(&snapshot.policy, &snapshot.name),
         channels,
         stages,
         lists,
@@ -222,9 +241,36 @@ fn channels(
             resource: entry.reference.name.clone(),
             medium,
             expires_after: facts.expires_after,
+            price: channel::price(&resource).map(|price| Price { each: price.per_part, currency: price.currency }),
         });
     }
     (channels, senders)
+}
+
+/// A budget that counts nothing, or apples as pears.
+fn check_budget(policy: &Policy, channels: &[Channel], found: &mut Findings) {
+    let Some(budget) = &policy.budget else { return };
+    for channel in channels {
+        if let Some(price) = channel.price.as_ref().filter(|price| price.currency != budget.currency) {
+            found.error(
+                "spec.budget.currency",
+                Reason::Conflict,
+                format!(
+                    "the budget is in {} and the MessageChannel {} costs {}",
+                    budget.currency, channel.resource, price.currency
+                ),
+                "write both in one currency",
+            );
+        }
+    }
+    if !channels.is_empty() && channels.iter().all(|channel| channel.price.is_none()) {
+        found.warn(
+            "spec.budget",
+            Reason::Incomplete,
+            "none of the channels that use this policy declares a price, so nothing counts",
+            "write the price of a message into the MessageChannel, like price: {perPart: \"4.20\", currency: RUB}",
+        );
+    }
 }
 
 /// A resource that is named but not there.

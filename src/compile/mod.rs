@@ -84,6 +84,7 @@ pub fn compile(snapshot: &Snapshot) -> Output {
         funnel(key, &all, &lists, &mut used, &mut out);
     }
     policies_alone(&all, &used, &mut out.findings);
+    ranked(&all, &mut out.findings);
     lists_alone(&all, &lists, &used, &mut out.findings);
     used.warn(&all, &mut out.findings);
     out.findings.sort_by(|a, b| (&a.object, natural(&a.path)).cmp(&(&b.object, natural(&b.path))));
@@ -251,6 +252,27 @@ fn policies_alone(all: &Resources<'_>, used: &Used, findings: &mut Vec<Finding>)
     for (key, resource) in all.policies.iter().filter(|(key, _)| !used.policies.contains(*key)) {
         let mut found = Findings::of("ContactPolicy", &key.0, &key.1);
         policy::policy(&key.1, &resource.spec, &mut found);
+        findings.append(&mut found.list);
+    }
+}
+
+/// Funnels that a policy ranks and that are not there, or follow another policy: a typing error would put them last in silence.
+fn ranked(all: &Resources<'_>, findings: &mut Vec<Finding>) {
+    for (key, resource) in &all.policies {
+        let mut found = Findings::of("ContactPolicy", &key.0, &key.1);
+        let theirs =
+            || all.funnels.iter().filter(|(k, f)| k.0 == key.0 && f.spec.policy_ref.name == key.1).map(|(k, _)| k.1.as_str());
+        for (i, place) in resource.spec.priorities.iter().enumerate() {
+            let broken = all.broken.iter().any(|(kind, k)| *kind == "ReactivationFunnel" && k.0 == key.0 && k.1 == place.funnel);
+            if !broken && !theirs().any(|name| name == place.funnel) {
+                found.warn(
+                    &format!("spec.priorities[{i}].funnel"),
+                    Reason::NotFound,
+                    format!("no funnel {} names this policy", place.funnel),
+                    finding::suggest(&place.funnel, theirs()),
+                );
+            }
+        }
         findings.append(&mut found.list);
     }
 }

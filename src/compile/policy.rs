@@ -1,11 +1,12 @@
 //! `ContactPolicy` → the engine's policy.
 
 use super::{
+    channel,
     finding::{Findings, Reason, member},
     holidays, time,
 };
 use crate::api::{AdvertisingConsent, ContactPolicySpec, OverCapSpec};
-use crate::engine::{Cap, CapPer, ConsentRule, OverCap, Policy, WorkingHours};
+use crate::engine::{Budget, Cap, CapPer, ConsentRule, OverCap, Policy, Voice, WorkingHours};
 use crate::model::HumanDuration;
 use jiff::civil::Date;
 use std::collections::BTreeSet;
@@ -39,8 +40,19 @@ pub(super) fn policy(name: &str, spec: &ContactPolicySpec, found: &mut Findings)
             "write at most 1w, usually 30m",
         );
     }
+    for (i, place) in spec.priorities.iter().enumerate() {
+        if spec.priorities.iter().take(i).any(|before| before.funnel == place.funnel) {
+            found.error(
+                &format!("spec.priorities[{i}].funnel"),
+                Reason::Duplicate,
+                format!("{} stands there twice", place.funnel),
+                "keep the first of them",
+            );
+        }
+    }
     Policy {
         name: name.into(),
+        key: format!("{}/{name}", found.object.namespace),
         brand: spec.brand.clone(),
         brand_title: spec.brand_title.clone().unwrap_or_else(|| spec.brand.clone()),
         consent: match spec.consent.advertising {
@@ -50,10 +62,9 @@ pub(super) fn policy(name: &str, spec: &ContactPolicySpec, found: &mut Findings)
         zone_map,
         windows: spec.windows.iter().enumerate().map(|(i, w)| time::window(w, &format!("spec.windows[{i}]"), found)).collect(),
         caps: caps(spec, found),
-        over_cap: match spec.over_cap {
-            OverCapSpec::Postpone => OverCap::Postpone,
-            OverCapSpec::Skip => OverCap::Skip,
-        },
+        over_cap: over(spec.over_cap),
+        budget: budget(spec, found),
+        ranks: !spec.priorities.is_empty(),
         spread: spec.spread,
         working_hours: WorkingHours {
             time_zone: time_zone.clone(),
@@ -64,6 +75,58 @@ pub(super) fn policy(name: &str, spec: &ContactPolicySpec, found: &mut Findings)
         paused: spec.paused,
         time_zone,
     }
+}
+
+fn budget(spec: &ContactPolicySpec, found: &mut Findings) -> Option<Budget> {
+    let given = spec.budget.as_ref()?;
+    channel::currency("spec.budget.currency", &given.currency, found);
+    if given.per_day.is_none() && given.per_month.is_none() {
+        found.error(
+            "spec.budget",
+            Reason::InvalidUnion,
+            "neither perDay nor perMonth is set",
+            "set perDay, perMonth or both, or leave budget out",
+        );
+    }
+    let mut amount = |text: Option<&String>, path: &str| {
+        let text = text?;
+        let amount = channel::ten_thousandths(text);
+        match amount {
+            None => found.error(
+                path,
+                Reason::InvalidValue,
+                format!("{text:?} is not an amount of money"),
+                "write a number in quotes, like \"3000\"",
+            ),
+            Some(0) => found.error(
+                path,
+                Reason::NeverOpens,
+                "with nothing to spend nothing is ever sent",
+                "write what may be spent; to stop sending write paused: true",
+            ),
+            Some(_) => {}
+        }
+        amount
+    };
+    Some(Budget {
+        currency: given.currency.clone(),
+        per_day: amount(given.per_day.as_ref(), "spec.budget.perDay"),
+        per_month: amount(given.per_month.as_ref(), "spec.budget.perMonth"),
+        over: over(given.over),
+    })
+}
+
+const fn over(spec: OverCapSpec) -> OverCap {
+    match spec {
+        OverCapSpec::Postpone => OverCap::Postpone,
+        OverCapSpec::Skip => OverCap::Skip,
+    }
+}
+
+/// Where the policy ranks a funnel.
+pub(super) fn priority(spec: &ContactPolicySpec, funnel: &str) -> i32 {
+    let place = spec.priorities.iter().position(|p| p.funnel == funnel);
+    place.and_then(|place| i32::try_from(place).ok()).unwrap_or(Voice::UNRANKED)
 }
 
 fn holidays_of(spec: &ContactPolicySpec, found: &mut Findings) -> BTreeSet<Date> {

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{EffectStatus, FunnelKey},
-    store::{ChannelCounts, Cursor, FunnelCounts, Hold, Store, StoreError},
+    store::{ChannelCounts, Cursor, FunnelCounts, Hold, PeriodSpent, Store, StoreError, this_month},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, time::Duration};
@@ -25,6 +25,8 @@ pub(super) struct Figures {
     pub messages: BTreeMap<String, Vec<(EffectStatus, u64)>>,
     pub cursors: BTreeMap<String, Cursor>,
     pub holds: Vec<Hold>,
+    /// What policies spent this month, and in the one before while some zone still has it.
+    pub spent: Vec<PeriodSpent>,
 }
 
 /// Asks, and remembers when to ask again.
@@ -69,6 +71,7 @@ async fn gather(store: &Store, funnels: &[FunnelKey], now: Timestamp) -> Result<
         figures.messages.entry(channel).or_default().push((status, n));
     }
     figures.cursors = views.cursors().await?.into_iter().collect();
+    figures.spent = views.spent_since(&this_month(now)).await?;
     figures.holds = store.journal.holds().await?;
     Ok(figures)
 }

@@ -9,7 +9,7 @@ use super::{
     standing::{Standing, key_of},
 };
 use crate::{
-    api::{CopyCounts, DayFigures, MonthFigures, ReactivationFunnelStatus, StageFigures},
+    api::{CopyCounts, DayFigures, MonthFigures, ReactionFigures, ReactivationFunnelStatus, StageFigures},
     compile::ObjectRef,
     model::{FunnelKey, Money, Role},
     store::{FunnelCounts, Hold, HoldScope},
@@ -156,6 +156,13 @@ fn count(status: &mut ReactivationFunnelStatus, figures: &FunnelFigures) {
         organic: number(month.organic),
         assisted: number(month.assisted),
         unsubscribed: number(month.unsubscribed),
+        reactions: Some(ReactionFigures {
+            in_5m: number(month.reactions.in_5m),
+            in_30m: number(month.reactions.in_30m),
+            in_24h: number(month.reactions.in_24h),
+            later: number(month.reactions.later),
+            escalated: number(month.reactions.escalated),
+        }),
     });
     let (sent, failed, ambiguous) = fates(day.messages.iter().map(|(_, status, n)| (status.as_str(), *n)));
     status.last_day = Some(DayFigures {

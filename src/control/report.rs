@@ -100,7 +100,11 @@ impl Control {
         match object.kind.as_str() {
             "CrmConnection" => json(&crm_connection::status(object, generation, standing, figures)),
             "MessageChannel" => json(&message_channel::status(object, spec, generation, standing, figures, &adapters, now)),
-            "ContactPolicy" => json(&policy::status(object, generation, standing, figures)),
+            "ContactPolicy" => {
+                let (plans, key) = (self.engine.plans(), format!("{}/{}", object.namespace, object.name));
+                let plan = plans.0.values().map(|live| &*live.plan).find(|plan| plan.policy.key == key);
+                json(&policy::status(object, generation, standing, figures, plan, now))
+            }
             "ContentList" => json(&content_list::status(object, spec, generation, standing)),
             "ReactivationFunnel" => {
                 let plans = self.engine.plans();

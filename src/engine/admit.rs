@@ -1,9 +1,10 @@
-//! Whether a planned message may go now, when, or never: the only home of windows, caps, consent, suppression, staleness, holdout,
-//! one voice, validity and the item cooldown.
+//! Whether a planned message may go now, when, or never: the only home of windows, caps, budget, consent, suppression, staleness,
+//! holdout, one voice, validity and the item cooldown.
 
+use super::budget::Over;
 use super::facts::{Fact, Facts};
-use super::{Item, List, OverCap, Plan, Subject, add_duration, caps, consent, next_open, voice, zone_of};
-use crate::model::{Address, AddressHash, HumanDuration, PostponeReason, Purpose, Role, SkipReason, share, stable_hash};
+use super::{Item, List, OverCap, Plan, Recent, Subject, add_duration, caps, consent, next_open, voice, zone_of};
+use crate::model::{Address, AddressHash, HumanDuration, Medium, PostponeReason, Purpose, Role, SkipReason, share, stable_hash};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::collections::BTreeSet;
 
@@ -44,6 +45,8 @@ pub struct Ready {
 const STALE_LOOK: HumanDuration = HumanDuration::minutes(30);
 const IN_WORK_LOOK: HumanDuration = HumanDuration::hours(1);
 const LEADER_LOOK: HumanDuration = HumanDuration::hours(6);
+/// After a message that came first: it has been sent by then, and counts, or its moment has moved.
+const AHEAD_LOOK: HumanDuration = HumanDuration::hours(1);
 const SUSPENDED_LOOK: HumanDuration = HumanDuration::days(1);
 
 /// Decides about one planned item. Final reasons are told before passing ones, so that nothing waits in vain.
@@ -97,15 +100,30 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
     if advertising && voice::client_in_work(subject) {
         return Admission::At(later(now, IN_WORK_LOOK), PostponeReason::ClientInWork);
     }
-    if advertising && voice::other_speaks(subject) {
-        return Admission::At(later(now, LEADER_LOOK), PostponeReason::OtherDealLeads);
+    if advertising && let Some(why) = voice::other_speaks(plan, subject) {
+        return Admission::At(later(now, LEADER_LOOK), why);
     }
     if advertising {
-        match caps::fits_at(policy, &subject.client.recent, item.medium, &zone, now) {
-            Some(at) if at <= now => {}
+        let counted = |r: &&Recent| r.purpose == Purpose::Advertising && r.policy.as_ref().is_none_or(|key| *key == policy.key);
+        let counted: Vec<(Timestamp, Medium)> = subject.client.recent.iter().filter(counted).map(|r| (r.at, r.medium)).collect();
+        match caps::fits_at(policy, &counted, item.medium, &zone, now) {
+            Some(at) if at <= now => {
+                if let Some(first) = takes_room_of(plan, subject, counted, item.medium, &zone, now) {
+                    return Admission::At(later(first, AHEAD_LOOK), PostponeReason::LowerPriority);
+                }
+            }
             None => return Admission::Never(SkipReason::CapReached),
             Some(_) if policy.over_cap == OverCap::Skip => return Admission::Never(SkipReason::CapReached),
             Some(at) => return postpone(plan, subject, planned, &zone, at, PostponeReason::CapReached),
+        }
+    }
+    if let Some((budget, price)) = plan.budget(item.purpose).zip(channel.price.as_ref()) {
+        let measured = subject.priced.iter().find(|p| p.list == planned.list.name && p.item == item.name);
+        match budget.over(&policy.time_zone, subject.spent, measured.map_or(price.each, |p| p.cost), now) {
+            None => {}
+            Some(Over::Always) => return Admission::Never(SkipReason::BudgetReached),
+            Some(Over::Until(_)) if budget.over == OverCap::Skip => return Admission::Never(SkipReason::BudgetReached),
+            Some(Over::Until(at)) => return postpone(plan, subject, planned, &zone, at, PostponeReason::BudgetReached),
         }
     }
     let none = BTreeSet::new();
@@ -129,6 +147,35 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
         consent,
         expires_at,
     })
+}
+
+/// When a message of higher priority is to come that would no longer fit under the caps if this one went now.
+fn takes_room_of(
+    plan: &Plan,
+    subject: &Subject,
+    counted: Vec<(Timestamp, Medium)>,
+    medium: Medium,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let mut ahead: Vec<(Timestamp, Medium)> = voice::ahead(plan, subject).map(|says| (says.at.max(now), says.medium)).collect();
+    ahead.sort_unstable();
+    let fits = |counted: &[_], (at, medium): (Timestamp, Medium)| {
+        caps::fits_at(&plan.policy, counted, medium, zone, at).is_some_and(|fits| fits <= at)
+    };
+    let (mut without_me, mut with_me) = (counted.clone(), counted);
+    with_me.push((now, medium));
+    for one in ahead {
+        if !fits(&without_me, one) {
+            continue;
+        }
+        if !fits(&with_me, one) {
+            return Some(one.0);
+        }
+        without_me.push(one);
+        with_me.push(one);
+    }
+    None
 }
 
 /// To the first opening at or after `from`, spread over the policy's time so that an opening window is no burst.
@@ -170,7 +217,7 @@ fn variant(plan: &Plan, subject: &Subject, planned: &Planned<'_>) -> Option<Stri
     let hash = stable_hash(&[
         b"variant",
         plan.holdout_salt.as_bytes(),
-        &subject.copy.client.0.to_be_bytes(),
+        &person(subject),
         plan.policy.brand.as_bytes(),
         planned.list.name.as_bytes(),
         planned.item.name.as_bytes(),
@@ -186,9 +233,14 @@ fn variant(plan: &Plan, subject: &Subject, planned: &Planned<'_>) -> Option<Stri
     })
 }
 
+/// The client as they are known today: all deals of a person get one answer, also after two records of them were merged.
+fn person(subject: &Subject) -> [u8; 8] {
+    subject.client.id.unwrap_or(subject.copy.client).0.to_be_bytes()
+}
+
 /// Whether the client is in the share that is left unsent to measure uplift.
 pub(super) fn in_holdout(plan: &Plan, subject: &Subject) -> bool {
-    let hash = stable_hash(&[plan.holdout_salt.as_bytes(), &subject.copy.client.0.to_be_bytes(), plan.policy.brand.as_bytes()]);
+    let hash = stable_hash(&[plan.holdout_salt.as_bytes(), &person(subject), plan.policy.brand.as_bytes()]);
     share(hash) * 100.0 < plan.holdout_percent
 }
 

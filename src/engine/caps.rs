@@ -1,13 +1,19 @@
 //! Contact caps: how many messages a person may get in a day, a week, a month or any stretch of time.
 
 use super::calendar::{date_in, moment, next_date};
-use super::{Cap, CapPer, Policy, Recent};
-use crate::model::{Medium, Purpose};
+use super::{Cap, CapPer, Policy};
+use crate::model::Medium;
 use jiff::{SignedDuration, Timestamp, ToSpan, civil, tz::TimeZone};
 
-/// The first moment at or after `t` at which one more advertising message keeps all caps. Service messages neither count nor are
-/// asked about. `None`: never (a cap of zero).
-pub(super) fn fits_at(policy: &Policy, recent: &[Recent], medium: Medium, zone: &TimeZone, t: Timestamp) -> Option<Timestamp> {
+/// The first moment at or after `t` at which one more advertising message keeps all caps, with those sent at `recent`. Service messages
+/// neither count nor are asked about. `None`: never (a cap of zero).
+pub(super) fn fits_at(
+    policy: &Policy,
+    recent: &[(Timestamp, Medium)],
+    medium: Medium,
+    zone: &TimeZone,
+    t: Timestamp,
+) -> Option<Timestamp> {
     let caps: Vec<&Cap> = policy.caps.iter().filter(|c| c.medium.is_none_or(|m| m == medium)).collect();
     let mut at = t;
     // Each round moves past at least one message or one calendar unit that holds messages: it ends with them.
@@ -30,19 +36,18 @@ pub(super) fn fits_at(policy: &Policy, recent: &[Recent], medium: Medium, zone: 
 }
 
 /// When the cap has room again, if it is full at `t`.
-fn full_until(cap: &Cap, recent: &[Recent], zone: &TimeZone, t: Timestamp) -> Option<Timestamp> {
-    let counted = recent.iter().filter(|r| r.purpose == Purpose::Advertising && cap.medium.is_none_or(|m| m == r.medium));
+fn full_until(cap: &Cap, recent: &[(Timestamp, Medium)], zone: &TimeZone, t: Timestamp) -> Option<Timestamp> {
+    let counted = recent.iter().filter(|(_, medium)| cap.medium.is_none_or(|m| m == *medium)).map(|(at, _)| *at);
     let at_most = usize::try_from(cap.at_most).unwrap_or(usize::MAX);
     if let CapPer::Rolling(length) = cap.per {
-        let mut times: Vec<Timestamp> =
-            counted.map(|r| r.at).filter(|at| *at <= t && t.duration_since(*at) < length.signed()).collect();
+        let mut times: Vec<Timestamp> = counted.filter(|at| *at <= t && t.duration_since(*at) < length.signed()).collect();
         times.sort_unstable();
         // The one that must have left before another fits.
         let leaving = times.len().checked_sub(at_most).and_then(|i| times.get(i))?;
         return Some(leaving.checked_add(length.signed()).unwrap_or(Timestamp::MAX));
     }
     let (from, until) = unit(cap.per, zone, t);
-    let count = counted.filter(|r| r.at >= from && r.at < until).count();
+    let count = counted.filter(|at| *at >= from && *at < until).count();
     (count >= at_most && until > t).then_some(until)
 }
 

@@ -1,6 +1,6 @@
 //! One copy and the small state that it carries from event to event.
 
-use crate::model::{ClientId, CopyId, FunnelKey, Money, PostponeReason, Role};
+use crate::model::{ClientId, CopyId, FunnelKey, Medium, Money, PostponeReason, Role};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -64,9 +64,15 @@ pub struct CopyState {
     /// Why the next item waits although its own time has come.
     #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
     pub waiting: Option<PostponeReason>,
+    /// Its next message, while others may have to give way to it.
+    #[serde(rename = "y", skip_serializing_if = "Option::is_none")]
+    pub says: Option<Says>,
     /// In the holdout share for this cycle.
     #[serde(rename = "k", skip_serializing_if = "std::ops::Not::not")]
     pub holdout: bool,
+    /// The cycle began before the client was known: whether they are held out is asked as soon as they are.
+    #[serde(rename = "q", skip_serializing_if = "std::ops::Not::not")]
+    pub unasked: bool,
     /// The client booked (or bought elsewhere) in this cycle: `cycle.booked` in conditions.
     #[serde(rename = "b", skip_serializing_if = "std::ops::Not::not")]
     pub booked: bool,
@@ -109,6 +115,15 @@ pub struct Journey {
     /// Items with a date that were sent or left out: they have no place in the order.
     #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
     pub dated: Vec<String>,
+}
+
+/// When a copy means to send its next message, as far as that can be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Says {
+    #[serde(rename = "a")]
+    pub at: Timestamp,
+    #[serde(rename = "m")]
+    pub medium: Medium,
 }
 
 /// Nothing is sent until then.

@@ -4,7 +4,8 @@ use super::journey::Step;
 use super::stage::{Cause, Placement};
 use super::work::{Work, nobody};
 use super::{
-    CycleEnd, Decision, EffectKind, Event, History, Pause, PauseUntil, Plan, Replies, Subject, TaskText, add_duration, add_working,
+    CycleChange, CycleEnd, Decision, EffectKind, Event, History, Pause, PauseUntil, Plan, Replies, Subject, TaskText, add_duration,
+    add_working,
 };
 use super::{notice, voice};
 use crate::model::{AddressHash, DealState, HumanDuration, Reaction, Role, SignalKind};
@@ -66,7 +67,8 @@ pub fn admit_backfill(plan: &Plan, subject: &Subject, now: Timestamp) -> Decisio
 
 fn finish(mut work: Work<'_>, step: Step) -> Decision {
     // What has just begun is planned first: the timer sends it, a moment later if need be.
-    let step = if step == Step::Timer && work.cycle.is_some() { Step::Look } else { step };
+    let begun = work.cycle.iter().any(|change| !matches!(change, CycleChange::HeldOut { .. }));
+    let step = if step == Step::Timer && begun { Step::Look } else { step };
     work.choose_list();
     work.remind(step == Step::Timer);
     work.escalate(step == Step::Timer);
@@ -106,7 +108,7 @@ impl Work<'_> {
             Role::Stalled | Role::Warming => {
                 if self.before_it_went_cold(at) {
                     self.note("the signal is older than the silence: it revives nothing");
-                } else if !direct && (voice::client_in_work(&self.subject) || voice::other_leads(&self.subject)) {
+                } else if !direct && (voice::client_in_work(&self.subject) || voice::other_leads(self.plan, &self.subject)) {
                     self.note("the signal is taken up with another deal of the client");
                 } else {
                     self.revive(kind, at);

@@ -31,7 +31,7 @@ pub struct Decision {
     pub copy: Copy,
     pub effects: Vec<Effect>,
     pub history: Vec<History>,
-    pub cycle: Option<CycleChange>,
+    pub cycle: Vec<CycleChange>,
 }
 
 /// Something the outside must see, or must be recorded as not done.
@@ -126,6 +126,11 @@ pub enum History {
     Reaction {
         seconds: i64,
     },
+    /// Nobody reacted in that many minutes of working time, and somebody was told.
+    Unanswered {
+        minutes: i64,
+        supervisor: bool,
+    },
     Note {
         text: String,
     },
@@ -139,6 +144,10 @@ pub enum CycleChange {
         cycle: i32,
         at: Timestamp,
         holdout: bool,
+    },
+    /// The cycle began at first sight of its deal, before its client was known; now that they are, they turn out to be held out.
+    HeldOut {
+        cycle: i32,
     },
     /// First message of the cycle (also written when a later one goes out: it is idempotent).
     Contacted {
@@ -188,7 +197,7 @@ impl Decision {
     /// A decision that changes nothing yet.
     #[must_use]
     pub const fn unchanged(copy: Copy) -> Self {
-        Self { copy, effects: Vec::new(), history: Vec::new(), cycle: None }
+        Self { copy, effects: Vec::new(), history: Vec::new(), cycle: Vec::new() }
     }
 
     /// Adds an effect under the copy's next number. `item` and `recipient` complete the natural key.

@@ -3,10 +3,10 @@
 use super::date::{self, Dated};
 use super::work::{Work, nobody};
 use super::{
-    Admission, CycleChange, EffectKind, History, Item, Journey, List, Overdue, Planned, Reentry, add_duration, admit, calendar,
-    facts, stage,
+    Admission, CycleChange, EffectKind, History, Item, Journey, List, Overdue, Planned, Reentry, Says, add_duration, admit,
+    calendar, facts, stage,
 };
-use crate::model::{PostponeReason, Role, SkipReason};
+use crate::model::{PostponeReason, Purpose, Role, SkipReason};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::collections::BTreeSet;
 
@@ -99,6 +99,7 @@ impl Work<'_> {
     /// Goes on with the journey: passes by what can never be sent, sends at most one message, plans the next look.
     pub fn walk(&mut self, step: Step) {
         // A copy of it: whether the client hears of this deal or another depends on where the journey stands.
+        self.subject.copy.state.says = None;
         let Some(mut journey) = self.subject.copy.state.journey.clone() else { return };
         if let Some(list) = self.plan.lists.get(&journey.list) {
             self.walk_list(&mut journey, list, step);
@@ -132,6 +133,7 @@ impl Work<'_> {
                     self.subject.copy.state.waiting = None;
                 }
                 self.due(next.due);
+                self.means_to_say(item, next.due);
                 return;
             }
             let planned = Planned { list, item, due: next.due, until: next.until };
@@ -165,7 +167,9 @@ impl Work<'_> {
             if step != Step::Timer {
                 // Publishing again must not push it away for ever.
                 let spreading = self.subject.copy.state.waiting == Some(PostponeReason::Spread);
-                self.due(self.was_due.filter(|_| spreading).unwrap_or(self.now));
+                let at = self.was_due.filter(|_| spreading).unwrap_or(self.now);
+                self.due(at);
+                self.means_to_say(item, at);
                 return;
             }
             match self.verdict(item, admission) {
@@ -199,7 +203,25 @@ impl Work<'_> {
         } else if why != PostponeReason::Suspended && until < Timestamp::MAX {
             self.due(until);
         }
+        if !matches!(
+            why,
+            PostponeReason::Suspended
+                | PostponeReason::Paused
+                | PostponeReason::StaleCrm
+                | PostponeReason::ClientInWork
+                | PostponeReason::OtherDealLeads
+        ) {
+            self.means_to_say(item, until);
+        }
         held.insert(&item.name);
+    }
+
+    /// Tells other deals of the client which message comes next, if one of them may have to give way to it.
+    fn means_to_say(&mut self, item: &Item, at: Timestamp) {
+        let policy = &self.plan.policy;
+        if policy.ranks && !policy.caps.is_empty() && item.purpose == Purpose::Advertising {
+            self.subject.copy.state.says.get_or_insert(Says { at, medium: item.medium });
+        }
     }
 
     fn stopped(&self, list: &List) -> bool {
@@ -325,7 +347,7 @@ impl Work<'_> {
         self.draft(&list.name, item.name.clone(), ready.hash, kind);
         self.subject.copy.state.messaged_at = Some(self.now);
         if self.cold() {
-            self.cycle = Some(CycleChange::Contacted { cycle: self.subject.copy.cycle, at: self.now });
+            self.cycle.push(CycleChange::Contacted { cycle: self.subject.copy.cycle, at: self.now });
         }
     }
 }
@@ -341,7 +363,10 @@ struct Next<'l> {
 /// Whether an item's moment has come although it has to wait a little: then its `when` is asked at once, and again when it goes out. In
 /// a pause, on stale knowledge, while another deal is in work, the answer would be rash.
 const fn timely(why: PostponeReason) -> bool {
-    matches!(why, PostponeReason::OutsideWindow | PostponeReason::Holiday | PostponeReason::CapReached)
+    matches!(
+        why,
+        PostponeReason::OutsideWindow | PostponeReason::Holiday | PostponeReason::CapReached | PostponeReason::BudgetReached
+    )
 }
 
 /// The item is behind the client from now on.

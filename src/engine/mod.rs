@@ -4,6 +4,7 @@
 //! of windows, caps, consent, suppression, staleness and holdout: it says whether a planned message may go now, when, or never.
 
 mod admit;
+mod budget;
 mod calendar;
 mod caps;
 mod condition;
@@ -30,9 +31,10 @@ mod work;
 mod zone;
 
 pub use admit::{Admission, Planned, Ready, admit};
+pub use budget::{Budget, Price, Priced, Spent, periods};
 pub use calendar::{Open, Window, add_duration, add_working, next_open, working_elapsed};
 pub use condition::{Condition, ConditionError, is_builtin};
-pub use copy::{Copy, CopyState, Interest, Journey, Pause, PauseUntil, Silence};
+pub use copy::{Copy, CopyState, Interest, Journey, Pause, PauseUntil, Says, Silence};
 pub use date::DateRule;
 pub use decide::{admit_backfill, decide};
 pub use event::{CycleChange, CycleEnd, Decision, Effect, EffectKind, Event, History, TaskText};
@@ -44,4 +46,5 @@ pub use plan::{
 };
 pub use stage::{Cause, Placement, place};
 pub use subject::{Client, KnownAddress, LedgerEntry, Recent, Sibling, Subject};
+pub use voice::Voice;
 pub use zone::zone_of;

@@ -1,7 +1,7 @@
 //! What one funnel means at one revision: everything the engine needs and nothing it must not know (no secrets, no bodies, no
 //! Kubernetes). `compile` is the only maker of plans; each value in here was checked there.
 
-use super::{Condition, DateRule, Window};
+use super::{Budget, Condition, DateRule, Price, Voice, Window};
 use crate::model::{FunnelKey, HumanDuration, Medium, Mode, Purpose, SendAs, SignalKind};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,8 @@ pub struct Plan {
     /// Nothing is sent to a connection's deals when it was not read for that long.
     pub max_staleness: Option<HumanDuration>,
     pub policy: Policy,
+    /// Place of this funnel in the policy's priorities; [`Voice::UNRANKED`] if it has none.
+    pub priority: i32,
     /// In the funnel's order: an item takes the first of its medium, or names one.
     pub channels: Vec<Channel>,
     pub stages: Stages,
@@ -47,6 +49,8 @@ pub type Brand = String;
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub name: String,
+    /// `namespace/name`: what caps and budget are counted by.
+    pub key: String,
     pub brand: Brand,
     /// How people know the brand: in texts and on pages.
     pub brand_title: String,
@@ -61,6 +65,10 @@ pub struct Policy {
     pub holidays: BTreeSet<civil::Date>,
     pub caps: Vec<Cap>,
     pub over_cap: OverCap,
+    /// What its funnels may spend together.
+    pub budget: Option<Budget>,
+    /// Whether the policy ranks any funnel: only then somebody may have to give way.
+    pub ranks: bool,
     /// Over how long what waited for a window is released.
     pub spread: HumanDuration,
     pub working_hours: WorkingHours,
@@ -116,6 +124,8 @@ pub struct Channel {
     pub medium: Medium,
     /// A message not handed over by then is dropped as expired.
     pub expires_after: HumanDuration,
+    /// What a message costs, if that is declared.
+    pub price: Option<Price>,
 }
 
 #[derive(Clone, Debug)]
@@ -307,6 +317,12 @@ pub enum Reentry {
 }
 
 impl Plan {
+    /// What copies of other funnels must know of this one.
+    #[must_use]
+    pub fn voice(&self) -> Voice {
+        Voice { brand: self.policy.brand.clone(), policy: self.policy.key.clone(), priority: self.priority }
+    }
+
     /// The Stalled, Warming or Customer stage of that name.
     #[must_use]
     pub fn cold_stage(&self, name: &str) -> Option<&ColdStage> {

@@ -65,6 +65,7 @@ impl Work<'_> {
             };
             let minutes = working_elapsed(hours, interest.since, self.now).as_mins();
             let item = format!("unanswered-{}-{number}", interest.since.as_millisecond());
+            self.history.push(History::Unanswered { minutes, supervisor });
             let text = TaskText::Unanswered { minutes };
             self.draft("@notify", item, AddressHash(who.0.clone()), EffectKind::Notify { who, text });
         }

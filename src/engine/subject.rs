@@ -1,6 +1,6 @@
 //! Everything known about one copy when the engine looks at it. Loaded by the store in one go for a whole batch.
 
-use super::Copy;
+use super::{Copy, Priced, Says, Spent, Voice};
 use crate::model::{
     Address, AddressHash, ClientId, Consent, Contact, CopyId, Deal, EffectKey, EffectStatus, FunnelKey, Manager, Medium, Purpose,
     Role, Suppression,
@@ -22,6 +22,10 @@ pub struct Subject {
     pub ledger: Vec<LedgerEntry>,
     /// When the deal's connection was last read successfully.
     pub crm_read_at: Option<Timestamp>,
+    /// What its policy's budget has spent so far; told by whoever is about to send.
+    pub spent: Spent,
+    /// What some of its messages cost, as far as anybody measured.
+    pub priced: Vec<Priced>,
 }
 
 /// The person, across all deals and funnels.
@@ -59,6 +63,9 @@ pub struct Recent {
     pub item: String,
     #[serde(rename = "c")]
     pub copy: CopyId,
+    /// `namespace/name` of the policy whose caps it counts for; unknown counts for all.
+    #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// Filled by the loader from the row it stands in.
     #[serde(skip, default = "no_hash")]
     pub address: AddressHash,
@@ -80,6 +87,10 @@ pub struct Sibling {
     pub speaks: bool,
     /// When the client was last heard of through it: a signal, a click, an activity that its CRM tells of, a revival.
     pub heard_at: Option<Timestamp>,
+    /// Its next message, for those that give way to it.
+    pub says: Option<Says>,
+    /// Of its funnel.
+    pub voice: Voice,
 }
 
 /// One row of the ledger.

@@ -112,6 +112,7 @@ pub(crate) fn plan() -> Plan {
         max_staleness: None,
         policy: Policy {
             name: "default".into(),
+            key: "marketing/default".into(),
             brand: "novydom".into(),
             brand_title: "novydom".into(),
             consent: ConsentRule::AssumedFromCrm,
@@ -121,13 +122,16 @@ pub(crate) fn plan() -> Plan {
             holidays: BTreeSet::new(),
             caps: Vec::new(),
             over_cap: OverCap::Postpone,
+            budget: None,
+            ranks: false,
             spread: HumanDuration::ZERO,
             working_hours: working_hours(),
             paused: false,
         },
+        priority: Voice::UNRANKED,
         channels: vec![
-            Channel { name: "sms".into(), resource: "sms".into(), medium: Medium::Sms, expires_after: d("12h") },
-            Channel { name: "mail".into(), resource: "mail".into(), medium: Medium::Email, expires_after: d("1d") },
+            Channel { name: "sms".into(), resource: "sms".into(), medium: Medium::Sms, expires_after: d("12h"), price: None },
+            Channel { name: "mail".into(), resource: "mail".into(), medium: Medium::Email, expires_after: d("1d"), price: None },
         ],
         stages: Stages {
             in_work_title: "In work".into(),
@@ -224,6 +228,8 @@ pub(crate) fn unseen() -> Subject {
         supervisor: Some(manager("s1")),
         ledger: Vec::new(),
         crm_read_at: Some(noon()),
+        spent: Spent::default(),
+        priced: Vec::new(),
     }
 }
 
@@ -299,6 +305,7 @@ impl World {
                     purpose: *purpose,
                     item: format!("marketing/{}/{}", effect.key.list, effect.key.item),
                     copy: self.subject.copy.id,
+                    policy: Some(self.plan.policy.key.clone()),
                     address: effect.key.recipient.clone(),
                 });
             }

@@ -1,10 +1,32 @@
-//! One voice: a client hears of one deal at a time.
+//! One voice: a client hears of one deal at a time, for each brand.
 
-use super::{Sibling, Subject};
-use crate::model::{CopyId, Role};
+use super::{Brand, Plan, Sibling, Subject};
+use crate::model::{CopyId, PostponeReason, Role};
 use jiff::Timestamp;
 
-/// Another deal of the client is being worked on, or has just come back to work.
+/// In whose name a funnel speaks, and with what right: what copies of other funnels must know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voice {
+    /// Empty: not known yet. It may then be any.
+    pub brand: Brand,
+    /// `namespace/name` of its policy: caps and budget are counted by it.
+    pub policy: String,
+    /// Its place in the policy's priorities, the first is 0.
+    pub priority: i32,
+}
+
+impl Voice {
+    /// Of a funnel that its policy does not rank: it comes after all that are.
+    pub const UNRANKED: i32 = i32::MAX;
+}
+
+impl Default for Voice {
+    fn default() -> Self {
+        Self { brand: String::new(), policy: String::new(), priority: Self::UNRANKED }
+    }
+}
+
+/// Another deal of the client is being worked on, or has just come back to work. Whatever the brand: the client is spoken to.
 pub(super) fn client_in_work(subject: &Subject) -> bool {
     subject.client.siblings.iter().any(|s| match s.role {
         Role::InWork => s.deal_open,
@@ -14,26 +36,55 @@ pub(super) fn client_in_work(subject: &Subject) -> bool {
     })
 }
 
-/// Another warm deal of the client comes first: the one whose cycle began earliest, then the one we have known longest. Stalled
-/// deals lead nobody: most have no content, and would silence the rest for ever.
-pub(super) fn other_leads(subject: &Subject) -> bool {
-    let copy = &subject.copy;
-    let mine = (copy.role != Role::Warming, rank(copy.state.cycle_at, copy.id));
-    warm(subject).any(|s| (false, rank(s.cycle_at, s.copy)) < mine)
+/// Another warm deal of the client comes first: the one whose funnel has the higher priority, then the one whose cycle began earliest,
+/// then the one we have known longest. Stalled deals lead nobody: most have no content, and would silence the rest for ever. Asked
+/// about a call that names no deal, and so no brand either: one deal is revived, whatever its brand.
+pub(super) fn other_leads(plan: &Plan, subject: &Subject) -> bool {
+    let mine = (subject.copy.role != Role::Warming, my_rank(plan, subject));
+    warm(subject).any(|s| (false, rank_of(s)) < mine)
 }
 
-/// Another warm deal of the client is to be heard before this one: the leader of those that still have something to say. A deal whose
-/// journey is through silences nobody, and waits in its turn if its list grows.
-pub(super) fn other_speaks(subject: &Subject) -> bool {
+/// Why another warm deal of the client is to be heard before this one, if one is: the leader, of those that write in the same name and
+/// still have something to say. A deal whose journey is through silences nobody, and waits in its turn if its list grows.
+pub(super) fn other_speaks(plan: &Plan, subject: &Subject) -> Option<PostponeReason> {
     let copy = &subject.copy;
-    let mine = (copy.role != Role::Warming || !copy.state.speaks(), rank(copy.state.cycle_at, copy.id));
-    warm(subject).filter(|s| s.speaks).any(|s| (false, rank(s.cycle_at, s.copy)) < mine)
+    let mine = (copy.role != Role::Warming || !copy.state.speaks(), my_rank(plan, subject));
+    let first = warm(subject).filter(|s| s.speaks && same_brand(plan, s)).min_by_key(|s| rank_of(s))?;
+    let why = if first.voice.priority < plan.priority { PostponeReason::LowerPriority } else { PostponeReason::OtherDealLeads };
+    ((false, rank_of(first)) < mine).then_some(why)
+}
+
+/// Messages of the same policy to the same client that have a higher priority and are about to come: they take their room under the
+/// caps before this one does.
+pub(super) fn ahead<'s>(plan: &Plan, subject: &'s Subject) -> impl Iterator<Item = &'s super::Says> {
+    let (policy, priority) = (&plan.policy.key, plan.priority);
+    subject
+        .client
+        .siblings
+        .iter()
+        .filter(move |s| s.voice.policy == *policy && s.voice.priority < priority)
+        .filter_map(|s| s.says.as_ref())
+}
+
+fn same_brand(plan: &Plan, sibling: &Sibling) -> bool {
+    sibling.voice.brand.is_empty() || sibling.voice.brand == plan.policy.brand
 }
 
 fn warm(subject: &Subject) -> impl Iterator<Item = &Sibling> {
     subject.client.siblings.iter().filter(|s| s.role == Role::Warming)
 }
 
-fn rank(cycle_at: Option<Timestamp>, copy: CopyId) -> (bool, Option<Timestamp>, CopyId) {
-    (cycle_at.is_none(), cycle_at, copy)
+/// One order over all deals of a client, so that two of them never wait for each other.
+type Rank = (i32, bool, Option<Timestamp>, CopyId);
+
+fn my_rank(plan: &Plan, subject: &Subject) -> Rank {
+    rank(plan.priority, subject.copy.state.cycle_at, subject.copy.id)
+}
+
+fn rank_of(sibling: &Sibling) -> Rank {
+    rank(sibling.voice.priority, sibling.cycle_at, sibling.copy)
+}
+
+const fn rank(priority: i32, cycle_at: Option<Timestamp>, copy: CopyId) -> Rank {
+    (priority, cycle_at.is_none(), cycle_at, copy)
 }

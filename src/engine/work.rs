@@ -16,7 +16,7 @@ pub(super) struct Work<'a> {
     /// When the engine had meant to look at the copy, before this event.
     pub was_due: Option<Timestamp>,
     pub history: Vec<History>,
-    pub cycle: Option<CycleChange>,
+    pub cycle: Vec<CycleChange>,
     next_at: Option<Timestamp>,
     drafts: Vec<Draft>,
 }
@@ -35,20 +35,37 @@ impl<'a> Work<'a> {
         if subject.copy.state.pause.as_ref().is_some_and(|p| p.until <= now) {
             subject.copy.state.pause = None;
         }
-        Self {
+        let mut work = Self {
             plan,
             zone: zone_of(plan, &subject),
             was_due: subject.copy.next_at,
             subject,
             now,
             history: Vec::new(),
-            cycle: None,
+            cycle: Vec::new(),
             next_at: None,
             drafts: Vec::new(),
+        };
+        work.ask_holdout();
+        work
+    }
+
+    /// Answers what stayed open when the cycle began before its client was known.
+    fn ask_holdout(&mut self) {
+        if !self.subject.copy.state.unasked || self.subject.copy.id.0 == 0 {
+            return;
+        }
+        self.subject.copy.state.unasked = false;
+        if admit::in_holdout(self.plan, &self.subject) {
+            self.subject.copy.state.holdout = true;
+            self.cycle.push(CycleChange::HeldOut { cycle: self.subject.copy.cycle });
         }
     }
 
-    pub fn finish(self) -> Decision {
+    pub fn finish(mut self) -> Decision {
+        if self.subject.copy.state.unasked {
+            self.due(self.now);
+        }
         let mut decision = Decision::unchanged(self.subject.copy);
         decision.copy.next_at = self.next_at;
         decision.history = self.history;
@@ -101,7 +118,7 @@ impl<'a> Work<'a> {
         if self.cycle_open() {
             self.subject.copy.state.cycle_done = true;
             self.subject.copy.state.cycle_ended_at = Some(self.now);
-            self.cycle = Some(CycleChange::End { cycle: self.subject.copy.cycle, at: self.now, how });
+            self.cycle.push(CycleChange::End { cycle: self.subject.copy.cycle, at: self.now, how });
         }
     }
 
@@ -175,17 +192,20 @@ impl<'a> Work<'a> {
     }
 
     fn begin(&mut self) {
-        let holdout = admit::in_holdout(self.plan, &self.subject);
+        // Who a client is, the store tells only when the deal is stored: until then the question stays open.
+        let unknown = self.subject.copy.id.0 == 0;
+        let holdout = !unknown && admit::in_holdout(self.plan, &self.subject);
         let copy = &mut self.subject.copy;
         copy.cycle += 1;
         copy.state.cycle_at = Some(self.now);
         copy.state.cycle_done = false;
         copy.state.holdout = holdout;
+        copy.state.unasked = unknown && self.plan.holdout_percent > 0.0;
         copy.state.booked = false;
         copy.state.messaged_at = None;
         copy.state.journey = None;
         copy.state.pause = None;
-        self.cycle = Some(CycleChange::Begin { cycle: copy.cycle, at: self.now, holdout });
+        self.cycle.push(CycleChange::Begin { cycle: copy.cycle, at: self.now, holdout });
     }
 
     /// The client came back.

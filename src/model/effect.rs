@@ -125,6 +125,7 @@ pub enum SkipReason {
     ConditionFalse,
     ConditionError,
     CapReached,
+    BudgetReached,
     SentThroughOtherDeal,
     Holdout,
     TooOld,
@@ -137,7 +138,7 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NoAddress,
         Self::NoConsent,
         Self::Suppressed,
@@ -145,6 +146,7 @@ impl SkipReason {
         Self::ConditionFalse,
         Self::ConditionError,
         Self::CapReached,
+        Self::BudgetReached,
         Self::SentThroughOtherDeal,
         Self::Holdout,
         Self::TooOld,
@@ -166,6 +168,7 @@ impl SkipReason {
             Self::ConditionFalse => "ConditionFalse",
             Self::ConditionError => "ConditionError",
             Self::CapReached => "CapReached",
+            Self::BudgetReached => "BudgetReached",
             Self::SentThroughOtherDeal => "SentThroughOtherDeal",
             Self::Holdout => "Holdout",
             Self::TooOld => "TooOld",
@@ -190,8 +193,10 @@ pub enum PostponeReason {
     OutsideWindow,
     Holiday,
     CapReached,
+    BudgetReached,
     ClientInWork,
     OtherDealLeads,
+    LowerPriority,
     StaleCrm,
     Paused,
     Suspended,
@@ -207,8 +212,10 @@ impl PostponeReason {
             Self::OutsideWindow => "OutsideWindow",
             Self::Holiday => "Holiday",
             Self::CapReached => "CapReached",
+            Self::BudgetReached => "BudgetReached",
             Self::ClientInWork => "ClientInWork",
             Self::OtherDealLeads => "OtherDealLeads",
+            Self::LowerPriority => "LowerPriority",
             Self::StaleCrm => "StaleCrm",
             Self::Paused => "Paused",
             Self::Suspended => "Suspended",

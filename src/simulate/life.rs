@@ -9,14 +9,14 @@ use super::{
 use crate::{
     content,
     engine::{
-        Decision, Effect, EffectKind, Event, History, LedgerEntry, Recent, Sibling, Subject, admit_backfill, decide, zone_of,
+        Decision, Effect, EffectKind, Event, History, LedgerEntry, Recent, Sibling, Spent, Subject, admit_backfill, decide, zone_of,
     },
     model::{
         AddressHash, ClientId, CopyId, DealState, EffectStatus, PostponeReason, Purpose, Role, SkipReason, Suppression,
         SuppressionReason, SuppressionScope, shard_of,
     },
-    store::{RECENT, item_name, up_to_ms, with_state},
-    workers::{context_of, fresh, rewire},
+    store::{Charge, RECENT, item_name, up_to_ms, with_state},
+    workers::{charge, context_of, decide_within, fresh, rewire},
 };
 use jiff::{Timestamp, civil};
 use std::{collections::HashMap, panic::AssertUnwindSafe};
@@ -24,9 +24,21 @@ use std::{collections::HashMap, panic::AssertUnwindSafe};
 /// Decisions at one moment for one person, after which something goes round in a circle.
 const MOST_ROUNDS: usize = 1000;
 
-/// When a channel has room for a message.
+/// What stands between a message and its leaving, beside what the engine knows of its client.
 pub(super) trait Gate {
+    /// When a channel has room for it.
     fn reserve(&mut self, channel: u16, copy: CopyId, now: Timestamp) -> Timestamp;
+    /// What the budget of a plan's policy has spent.
+    fn spent(&self, run: &Run, plan: u16, now: Timestamp) -> Spent;
+    /// Counts a message; a negative cost gives back.
+    fn charge(&mut self, charge: &Charge, now: Timestamp);
+}
+
+/// A message that may leave: what it was counted for.
+enum Turn {
+    Nothing,
+    Free(Option<Charge>),
+    At(Timestamp),
 }
 
 pub(super) struct Life {
@@ -161,12 +173,16 @@ impl Life {
             }
             due.sort_unstable();
             // A batch is decided on what was known before it.
-            let decided: Vec<(usize, Option<Decision>)> =
-                due.iter().map(|(.., i)| (*i, self.decision(run, *i, &Event::Timer, now))).collect();
+            let mut decided = Vec::with_capacity(due.len());
+            for (.., i) in &due {
+                let decision = self.decision(run, *i, &Event::Timer, now, Some(&*gate));
+                let turn = decision.as_ref().map_or(Turn::Nothing, |decision| self.turn(run, *i, decision, now, gate));
+                decided.push((*i, decision, turn));
+            }
             let mut advertised: HashMap<AddressHash, usize> = HashMap::new();
-            for (i, decision) in decided {
+            for (i, decision, turn) in decided {
                 match decision {
-                    Some(decision) => self.take_turn(run, i, decision, now, &mut advertised, gate, tally),
+                    Some(decision) => self.take_turn(run, i, decision, turn, now, &mut advertised, gate, tally),
                     None => self.set_aside(i, tally),
                 }
             }
@@ -185,23 +201,27 @@ impl Life {
         }
     }
 
-    fn decision(&mut self, run: &Run, i: usize, event: &Event, now: Timestamp) -> Option<Decision> {
-        self.refresh(i, now);
-        let one = self.copies.get(i)?;
-        let plan = &run.plans.get(usize::from(one.plan))?.live.plan;
-        std::panic::catch_unwind(AssertUnwindSafe(|| decide(plan, &one.subject, event, now))).ok()
+    fn decision(&mut self, run: &Run, i: usize, event: &Event, now: Timestamp, gate: Option<&dyn Gate>) -> Option<Decision> {
+        self.refresh(run, i, now);
+        let one = self.copies.get_mut(i)?;
+        let live = &run.plans.get(usize::from(one.plan))?.live;
+        // As in the workers, only the timer's pass knows what is left: nobody else sends.
+        one.subject.spent = gate.map(|gate| gate.spent(run, one.plan, now)).unwrap_or_default();
+        one.subject.priced.clear();
+        let subject = &mut one.subject;
+        std::panic::catch_unwind(AssertUnwindSafe(|| decide_within(live, subject, event, now, Some(&run.base_url)))).ok()
     }
 
     /// Decides an event that sends nothing, and takes the decision over.
     fn decide(&mut self, run: &Run, i: usize, event: &Event, now: Timestamp, tally: &mut Tally) {
-        match self.decision(run, i, event, now) {
+        match self.decision(run, i, event, now, None) {
             Some(decision) => self.apply(run, i, decision, now, tally),
             None => self.set_aside(i, tally),
         }
     }
 
     fn admit(&mut self, run: &Run, i: usize, now: Timestamp, tally: &mut Tally) {
-        self.refresh(i, now);
+        self.refresh(run, i, now);
         let Some(one) = self.copies.get_mut(i) else { return };
         one.admit_at = None;
         let Some(plan) = run.plans.get(usize::from(one.plan)) else { return };
@@ -212,7 +232,7 @@ impl Life {
     }
 
     /// What the copy's person looks like at this moment.
-    fn refresh(&mut self, i: usize, now: Timestamp) {
+    fn refresh(&mut self, run: &Run, i: usize, now: Timestamp) {
         let mut siblings = self.elsewhere.clone();
         for (n, other) in self.copies.iter().enumerate() {
             siblings.retain(|s| s.copy != other.subject.copy.id);
@@ -226,6 +246,8 @@ impl Life {
                     cycle_at: None,
                     speaks: false,
                     heard_at: None,
+                    says: None,
+                    voice: run.voice(other.plan),
                 };
                 siblings.push(with_state(sibling, &copy.state, other.subject.deal.last_activity_at));
             }
@@ -240,6 +262,27 @@ impl Life {
         client.recent = self.recent.iter().filter(|r| client.addresses.iter().any(|k| k.hash == r.address)).cloned().collect();
     }
 
+    /// Whether the decision's message finds room in its channel; if so it is counted.
+    fn turn(&self, run: &Run, i: usize, decision: &Decision, now: Timestamp, gate: &mut dyn Gate) -> Turn {
+        let message = decision.effects.iter().find_map(|effect| match &effect.kind {
+            EffectKind::Message { channel, purpose, variant, .. } => Some((channel, *purpose, variant, effect)),
+            _ => None,
+        });
+        let (Some((channel, purpose, variant, effect)), Some(one)) = (message, self.copies.get(i)) else { return Turn::Nothing };
+        let at = gate.reserve(run.channel(one.plan, channel), one.subject.copy.id, now);
+        if at > now {
+            return Turn::At(at);
+        }
+        let Some(plan) = run.plans.get(usize::from(one.plan)) else { return Turn::Nothing };
+        let charge = measure(run, plan, &one.subject, effect, variant.as_deref())
+            .ok()
+            .and_then(|parts| charge(&plan.live.plan, channel, purpose, u32::from(parts), now));
+        if let Some(charge) = &charge {
+            gate.charge(charge, now);
+        }
+        Turn::Free(charge)
+    }
+
     /// A timer's decision: its message needs room in its channel, and two copies do not write to one address unseen by each other.
     #[allow(clippy::too_many_arguments)]
     fn take_turn(
@@ -247,20 +290,19 @@ impl Life {
         run: &Run,
         i: usize,
         decision: Decision,
+        turn: Turn,
         now: Timestamp,
         advertised: &mut HashMap<AddressHash, usize>,
         gate: &mut dyn Gate,
         tally: &mut Tally,
     ) {
         let message = decision.effects.iter().find_map(|effect| match &effect.kind {
-            EffectKind::Message { channel, purpose, .. } => Some((channel, *purpose, effect)),
+            EffectKind::Message { purpose, .. } => Some((*purpose, effect)),
             _ => None,
         });
-        if let Some((channel, purpose, effect)) = message {
+        if let Some((purpose, effect)) = message {
             let Some(one) = self.copies.get_mut(i) else { return };
-            let number = run.channel(one.plan, channel);
-            let at = gate.reserve(number, one.subject.copy.id, now);
-            if at > now {
+            if let Turn::At(at) = turn {
                 let item = run.item(one.plan, &effect.key.list, &effect.key.item);
                 one.subject.copy.next_at = Some(up(at));
                 one.subject.copy.state.waiting = Some(PostponeReason::RateLimited);
@@ -268,6 +310,10 @@ impl Life {
                 return;
             }
             if purpose == Purpose::Advertising && *advertised.entry(effect.key.recipient.clone()).or_insert(i) != i {
+                // As the store refuses it: nothing of it was written down, or counted.
+                if let Turn::Free(Some(charge)) = turn {
+                    gate.charge(&Charge { cost: -charge.cost, ..charge }, now);
+                }
                 return;
             }
         }
@@ -344,6 +390,7 @@ impl Life {
                     purpose,
                     item: item_name(&plan.live.plan.funnel.namespace, &effect.key.list, &effect.key.item),
                     copy,
+                    policy: Some(plan.live.plan.policy.key.clone()),
                     address: effect.key.recipient.clone(),
                 });
                 if counted {

@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     compile::Wiring,
-    engine::add_duration,
+    engine::{Spent, add_duration, periods},
     model::{CopyId, FunnelKey, Medium, Role},
+    store::{Charge, Period},
     workers::{Admitted, BACKFILL_EVERY, Limiter, Live, channel_key, connection_key, in_pipeline},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -66,7 +67,7 @@ pub struct ChannelOf {
     pub medium: Medium,
     pub per_second: f64,
     pub burst: u32,
-    /// Ten-thousandths for an SMS part, and the currency.
+    /// Ten-thousandths for an SMS part or an email, and the currency.
     pub price: Option<(i64, String)>,
 }
 
@@ -208,6 +209,10 @@ impl Run {
         self.plans.get(usize::from(plan)).and_then(|p| p.channels.get(resource)).copied().unwrap_or(u16::MAX)
     }
 
+    pub(super) fn voice(&self, plan: u16) -> crate::engine::Voice {
+        self.plans.get(usize::from(plan)).map(|p| p.live.plan.voice()).unwrap_or_default()
+    }
+
     /// Items that a behaviour names and no list has.
     #[must_use]
     pub fn unknown_items(&self, behaviour: &Behaviour) -> Vec<String> {
@@ -249,9 +254,12 @@ impl Run {
             longest = longest.max(late);
             note(&mut held_up, *channel, late);
         }
-        let exact = longest.is_zero() || world.deals.len() > SMALL && longest <= NEGLIGIBLE;
+        // A budget that is reached couples everybody: who comes first gets it.
+        let reached = self.reached(world, &tally);
+        let exact = !reached && (longest.is_zero() || world.deals.len() > SMALL && longest <= NEGLIGIBLE);
         if !exact {
-            let mut limits = Limits { held_up: vec![(0, 0); self.channels.len()], ..Limits::of(&self.channels) };
+            let mut limits =
+                Limits { held_up: vec![(0, 0); self.channels.len()], money: world.spent.clone(), ..Limits::of(&self.channels) };
             tally = self.together(world, &mut limits, done);
             held_up = limits.held_up;
         }
@@ -259,14 +267,30 @@ impl Run {
         Outcome { run: self, tally, held_up }
     }
 
+    /// Whether any budget would have been too small for what everybody together would cost.
+    fn reached(&self, world: &World, tally: &Tally) -> bool {
+        self.plans.iter().any(|plan| {
+            let Some(budget) = &plan.live.plan.policy.budget else { return false };
+            let key = &plan.live.plan.policy.key;
+            let theirs = |(period, _): &(&Period, &i64)| period.policy == *key && period.currency == budget.currency;
+            tally.money.iter().filter(theirs).any(|(period, cost)| {
+                let limit = if period.is_day() { budget.per_day } else { budget.per_month };
+                limit.is_some_and(|limit| cost + world.spent.get(period).copied().unwrap_or(0) > limit)
+            })
+        })
+    }
+
     /// One person, as if every channel had room.
     fn alone(&self, world: &World, person: u32, tally: &mut Tally) {
         let Some(mut life) = Life::begin(world, self, person, tally) else { return };
-        let mut free = Free(Vec::new());
+        let mut free = Free::default();
         while let Some((at, _)) = life.next().filter(|(at, _)| *at < self.until) {
             life.step(self, at.max(self.start), &mut free, tally);
         }
-        tally.demand.append(&mut free.0);
+        tally.demand.append(&mut free.demand);
+        for (period, cost) in free.money {
+            *tally.money.entry(period).or_default() += cost;
+        }
         life.end(tally);
     }
 
@@ -380,13 +404,25 @@ fn each(world: &World, one: impl Fn(u32, &mut Tally) + Sync, done: &(dyn Fn(u64)
     })
 }
 
-/// Room for everybody; remembers who came when.
-struct Free(Vec<(Timestamp, i64, u16)>);
+/// Room and money for everybody; remembers who came when, and what it would cost.
+#[derive(Default)]
+struct Free {
+    demand: Vec<(Timestamp, i64, u16)>,
+    money: BTreeMap<Period, i64>,
+}
 
 impl Gate for Free {
     fn reserve(&mut self, channel: u16, copy: CopyId, now: Timestamp) -> Timestamp {
-        self.0.push((now, copy.0, channel));
+        self.demand.push((now, copy.0, channel));
         now
+    }
+
+    fn spent(&self, _: &Run, _: u16, _: Timestamp) -> Spent {
+        Spent::default()
+    }
+
+    fn charge(&mut self, charge: &Charge, _: Timestamp) {
+        count(&mut self.money, charge);
     }
 }
 
@@ -394,12 +430,13 @@ impl Gate for Free {
 struct Limits {
     limiters: Vec<Limiter>,
     held_up: Vec<(u64, i64)>,
+    money: BTreeMap<Period, i64>,
 }
 
 impl Limits {
     fn of(channels: &[ChannelOf]) -> Self {
         let limiters = channels.iter().map(|c| Limiter::new(c.per_second, c.burst)).collect();
-        Self { limiters, held_up: Vec::new() }
+        Self { limiters, held_up: Vec::new(), money: BTreeMap::new() }
     }
 }
 
@@ -409,6 +446,27 @@ impl Gate for Limits {
         let at = limiter.reserve(copy, now);
         note(&mut self.held_up, channel, at.duration_since(now));
         at
+    }
+
+    fn spent(&self, run: &Run, plan: u16, now: Timestamp) -> Spent {
+        let Some(plan) = run.plan(plan) else { return Spent::default() };
+        let Some(budget) = &plan.policy.budget else { return Spent::default() };
+        let (day, month) = periods(&plan.policy.time_zone, now);
+        let of = |period| {
+            let key = Period { policy: plan.policy.key.clone(), currency: budget.currency.clone(), period };
+            self.money.get(&key).copied().unwrap_or(0)
+        };
+        Spent { day: of(day), month: of(month) }
+    }
+
+    fn charge(&mut self, charge: &Charge, _: Timestamp) {
+        count(&mut self.money, charge);
+    }
+}
+
+fn count(money: &mut BTreeMap<Period, i64>, charge: &Charge) {
+    for (period, _) in charge.periods() {
+        *money.entry(period).or_default() += charge.cost;
     }
 }
 

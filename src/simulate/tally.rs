@@ -60,6 +60,8 @@ pub struct Tally {
     pub unsubscribed: u64,
     /// Copies whose decision failed.
     pub failed: u64,
+    /// What everything would cost, by budget and period, if there were no budgets.
+    pub money: BTreeMap<crate::store::Period, i64>,
     /// Demand before any rate was applied: moment, copy, channel.
     pub demand: Vec<(Timestamp, i64, u16)>,
 }
@@ -73,6 +75,9 @@ impl Tally {
         }
         for (key, n) in other.effects {
             *self.effects.entry(key).or_default() += n;
+        }
+        for (key, cost) in other.money {
+            *self.money.entry(key).or_default() += cost;
         }
         for (key, waits) in other.waits {
             let sum = self.waits.entry(key).or_default();

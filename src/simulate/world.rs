@@ -14,8 +14,9 @@ use crate::{
         Purpose,
     },
     store::{
-        Cursor, Finding, Load, Store,
+        Cursor, Finding, Load, Period, Store,
         identity::{Forest, address_key, contact_key, deal_key},
+        this_month,
     },
     workers::{Admitted, PAGE},
 };
@@ -36,6 +37,8 @@ pub struct World {
     pub(super) stored: BTreeMap<FunnelKey, StoredFunnel>,
     /// When what is in the store was last read from its CRM.
     pub(super) read_at: Option<Timestamp>,
+    /// From a store: what budgets had spent when it was last read.
+    pub(super) spent: BTreeMap<Period, i64>,
     rows: Arena,
     contacts: Vec<ContactSlot>,
     copies: HashMap<u32, Vec<StoredCopy>>,
@@ -145,6 +148,7 @@ impl World {
             findings: Vec::new(),
             stored: BTreeMap::new(),
             read_at: None,
+            spent: BTreeMap::new(),
             rows: Arena::default(),
             contacts: Vec::new(),
             copies: HashMap::new(),
@@ -269,6 +273,7 @@ impl World {
                 there: named(revisions.iter().filter(|r| !r.deleted).map(|r| r.funnel.to_string()).collect()),
             });
         }
+        world.spent = store.views.spent_since(&this_month(now)).await?.into_iter().map(|s| (s.period, s.spent)).collect();
         for (number, person) in (0_u32..).zip(people.values()) {
             for deal in &person.deals {
                 if let Some(slot) = world.deals.get_mut(*deal as usize) {

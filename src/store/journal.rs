@@ -1,7 +1,7 @@
 //! The verbs by which the engine and the web change what is stored.
 
-use super::StoreError;
-use crate::engine::{Copy, CycleChange, Effect, History, Subject};
+use super::{Charge, Period, StoreError};
+use crate::engine::{Copy, CycleChange, Effect, History, Subject, Voice};
 use crate::model::{
     Address, AddressHash, ClickVerdict, Contact, CopyId, Deal, EffectKey, EffectRef, EffectStatus, FunnelKey, InboxEvent, Manager,
     Medium, Outcome, Purpose, SignalSubject, Suppression,
@@ -106,7 +106,7 @@ pub struct Change {
     pub deal: String,
     pub effects: Vec<NewEffect>,
     pub history: Vec<History>,
-    pub cycle: Option<CycleChange>,
+    pub cycle: Vec<CycleChange>,
 }
 
 /// An effect to be written down, with what must be fixed from now on.
@@ -117,6 +117,8 @@ pub struct NewEffect {
     /// `Skipped` for skips.
     pub status: EffectStatus,
     pub brand: String,
+    /// `namespace/name` of the policy whose caps it counts for.
+    pub policy: String,
     pub revision: i64,
     /// SHA-256 (base64url) of the rendered body: never rendered again.
     pub body_hash: Option<String>,
@@ -130,6 +132,8 @@ pub struct NewEffect {
     /// A message whose channel sends again by itself when nobody can say whether it was accepted: the store keeps its payload until
     /// the outcome is known.
     pub resend: bool,
+    /// What it costs, if that is known.
+    pub charge: Option<Charge>,
     /// Where it goes, for limiters and holds: name of the channel or connection.
     pub target: String,
     pub not_before: Option<Timestamp>,
@@ -358,6 +362,8 @@ pub trait Journal: Send + Sync {
     async fn intents(&self) -> Result<i64>;
     /// Counts on from `to`, if the count is not there yet: after a database was restored.
     async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()>;
+    /// What was spent in these periods, in the order asked.
+    async fn spent(&self, periods: &[Period]) -> Result<Vec<i64>>;
     /// One more look at suppressions that arrived since the intent: those of `effects` that must not leave.
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>>;
 
@@ -380,7 +386,8 @@ pub trait Journal: Send + Sync {
     async fn release_hold(&self, scope: &HoldScope) -> Result<bool>;
 
     /// Stores a revision if it differs from the newest one; returns the number in force.
-    async fn publish(&self, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64>;
+    /// `voice`, which the snapshot says as well, is kept where copies of other funnels see it.
+    async fn publish(&self, funnel: &FunnelKey, voice: &Voice, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64>;
     /// Marks a funnel as deleted (its newest revision gets a tombstone).
     async fn retire(&self, funnel: &FunnelKey, now: Timestamp) -> Result<()>;
     /// The newest revision of every funnel.

@@ -8,6 +8,7 @@ mod error;
 pub(crate) mod identity;
 mod journal;
 mod memory;
+mod money;
 mod outcome;
 mod rules;
 mod sql;
@@ -20,8 +21,11 @@ pub use journal::{
     Batch, Change, Clicked, Commit, Cursor, Due, EffectInfo, Finding, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
     Mark, NewEffect, NextAttempt, Outbox, Page, Resolution, Revision, Source, Stored,
 };
+pub use money::{Charge, Period, PeriodSpent};
+pub(crate) use money::{money_text, this_month};
 pub(crate) use rules::{RECENT, item_name, up_to_ms, with_state};
-pub use views::{Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, StageCount, TimelineEntry, Views};
+pub(crate) use timeline::Pace;
+pub use views::{Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, ReactionCounts, StageCount, TimelineEntry, Views};
 pub use witness::{FileWitness, Reserved, Witness, WitnessError};
 
 use std::sync::Arc;

@@ -47,6 +47,7 @@ pub(crate) fn with_state(sibling: Sibling, state: &CopyState, active: Option<Tim
     Sibling {
         cycle_at: state.cycle_at,
         speaks: state.speaks(),
+        says: state.says.clone(),
         heard_at: [active, state.heard_at, revived].into_iter().flatten().max(),
         ..sibling
     }

@@ -36,17 +36,50 @@ pub(super) fn history_text(line: &History) -> String {
         History::Postponed { item, until, why } => format!("{item} waits until {until}: {}", why.as_str()),
         History::Signal { kind } => kind.as_str().to_owned(),
         History::Reaction { seconds } => reaction_text(*seconds),
+        History::Unanswered { minutes, supervisor } => {
+            let who = if *supervisor { "the supervisor" } else { "the manager" };
+            format!("nobody reacted for {minutes} min of working time: {who} was told")
+        }
         History::Note { text } => text.clone(),
     }
 }
 
 /// 5 minutes, half an hour and a day are what a reaction to interest is measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    In5m,
+    In30m,
+    In24h,
+    Later,
+}
+
+impl Pace {
+    /// After so many seconds of working time.
+    pub(crate) const fn of(seconds: i64) -> Self {
+        match seconds {
+            ..=300 => Self::In5m,
+            301..=1800 => Self::In30m,
+            1801..=86_400 => Self::In24h,
+            _ => Self::Later,
+        }
+    }
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::In5m => "5m",
+            Self::In30m => "30m",
+            Self::In24h => "24h",
+            Self::Later => "later",
+        }
+    }
+}
+
 fn reaction_text(seconds: i64) -> String {
-    let within = match seconds {
-        ..=300 => "within 5 minutes",
-        301..=1800 => "within 30 minutes",
-        1801..=86_400 => "within 24 hours",
-        _ => "later than 24 hours",
+    let within = match Pace::of(seconds) {
+        Pace::In5m => "within 5 minutes",
+        Pace::In30m => "within 30 minutes",
+        Pace::In24h => "within 24 hours",
+        Pace::Later => "later than 24 hours",
     };
     format!("somebody reacted after {} min of working time ({within})", seconds / 60)
 }

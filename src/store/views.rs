@@ -1,6 +1,6 @@
 //! Read-only answers for people: status, timeline, reports. Short reads, so that they never pin SQLite's log.
 
-use super::{Cursor, StoreError};
+use super::{Cursor, Pace, PeriodSpent, StoreError};
 use crate::model::{EffectRef, EffectStatus, FunnelKey, Money, Role};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -37,8 +37,40 @@ pub struct FunnelCounts {
     pub skipped: Vec<(String, u64)>,
     pub clicks_human: u64,
     pub clicks_machine: u64,
+    /// How fast managers reacted to interest.
+    pub reactions: ReactionCounts,
     /// Tasks, comments, notifications, moves by (kind, status).
     pub writebacks: Vec<(String, String, u64)>,
+}
+
+/// Speed to lead, in working time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReactionCounts {
+    #[serde(rename = "in5m")]
+    pub in_5m: u64,
+    /// Not in 5 minutes, but in 30; and so on.
+    #[serde(rename = "in30m")]
+    pub in_30m: u64,
+    #[serde(rename = "in24h")]
+    pub in_24h: u64,
+    pub later: u64,
+    /// How often somebody above was told that nobody reacts.
+    pub escalated: u64,
+}
+
+impl ReactionCounts {
+    pub(super) const fn add(&mut self, seconds: Option<i64>, times: u64) {
+        match seconds {
+            None => self.escalated += times,
+            Some(seconds) => match Pace::of(seconds) {
+                Pace::In5m => self.in_5m += times,
+                Pace::In30m => self.in_30m += times,
+                Pace::In24h => self.in_24h += times,
+                Pace::Later => self.later += times,
+            },
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -93,6 +125,8 @@ pub trait Views: Send + Sync {
     async fn channels(&self) -> Result<Vec<ChannelCounts>, StoreError>;
     /// Messages since `since` by (channel, status), whatever funnel they belong to.
     async fn messages_by_channel(&self, since: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>, StoreError>;
+    /// What policies spent, by periods not before this one (`2026-03`: that month and its days, and all later ones).
+    async fn spent_since(&self, period: &str) -> Result<Vec<PeriodSpent>, StoreError>;
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>, StoreError>;
     async fn timeline(&self, funnel: &FunnelKey, deal: &str) -> Result<Vec<TimelineEntry>, StoreError>;
     async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError>;

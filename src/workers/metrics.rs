@@ -2,7 +2,9 @@
 
 use crate::{
     compile::ChannelWiring,
+    engine::History,
     model::{ClickVerdict, Outcome},
+    store::Pace,
 };
 use jiff::SignedDuration;
 use prometheus_client::{
@@ -19,6 +21,11 @@ use std::time::Duration;
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ByLabel {
     label: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByPace {
+    within: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -41,6 +48,8 @@ pub struct EngineMetrics {
     sync_failures: Family<ByConnection, Counter>,
     deals: Family<ByConnection, Counter>,
     clicks: Family<ByLabel, Counter>,
+    reactions: Family<ByPace, Counter>,
+    escalations: Counter,
     lateness: Histogram,
     steps: Histogram,
     done: Counter,
@@ -56,6 +65,8 @@ impl EngineMetrics {
             sync_failures: Family::default(),
             deals: Family::default(),
             clicks: Family::default(),
+            reactions: Family::default(),
+            escalations: Counter::default(),
             lateness: Histogram::new(exponential_buckets(0.1, 4.0, 10)),
             steps: Histogram::new(exponential_buckets(0.001, 4.0, 8)),
             done: Counter::default(),
@@ -65,6 +76,8 @@ impl EngineMetrics {
         registry.register("rekindle_sync_failures", "CRM readings that failed, by reason", metrics.sync_failures.clone());
         registry.register("rekindle_deals_changed", "Deals taken over because they really changed", metrics.deals.clone());
         registry.register("rekindle_clicks_judged", "Final verdicts on clicks", metrics.clicks.clone());
+        registry.register("rekindle_reactions", "Reactions of managers to interest, by working time", metrics.reactions.clone());
+        registry.register("rekindle_escalations", "Times somebody above was told that nobody reacts", metrics.escalations.clone());
         registry.register("rekindle_lateness_seconds", "How late the earliest due copy was looked at", metrics.lateness.clone());
         registry.register("rekindle_step_seconds", "Length of one round of passes that had something to do", metrics.steps.clone());
         registry.register("rekindle_things_done", "Copies, events and effects dealt with", metrics.done.clone());
@@ -101,6 +114,18 @@ impl EngineMetrics {
 
     pub(super) fn click(&self, verdict: ClickVerdict) {
         self.clicks.get_or_create(&ByLabel { label: verdict.as_str().to_owned() }).inc();
+    }
+
+    pub(super) fn reaction(&self, line: &History) {
+        match line {
+            History::Reaction { seconds } => {
+                self.reactions.get_or_create(&ByPace { within: Pace::of(*seconds).as_str() }).inc();
+            }
+            History::Unanswered { .. } => {
+                self.escalations.inc();
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn lateness(&self, late: SignedDuration) {

@@ -10,6 +10,7 @@ mod engine;
 mod inbox;
 mod limiter;
 mod metrics;
+mod money;
 mod outbox;
 mod plans;
 mod publish;
@@ -29,6 +30,7 @@ pub use publish::Published;
 
 // What a simulation must mean in the same way.
 pub(crate) use backfill::{Admitted, EVERY as BACKFILL_EVERY};
+pub(crate) use money::{charge, decide_within};
 pub(crate) use plans::{channel_key, connection_key};
 pub(crate) use sending::context_of;
 pub(crate) use sync::{PAGE, fresh, in_pipeline, rewire};

@@ -37,7 +37,7 @@ impl Engine {
         let before = self.plans.load_full();
         for (funnel, good) in &output.funnels {
             let json = serde_json::to_value(good).unwrap_or_default();
-            let number = self.journal.publish(funnel, &json, now).await?;
+            let number = self.journal.publish(funnel, &good.voice(), &json, now).await?;
             let since = self.journal.first_published(funnel).await?.unwrap_or(now);
             match compile::compile_funnel(good, number, since) {
                 Ok(compiled) => {

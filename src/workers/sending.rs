@@ -3,6 +3,7 @@
 use super::{
     adapters::{ChannelState, Slot},
     engine::{Engine, Held, WorkerError, lock},
+    money::{Purse, charge, decide_within},
     plans::{Live, channel_key, connection_key},
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     compile::OnAmbiguous,
     content::{self, Context, ItemText, RenderError, Rendered, Sender, TaskFacts, Tracking},
     crm::{Operation, WriteBack},
-    engine::{Decision, Effect, EffectKind, Event, Subject, TaskText, decide, zone_of},
+    engine::{Decision, Effect, EffectKind, Event, History, Subject, TaskText, zone_of},
     links::{HookPath, hook_url, system_random},
     model::{Address, CopyId, EffectRef, EffectStatus, Mode, Outcome, PostponeReason, SendAs, SkipReason, Text, stable_hash},
     store::{Batch, Change, Commit, Lease, Mark, NewEffect, NextAttempt, Source, StoreError},
@@ -40,6 +41,8 @@ pub(super) struct Prepared {
     pub said: HashMap<CopyId, Text>,
     /// Copies whose decision failed: set aside, visibly.
     pub poison: Vec<(CopyId, String)>,
+    /// What the budgets have spent, these decisions included. Only the timer's pass needs to know: nobody else sends.
+    pub purse: Purse,
 }
 
 /// A rendered message as the outbox keeps it.
@@ -114,7 +117,7 @@ enum Turn {
 
 impl Engine {
     /// Decides one event about one subject and prepares what follows. A decision that panics is set aside, not the batch.
-    pub(super) fn decide_into(&self, prepared: &mut Prepared, subject: Subject, event: &Event, now: Timestamp) {
+    pub(super) fn decide_into(&self, prepared: &mut Prepared, mut subject: Subject, event: &Event, now: Timestamp) {
         let plans = self.plans.load();
         let Some(live) = plans.get(&subject.copy.funnel) else {
             // The funnel is gone: nothing is sent, history stays; a re-created funnel's replan wakes its copies again. One that is
@@ -125,7 +128,10 @@ impl Engine {
             prepared.changes.push(change(copy, String::new(), subject.deal.id));
             return;
         };
-        match std::panic::catch_unwind(AssertUnwindSafe(|| decide(&live.plan, &subject, event, now))) {
+        subject.spent = prepared.purse.spent(&live.plan);
+        let base_url = self.settings.base_url.as_deref();
+        let decided = std::panic::catch_unwind(AssertUnwindSafe(|| decide_within(live, &mut subject, event, now, base_url)));
+        match decided {
             Ok(decision) => self.prepare(prepared, live, subject, decision, now),
             Err(_) => prepared.poison.push((subject.copy.id, "the engine failed on this copy".to_owned())),
         }
@@ -161,18 +167,20 @@ impl Engine {
                 effect,
                 status: EffectStatus::Planned,
                 brand: live.plan.policy.brand.clone(),
+                policy: live.plan.policy.key.clone(),
                 revision: live.plan.revision,
                 body_hash: None,
                 links: Vec::new(),
                 codes: Vec::new(),
                 payload: None,
                 resend: false,
+                charge: None,
                 target: connection.clone(),
                 not_before: None,
                 expires_at: None,
             };
             match new.effect.kind.clone() {
-                EffectKind::Message { channel, address, variant, send_as, expires_at, .. } => {
+                EffectKind::Message { channel, purpose, address, variant, send_as, expires_at, .. } => {
                     let key = channel_key(&live.plan, &channel);
                     new.target.clone_from(&key);
                     new.expires_at = Some(expires_at);
@@ -182,6 +190,10 @@ impl Engine {
                             new.status = EffectStatus::Intended;
                             new.body_hash = Some(rendered.body_hash);
                             new.links = rendered.links;
+                            new.charge = charge(&live.plan, &channel, purpose, rendered.parts, now);
+                            if let Some(charge) = &new.charge {
+                                prepared.purse.add(charge);
+                            }
                             new.codes = rendered.codes;
                             // Only a hold makes the store keep it, or a channel that resends what is unclear.
                             new.resend = slot.as_ref().is_some_and(|s| s.channel().wiring.on_ambiguous == OnAmbiguous::Resend);
@@ -324,6 +336,7 @@ impl Engine {
             body_hash: rendered.body_hash,
             links: rendered.links,
             codes: rendered.codes,
+            parts: rendered.preview.segments.map_or(1, |counted| counted.parts),
         })
     }
 
@@ -342,6 +355,8 @@ impl Engine {
         if !jobs.is_empty() {
             self.reserve(jobs.len()).await?;
         }
+        let told: Vec<(CopyId, History)> =
+            changes.iter().flat_map(|c| c.history.iter().filter(|h| is_reaction(h)).map(|h| (c.copy.id, h.clone()))).collect();
         let commit = self.journal.commit(&held.lease, Batch { changes, ..batch }).await;
         let commit = match commit {
             Err(StoreError::AmbiguousCommit) => {
@@ -351,6 +366,9 @@ impl Engine {
             other => other?,
         };
         let stale: HashSet<CopyId> = commit.stale.iter().copied().collect();
+        for (_, line) in told.iter().filter(|(copy, _)| !stale.contains(copy)) {
+            self.metrics.reaction(line);
+        }
         let barred: HashSet<EffectRef> = commit.conflicts.iter().chain(&commit.held).copied().collect();
         let leaving: Vec<_> =
             jobs.into_iter().filter(|(_, job, _)| !stale.contains(&job.effect.copy) && !barred.contains(&job.effect)).collect();
@@ -459,6 +477,10 @@ impl Engine {
     }
 }
 
+fn is_reaction(line: &History) -> bool {
+    matches!(line, History::Reaction { .. } | History::Unanswered { .. })
+}
+
 fn store_message(job: &Job, channel: &str) -> Option<String> {
     let stored = StoredMessage { to: job.to.clone(), message: job.message.clone(), key: job.key, channel: channel.to_owned() };
     serde_json::to_string(&stored).ok()
@@ -476,6 +498,8 @@ struct Ready {
     body_hash: String,
     links: Vec<String>,
     codes: Vec<String>,
+    /// SMS parts; 1 for an email.
+    parts: u32,
 }
 
 pub(crate) fn context_of(live: &Live, subject: &Subject) -> Context {
@@ -494,7 +518,7 @@ fn message_id_domain(text: &ItemText) -> &str {
 }
 
 fn change(copy: crate::engine::Copy, connection: String, deal: String) -> Change {
-    Change { copy, connection, deal, effects: Vec::new(), history: Vec::new(), cycle: None }
+    Change { copy, connection, deal, effects: Vec::new(), history: Vec::new(), cycle: Vec::new() }
 }
 
 fn skip_reason(error: &RenderError) -> SkipReason {

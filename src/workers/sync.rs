@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     crm::{CrmError, ReadPage},
-    engine::{Client, Copy, CopyState, Event, Plan, Subject},
+    engine::{Client, Copy, CopyState, Event, Plan, Spent, Subject},
     model::{ClientId, Contact, CopyId, Deal, DealState, Manager, ManagerId, Role, stable_hash},
     store::{Batch, Cursor, Load, Page},
 };
@@ -332,6 +332,8 @@ pub(crate) fn fresh(
         supervisor: None,
         ledger: Vec::new(),
         crm_read_at: Some(now),
+        spent: Spent::default(),
+        priced: Vec::new(),
     };
     rewire(&mut subject, contact, managers);
     subject

@@ -40,7 +40,8 @@ impl Engine {
         let subjects = self.load_sound(&held.lease, ids, now).await?;
         let count = subjects.len();
         // A channel that is full for a moment must not fill all of what is looked at: half stays due, the rest asks again later.
-        let mut prepared = Prepared { may_stay: count / 2, ..Prepared::default() };
+        let purse = self.purse(now).await?;
+        let mut prepared = Prepared { may_stay: count / 2, purse, ..Prepared::default() };
         for subject in subjects {
             self.decide_into(&mut prepared, subject, &Event::Timer, now);
         }

@@ -4,7 +4,7 @@ use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::registry::Registry;
 use rekindle::{
-    engine::{Copy, CopyState, Effect, EffectKind},
+    engine::{Copy, CopyState, Effect, EffectKind, Voice},
     links::{ClickToken, HookPath, Keys, hook_url, settle, unix_day},
     model::{
         Address, ClickVerdict, ClientId, Contact, CopyId, Deal, EffectKey, EffectRef, EffectStatus, Email, FunnelKey, InboxEvent,
@@ -137,7 +137,7 @@ async fn seed(store: &Store, at: Timestamp) -> EffectRef {
         expires_at: at + SignedDuration::from_hours(12),
     };
     let lease = journal.take("test", Duration::from_mins(1)).await.unwrap().unwrap();
-    let revision = journal.publish(&funnel, &serde_json::json!({}), at).await.unwrap();
+    let revision = journal.publish(&funnel, &Voice::default(), &serde_json::json!({}), at).await.unwrap();
     let page = Page {
         connection: "marketing/crm".into(),
         contacts: vec![Contact {
@@ -168,12 +168,14 @@ async fn seed(store: &Store, at: Timestamp) -> EffectRef {
         effect: Effect { key, seq: 1, kind },
         status: EffectStatus::Intended,
         brand: "novydom".into(),
+        policy: "marketing/default".into(),
         revision,
         body_hash: None,
         links: vec!["https://novydom.example/plans".into(), "https://novydom.example/visit".into()],
         codes: Vec::new(),
         payload: None,
         resend: false,
+        charge: None,
         target: "marketing/mail".into(),
         not_before: None,
         expires_at: None,
@@ -184,7 +186,7 @@ async fn seed(store: &Store, at: Timestamp) -> EffectRef {
         deal: "d".into(),
         effects: vec![message],
         history: Vec::new(),
-        cycle: None,
+        cycle: Vec::new(),
     };
     let batch = Batch { now: Some(at), page: Some(page), changes: vec![change], ..Batch::default() };
     let effect = EffectRef { copy: journal.commit(&lease, batch).await.unwrap().created[0], seq: 1 };

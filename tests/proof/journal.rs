@@ -9,7 +9,7 @@ use super::{
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use rekindle::{
-    engine::Subject,
+    engine::{Subject, Voice},
     model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome, SuppressionScope},
     store::*,
 };
@@ -285,7 +285,7 @@ impl Journal for SimJournal {
             for change in &mut batch.changes {
                 change.copy.ver += 1;
                 change.effects.retain(|e| matches!(e.effect.kind, rekindle::engine::EffectKind::Message { .. }));
-                (change.history, change.cycle) = (Vec::new(), None);
+                (change.history, change.cycle) = (Vec::new(), Vec::new());
             }
             (batch.page, batch.consumed) = (None, Vec::new());
         }
@@ -412,6 +412,11 @@ impl Journal for SimJournal {
         self.write(move |journal| Box::pin(async move { journal.resolve(&effects, how, now).await })).await
     }
 
+    async fn spent(&self, periods: &[rekindle::store::Period]) -> Result<Vec<i64>> {
+        let periods = periods.to_vec();
+        self.read(move |journal| Box::pin(async move { journal.spent(&periods).await })).await
+    }
+
     async fn intents(&self) -> Result<i64> {
         self.read(move |journal| Box::pin(async move { journal.intents().await })).await
     }
@@ -475,9 +480,9 @@ impl Journal for SimJournal {
         self.write(move |journal| Box::pin(async move { journal.release_hold(&scope).await })).await
     }
 
-    async fn publish(&self, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
-        let (funnel, snapshot) = (funnel.clone(), snapshot.clone());
-        self.write(move |journal| Box::pin(async move { journal.publish(&funnel, &snapshot, now).await })).await
+    async fn publish(&self, funnel: &FunnelKey, voice: &Voice, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
+        let (funnel, voice, snapshot) = (funnel.clone(), voice.clone(), snapshot.clone());
+        self.write(move |journal| Box::pin(async move { journal.publish(&funnel, &voice, &snapshot, now).await })).await
     }
 
     async fn retire(&self, funnel: &FunnelKey, now: Timestamp) -> Result<()> {

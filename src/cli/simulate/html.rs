@@ -22,7 +22,7 @@ pub fn page(report: &Report) -> String {
         (report.crowded_people.to_string(), "clients with two texts on one day".to_owned()),
         (report.skipped.values().sum::<u64>().to_string(), "skipped".to_owned()),
         (tasks.to_string(), "tasks for managers".to_owned()),
-        (if cost.is_empty() { "–".into() } else { cost }, "cost of SMS".to_owned()),
+        (if cost.is_empty() { "–".into() } else { cost }, "cost of messages".to_owned()),
     ] {
         let _ = write!(body, "<div class=card><b>{number}</b><span>{}</span></div>", text(&words));
     }

@@ -92,6 +92,17 @@ pub fn report(report: &Report) -> String {
         })
         .collect();
     section(&mut out, "COST", &rows);
+    let limit = |amount: Option<f64>, per: &str| amount.map(|amount| format!("{amount:.2} a {per}"));
+    let rows: Vec<Vec<String>> = report
+        .budgets
+        .iter()
+        .map(|b| {
+            let limits: Vec<String> = [limit(b.per_day, "day"), limit(b.per_month, "month")].into_iter().flatten().collect();
+            let day = b.dearest_day.as_ref().map(|day| format!("most on {day}: {:.2}", b.dearest_day_spent)).unwrap_or_default();
+            vec![b.policy.clone(), limits.join(", "), format!("{:.2} {} spent", b.spent, b.currency), day]
+        })
+        .collect();
+    section(&mut out, "BUDGET", &rows);
     out
 }
 

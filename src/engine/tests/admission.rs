@@ -138,7 +138,7 @@ fn final_reasons() {
 }
 
 fn sent(at: &str, medium: Medium, purpose: Purpose) -> Recent {
-    Recent { at: t(at), medium, purpose, item: "marketing/x/y".into(), copy: CopyId(44), address: known(PHONE).hash }
+    Recent { at: t(at), medium, purpose, item: "marketing/x/y".into(), copy: CopyId(44), policy: None, address: known(PHONE).hash }
 }
 
 #[test]
@@ -265,6 +265,8 @@ fn one_voice() {
         cycle_at: cycle_at.map(t),
         speaks: true,
         heard_at: None,
+        says: None,
+        voice: Voice::default(),
     };
     let silent = |sibling| Sibling { speaks: false, ..sibling };
     for (sibling, waits) in [
@@ -294,6 +296,8 @@ fn a_deal_whose_journey_is_through_waits_its_turn_when_its_list_grows() {
         cycle_at: Some(t("2026-03-20T12:00")),
         speaks: true,
         heard_at: None,
+        says: None,
+        voice: Voice::default(),
     };
     for (finished, speaks, waits) in [(false, true, false), (true, true, true), (true, false, false)] {
         let got = ask(
@@ -316,6 +320,7 @@ fn the_same_item_through_another_deal_is_not_sent_again() {
         purpose: Purpose::Advertising,
         item: item.into(),
         copy: CopyId(copy),
+        policy: None,
         address: known(address).hash,
     };
     for (recent, never) in [
@@ -350,7 +355,7 @@ fn variants_follow_their_weights_and_stay_with_the_client() {
     let plan = with_item(|i| {
         i.variants = vec![Variant { name: "a".into(), weight: 3 }, Variant { name: "b".into(), weight: 1 }];
     });
-    let variant = |client| match ask(&plan, |s| s.copy.client = ClientId(client), noon()) {
+    let variant = |client| match ask(&plan, |s| s.client.id = Some(ClientId(client)), noon()) {
         Admission::Now(ready) => ready.variant.unwrap(),
         other => panic!("{other:?}"),
     };
@@ -372,4 +377,233 @@ fn a_holdout_is_of_the_warming_and_not_of_service() {
         );
         assert_eq!(got == Admission::Never(SkipReason::Holdout), !passes, "{role:?}");
     }
+}
+
+fn warm_sibling(copy: i64, brand: &str, priority: i32) -> Sibling {
+    Sibling {
+        copy: CopyId(copy),
+        funnel: FunnelKey { name: "houses".into(), ..plan().funnel },
+        role: Role::Warming,
+        deal_open: false,
+        // Before ours.
+        cycle_at: Some(t("2026-03-01T12:00")),
+        speaks: true,
+        heard_at: None,
+        says: None,
+        voice: Voice { brand: brand.into(), policy: "marketing/default".into(), priority },
+    }
+}
+
+fn why(got: &Admission) -> Option<PostponeReason> {
+    if let Admission::At(_, why) = got { Some(*why) } else { None }
+}
+
+#[test]
+fn one_deal_speaks_for_each_brand() {
+    let in_work = Sibling { role: Role::InWork, deal_open: true, ..warm_sibling(9, "other", 0) };
+    for (siblings, waits) in [
+        (vec![warm_sibling(9, "novydom", Voice::UNRANKED)], Some(PostponeReason::OtherDealLeads)),
+        (vec![warm_sibling(9, "other", Voice::UNRANKED)], None),
+        // Published by a version that did not tell: it may be ours.
+        (vec![warm_sibling(9, "", Voice::UNRANKED)], Some(PostponeReason::OtherDealLeads)),
+        (vec![warm_sibling(8, "other", 0), warm_sibling(9, "novydom", Voice::UNRANKED)], Some(PostponeReason::OtherDealLeads)),
+        // Somebody talks to them: in whatever name.
+        (vec![in_work], Some(PostponeReason::ClientInWork)),
+    ] {
+        let got = ask(&plan(), |s| s.client.siblings.clone_from(&siblings), noon());
+        assert_eq!(why(&got), waits, "{siblings:?}");
+    }
+    // A call names no brand: one deal is revived, the first of all.
+    for brand in ["novydom", "other"] {
+        let mut world = World::lost(plan(), "layout");
+        world.subject.client.siblings = vec![warm_sibling(9, brand, Voice::UNRANKED)];
+        world.decide(&Event::Signal { kind: SignalKind::InboundCall, at: world.now, direct: false, reaction: None });
+        assert_eq!(world.role(), Role::Warming);
+    }
+}
+
+#[test]
+fn the_funnel_with_the_higher_priority_speaks() {
+    let ranked = |priority| Plan { priority, ..plan() };
+    for (mine, other, waits) in [
+        (0, 1, None),
+        (1, 0, Some(PostponeReason::LowerPriority)),
+        // Equals: who was lost first.
+        (1, 1, Some(PostponeReason::OtherDealLeads)),
+        (0, Voice::UNRANKED, None),
+        (Voice::UNRANKED, 5, Some(PostponeReason::LowerPriority)),
+    ] {
+        let got = ask(&ranked(mine), |s| s.client.siblings = vec![warm_sibling(9, "novydom", other)], noon());
+        assert_eq!(why(&got), waits, "{mine} beside {other}");
+        let silent = Sibling { speaks: false, ..warm_sibling(9, "novydom", other) };
+        let got = ask(&ranked(mine), |s| s.client.siblings = vec![silent], noon());
+        assert_eq!(why(&got), None, "it has nothing to say");
+        // Of two, exactly one is free to speak.
+        let theirs = ask(
+            &ranked(other),
+            |s| {
+                s.copy.state.cycle_at = Some(t("2026-03-01T12:00"));
+                s.copy.id = CopyId(9);
+                let me = Sibling { cycle_at: Some(noon()), ..warm_sibling(1, "novydom", mine) };
+                s.client.siblings = vec![me];
+            },
+            noon(),
+        );
+        assert_ne!(why(&theirs).is_none(), waits.is_none(), "{mine} beside {other}");
+    }
+}
+
+#[test]
+fn a_message_gives_way_to_one_whose_room_it_would_take() {
+    let cap = |medium, at_most, per| Cap { medium, at_most, per };
+    let rolling = CapPer::Rolling(d("24h"));
+    let sent_today =
+        || vec![Recent { policy: Some("marketing/default".into()), ..sent("2026-03-02T10:00", Medium::Sms, Purpose::Advertising) }];
+    // Monday noon; the other deal is a buyer's, who may speak beside a warm one.
+    for (caps, says, medium, recent, waits) in [
+        (vec![cap(None, 1, CapPer::Day)], "2026-03-02T15:00", Medium::Email, vec![], Some("2026-03-02T16:00")),
+        (vec![cap(None, 1, CapPer::Day)], "2026-03-03T10:00", Medium::Email, vec![], None),
+        (vec![cap(None, 2, CapPer::Day)], "2026-03-02T15:00", Medium::Email, vec![], None),
+        (vec![cap(None, 2, CapPer::Day)], "2026-03-02T15:00", Medium::Email, sent_today(), Some("2026-03-02T16:00")),
+        (vec![cap(Some(Medium::Sms), 1, CapPer::Day)], "2026-03-02T15:00", Medium::Email, vec![], None),
+        (vec![cap(None, 1, CapPer::Week)], "2026-03-08T15:00", Medium::Sms, vec![], Some("2026-03-08T16:00")),
+        (vec![cap(None, 1, rolling)], "2026-03-03T11:59", Medium::Sms, vec![], Some("2026-03-03T12:59")),
+        (vec![cap(None, 1, rolling)], "2026-03-03T12:00", Medium::Sms, vec![], None),
+        // Its moment has come, and it waits for room in its channel.
+        (vec![cap(None, 1, CapPer::Day)], "2026-03-02T11:00", Medium::Sms, vec![], Some("2026-03-02T13:00")),
+    ] {
+        for (priority, policy) in [(0, "marketing/default"), (2, "marketing/default"), (0, "marketing/else")] {
+            let mut plan = Plan { priority: 1, ..plan() };
+            plan.policy.caps.clone_from(&caps);
+            let mut buyer = Sibling { role: Role::Customer, ..warm_sibling(9, "novydom", priority) };
+            buyer.voice.policy = policy.into();
+            buyer.says = Some(Says { at: t(says), medium });
+            let got = ask(
+                &plan,
+                |s| {
+                    s.client.siblings = vec![buyer];
+                    s.client.recent.clone_from(&recent);
+                },
+                noon(),
+            );
+            let waits = waits.filter(|_| priority == 0 && policy == "marketing/default");
+            let want = waits.map(|until| Admission::At(t(until), PostponeReason::LowerPriority));
+            assert!(want.as_ref().is_none_or(|want| got == *want), "{caps:?} {says}: {got:?}");
+            assert_eq!(matches!(got, Admission::Now(_)), want.is_none(), "{caps:?} {says} {priority} {policy}: {got:?}");
+        }
+    }
+}
+
+#[test]
+fn caps_count_what_their_own_policy_sent() {
+    for (policy, free) in [(None, false), (Some("marketing/default"), false), (Some("marketing/else"), true)] {
+        let mut plan = plan();
+        plan.policy.caps = vec![Cap { medium: None, at_most: 1, per: CapPer::Day }];
+        let recent = Recent { policy: policy.map(str::to_owned), ..sent("2026-03-02T10:00", Medium::Sms, Purpose::Advertising) };
+        let got = ask(&plan, |s| s.client.recent = vec![recent], noon());
+        assert_eq!(matches!(got, Admission::Now(_)), free, "{policy:?}");
+    }
+}
+
+#[test]
+fn others_are_told_of_the_next_message_while_they_may_have_to_give_way() {
+    let mut plan = plan();
+    plan.policy.caps = vec![Cap { medium: None, at_most: 1, per: CapPer::Day }];
+    let says = |world: &World| world.subject.copy.state.says.as_ref().map(|s| s.at);
+    assert_eq!(says(&World::lost(plan.clone(), "layout")), None, "nobody is ranked");
+    plan.policy.ranks = true;
+    let mut world = World::lost(plan, "layout");
+    assert_eq!(says(&world), Some(t("2026-03-05T12:00")), "after: 3d");
+    world.pass("3d");
+    assert_eq!((world.sent().len(), says(&world)), (1, Some(t("2026-03-12T12:00"))));
+    world.subject.client.siblings = vec![Sibling { role: Role::InWork, deal_open: true, ..warm_sibling(9, "novydom", 0) }];
+    world.pass("7d");
+    assert_eq!((world.waiting(), says(&world)), (Some(PostponeReason::ClientInWork), None), "nobody waits for one that is held up");
+    world.signal(SignalKind::Refusal);
+    assert_eq!(says(&world), None);
+}
+
+/// SMS cost 4.20, emails nothing; 100 a day and 1000 a month.
+fn with_budget() -> Plan {
+    let mut plan = plan();
+    plan.policy.budget =
+        Some(Budget { currency: "RUB".into(), per_day: Some(1_000_000), per_month: Some(10_000_000), over: OverCap::Postpone });
+    plan.channels[0].price = Some(Price { each: 42_000, currency: "RUB".into() });
+    plan
+}
+
+#[test]
+fn a_budget_holds_for_a_day_and_a_month() {
+    for (spent, measured, waits) in [
+        ((0, 0), None, None),
+        ((958_000, 958_000), None, None),
+        ((958_001, 958_001), None, Some("2026-03-03T10:00")),
+        ((0, 9_958_001), None, Some("2026-04-01T10:00")),
+        ((1_000_000, 9_958_000), None, Some("2026-03-03T10:00")),
+        // Three parts, as somebody has measured.
+        ((874_000, 874_000), Some(126_000), None),
+        ((874_001, 874_001), Some(126_000), Some("2026-03-03T10:00")),
+    ] {
+        let ask = |plan: &Plan| {
+            ask(
+                plan,
+                |s| {
+                    s.spent = Spent { day: spent.0, month: spent.1 };
+                    s.priced.extend(measured.map(|cost| Priced { list: "layout".into(), item: "first".into(), cost }));
+                    s.priced.push(Priced { list: "layout".into(), item: "second".into(), cost: 99_000_000 });
+                },
+                noon(),
+            )
+        };
+        let got = ask(&with_budget());
+        let want = waits.map(|until| Admission::At(t(until), PostponeReason::BudgetReached));
+        assert!(want.as_ref().map_or(matches!(got, Admission::Now(_)), |want| got == *want), "{spent:?} {measured:?}: {got:?}");
+        let mut skips = with_budget();
+        skips.policy.budget.as_mut().unwrap().over = OverCap::Skip;
+        assert_eq!(ask(&skips) == Admission::Never(SkipReason::BudgetReached), waits.is_some());
+        // What must be told is told; what costs nothing costs nothing.
+        let mut service = with_budget();
+        service.lists.get_mut("layout").unwrap().items[0].purpose = Purpose::Service;
+        let mut email = with_budget();
+        email.lists.get_mut("layout").unwrap().items[0].medium = Medium::Email;
+        assert!([service, email].iter().all(|plan| matches!(ask(plan), Admission::Now(_))), "{spent:?}");
+    }
+    let dear = |s: &mut Subject| s.priced.push(Priced { list: "layout".into(), item: "first".into(), cost: 1_000_001 });
+    assert_eq!(ask(&with_budget(), dear, noon()), Admission::Never(SkipReason::BudgetReached), "dearer than a whole day");
+}
+
+#[test]
+fn the_next_month_begins_where_the_policy_lives() {
+    let mut plan = with_budget();
+    plan.policy.windows = Vec::new();
+    // 23:30 in Moscow on the last day; the client is in Vladivostok, where it is the 1st.
+    let now = t("2026-03-31T23:30");
+    for (spent, until) in
+        [(Spent { day: 1_000_000, month: 0 }, "2026-04-01T00:00"), (Spent { day: 0, month: 10_000_000 }, "2026-04-01T00:00")]
+    {
+        let got = ask(
+            &plan,
+            |s| {
+                s.spent = spent;
+                s.contact.as_mut().unwrap().time_zone = Some("Asia/Vladivostok".into());
+            },
+            now,
+        );
+        assert_eq!(got, Admission::At(t(until), PostponeReason::BudgetReached));
+    }
+    assert_eq!(periods(&plan.policy.time_zone, now), ("2026-03-31".to_owned(), "2026-03".to_owned()));
+    assert_eq!(periods(&plan.policy.time_zone, t("2026-04-01T00:00")), ("2026-04-01".to_owned(), "2026-04".to_owned()));
+}
+
+#[test]
+fn money_that_is_spent_makes_the_journey_wait_and_nothing_else() {
+    let mut world = World::lost(with_budget(), "layout");
+    world.subject.spent = Spent { day: 1_000_000, month: 1_000_000 };
+    world.pass("4d");
+    assert_eq!((world.sent(), world.waiting()), (vec![], Some(PostponeReason::BudgetReached)));
+    world.subject.spent = Spent::default();
+    world.pass("1d");
+    assert_eq!(world.sent(), [("03-07 10:00".to_owned(), "first".to_owned())]);
+    world.pass("7d");
+    assert_eq!(world.sent().len(), 2, "the next counts from the one sent");
 }

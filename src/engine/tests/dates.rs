@@ -96,6 +96,7 @@ fn a_reminder_does_not_wait_for_advertising_that_waits() {
         purpose: Purpose::Advertising,
         item: "marketing/else/else".into(),
         copy: CopyId(99),
+        policy: None,
         address: AddressHash("#else".into()),
     });
     set(&mut world, "2026-03-10T15:00");

@@ -232,7 +232,7 @@ fn looking_twice_decides_nothing_new() {
         let (sent, copy) = (world.sent(), world.subject.copy.clone());
         for event in [Event::Timer, Event::Timer, Event::Deal { old: Some(Box::new(world.subject.deal.clone())) }, Event::Replan] {
             let decision = world.decide(&event);
-            assert!(decision.effects.is_empty() && decision.history.is_empty() && decision.cycle.is_none(), "{event:?}");
+            assert!(decision.effects.is_empty() && decision.history.is_empty() && decision.cycle.is_empty(), "{event:?}");
         }
         assert_eq!(world.sent(), sent);
         assert_eq!(world.subject.copy.state, copy.state);

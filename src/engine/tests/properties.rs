@@ -89,14 +89,16 @@ fn check(before: &Subject, plan: &Plan, event: Option<&Event>, now: Timestamp, d
         let week = before.client.recent.iter().filter(|r| now.duration_since(r.at) < SignedDuration::from_hours(48)).count();
         assert!(week < 2, "the cap holds");
     }
-    match &decision.cycle {
-        Some(CycleChange::Begin { cycle, .. }) => assert_eq!(*cycle, before.copy.cycle + 1),
-        Some(CycleChange::End { cycle, .. }) => {
-            assert_eq!(*cycle, before.copy.cycle);
-            assert!(!before.copy.state.cycle_done && copy.state.cycle_done, "ended once");
+    for change in &decision.cycle {
+        match change {
+            CycleChange::Begin { cycle, .. } => assert_eq!(*cycle, before.copy.cycle + 1),
+            CycleChange::End { cycle, .. } => {
+                assert_eq!(*cycle, before.copy.cycle);
+                assert!(!before.copy.state.cycle_done && copy.state.cycle_done, "ended once");
+            }
+            CycleChange::HeldOut { cycle } => assert!(before.copy.state.unasked && *cycle == before.copy.cycle),
+            CycleChange::Contacted { cycle, .. } => assert_eq!(*cycle, copy.cycle),
         }
-        Some(CycleChange::Contacted { cycle, .. }) => assert_eq!(*cycle, copy.cycle),
-        None => {}
     }
 }
 
@@ -214,6 +216,8 @@ impl Checked {
                         cycle_at: Some(now),
                         speaks: true,
                         heard_at: None,
+                        says: None,
+                        voice: Voice::default(),
                     })
                     .into_iter()
                     .collect();
@@ -252,7 +256,7 @@ proptest! {
         let cycles = &world.0.cycles;
         let open = cycles.iter().try_fold(false, |open, c| match c {
             CycleChange::Begin { .. } => Some(true),
-            CycleChange::Contacted { .. } => open.then_some(true),
+            CycleChange::Contacted { .. } | CycleChange::HeldOut { .. } => open.then_some(true),
             CycleChange::End { .. } => open.then_some(false),
         });
         prop_assert!(open.is_some(), "contacted or ended without a beginning: {cycles:?}");

@@ -41,6 +41,8 @@ fn nobody_reacts_and_the_supervisor_hears_of_it() {
     assert_eq!(world.told().last().unwrap(), "notify s1");
     world.pass("30d");
     assert_eq!(escalated(&world), [30, 540], "each once");
+    let told = |h: &&History| matches!(h, History::Unanswered { minutes: 30 | 540, supervisor: true });
+    assert_eq!(world.history.iter().filter(told).count(), 2, "and counted");
 }
 
 #[test]

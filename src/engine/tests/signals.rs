@@ -151,6 +151,8 @@ fn sibling(copy: i64, role: Role, cycle_at: Option<&str>) -> Sibling {
         cycle_at: cycle_at.map(t),
         speaks: true,
         heard_at: None,
+        says: None,
+        voice: Voice::default(),
     }
 }
 

@@ -324,6 +324,8 @@ fn a_client_who_called_about_another_deal_was_not_quiet() {
         cycle_at: None,
         speaks: false,
         heard_at,
+        says: None,
+        voice: Voice::default(),
     }];
     world.pass("89d");
     assert_eq!(world.role(), Role::Customer);
@@ -395,14 +397,31 @@ fn holdout_is_a_share_of_clients_and_stays_theirs() {
     let held = (0..4000_i64)
         .filter(|client| {
             let mut world = World::new(plan.clone());
-            world.subject.copy.client = ClientId(*client);
-            world.subject.deal.stage_changed_at = Some(noon());
+            // At first sight nobody knows whose deal it is: the store tells.
+            world.subject.copy.client = ClientId(0);
+            world.subject.client.id = None;
             lose(&mut world.subject.deal, "layout", noon());
             world.sight();
-            world.subject.copy.state.holdout
+            assert!(!world.subject.copy.state.holdout && world.subject.copy.next_at == Some(noon()));
+            world.subject.copy.client = ClientId(*client);
+            world.subject.client.id = Some(ClientId(*client));
+            world.run(noon());
+            let told = world.cycles.contains(&CycleChange::HeldOut { cycle: 1 });
+            assert_eq!(told, world.subject.copy.state.holdout);
+            told
         })
         .count();
     assert!((150..=250).contains(&held), "{held} of 4000");
+    // Two records of one person, merged: one answer from then on.
+    let answers = |id: i64| {
+        let mut world = World::new(plan.clone());
+        world.sight();
+        world.subject.copy.client = ClientId(id);
+        world.subject.client.id = Some(ClientId(3));
+        world.change(|d| lose(d, "layout", noon()));
+        world.subject.copy.state.holdout
+    };
+    assert!((4..400).all(|id| answers(id) == answers(3)));
     plan.holdout_percent = 100.0;
     let mut world = World::lost(plan, "layout");
     world.pass("60d");

@@ -5,7 +5,7 @@ use crate::engine::{Copy, CycleChange, EffectKind, History, Recent};
 use crate::model::{AddressHash, ClientId, CopyId, EffectRef, EffectStatus, Purpose, Role, shard_of};
 use crate::store::outcome::Receipt;
 use crate::store::rules::{AddressHasher, is_held, item_name, kind_word};
-use crate::store::{Batch, Change, Commit, Lease, NewEffect, StoreError};
+use crate::store::{Batch, Change, Charge, Commit, Lease, NewEffect, StoreError};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -40,6 +40,7 @@ impl Data {
     /// Changes that must be decided again, by their place in the batch.
     fn refused(&self, changes: &[Change]) -> HashSet<usize> {
         let mut refused = HashSet::new();
+        let mut spent = self.spent.clone();
         let mut advertised: HashMap<&AddressHash, CopyId> = HashMap::new();
         for (n, change) in changes.iter().enumerate() {
             let newest = self.funnels.get(&change.copy.funnel).and_then(|f| f.revisions.last());
@@ -51,6 +52,19 @@ impl Data {
                     purpose == Purpose::Advertising && *advertised.entry(recipient).or_insert(change.copy.id) != change.copy.id;
                 if outdated || shared || self.forbidden(change.copy.id, recipient, &new.brand, medium, purpose) {
                     refused.insert(n);
+                }
+            }
+            let costs: Vec<&Charge> = change.effects.iter().filter_map(|new| new.charge.as_ref()).collect();
+            if refused.contains(&n) || costs.is_empty() {
+                continue;
+            }
+            if costs.iter().any(|charge| !charge.fits(&spent)) {
+                refused.insert(n);
+                continue;
+            }
+            for charge in costs {
+                for (period, _) in charge.periods() {
+                    *spent.entry(period).or_default() += charge.cost;
                 }
             }
         }
@@ -150,28 +164,34 @@ impl Data {
     }
 
     fn write_cycle(&mut self, id: CopyId, change: &Change) {
-        match change.cycle {
-            Some(CycleChange::Begin { cycle, at, holdout }) => {
-                for (_, open) in self.cycles.range_mut((id, i32::MIN)..(id, cycle)).filter(|(_, c)| !c.ended) {
-                    open.ended = true;
-                    open.how = "Replaced";
+        for what in &change.cycle {
+            match *what {
+                CycleChange::Begin { cycle, at, holdout } => {
+                    for (_, open) in self.cycles.range_mut((id, i32::MIN)..(id, cycle)).filter(|(_, c)| !c.ended) {
+                        open.ended = true;
+                        open.how = "Replaced";
+                    }
+                    let role = change.copy.role;
+                    let new = Cycle { began_at: ms(at), contacted: false, ended: false, holdout, role, how: "" };
+                    self.cycles.entry((id, cycle)).or_insert(new);
                 }
-                let role = change.copy.role;
-                let new = Cycle { began_at: ms(at), contacted: false, ended: false, holdout, role, how: "" };
-                self.cycles.entry((id, cycle)).or_insert(new);
-            }
-            Some(CycleChange::Contacted { cycle, .. }) => {
-                if let Some(cycle) = self.cycles.get_mut(&(id, cycle)) {
-                    cycle.contacted = true;
+                CycleChange::HeldOut { cycle } => {
+                    if let Some(cycle) = self.cycles.get_mut(&(id, cycle)) {
+                        cycle.holdout = true;
+                    }
+                }
+                CycleChange::Contacted { cycle, .. } => {
+                    if let Some(cycle) = self.cycles.get_mut(&(id, cycle)) {
+                        cycle.contacted = true;
+                    }
+                }
+                CycleChange::End { cycle, how, .. } => {
+                    if let Some(cycle) = self.cycles.get_mut(&(id, cycle)).filter(|c| !c.ended) {
+                        cycle.ended = true;
+                        cycle.how = how.as_str();
+                    }
                 }
             }
-            Some(CycleChange::End { cycle, how, .. }) => {
-                if let Some(cycle) = self.cycles.get_mut(&(id, cycle)).filter(|c| !c.ended) {
-                    cycle.ended = true;
-                    cycle.how = how.as_str();
-                }
-            }
-            None => {}
         }
     }
 
@@ -195,6 +215,9 @@ impl Data {
             let status = if held { EffectStatus::Planned } else { new.status };
             self.intents += i64::from(message && status == EffectStatus::Intended);
             let entry = entry(new, kind, status, now);
+            for (period, _) in entry.charge.iter().flat_map(Charge::periods) {
+                *self.spent.entry(period).or_default() += entry.charge.as_ref().map_or(0, |charge| charge.cost);
+            }
             let epoch = match status {
                 EffectStatus::Intended => Some(Some(lease.epoch)),
                 EffectStatus::Planned => Some(None),
@@ -212,7 +235,8 @@ impl Data {
             if let EffectKind::Message { medium, purpose, .. } = new.effect.kind {
                 let item = item_name(&change.copy.funnel.namespace, &key.list, &key.item);
                 let recent = self.recent.entry(key.recipient.clone()).or_default();
-                recent.push(Recent { at: now, medium, purpose, item, copy: id, address: key.recipient.clone() });
+                let policy = Some(new.policy.clone()).filter(|p| !p.is_empty());
+                recent.push(Recent { at: now, medium, purpose, item, copy: id, policy, address: key.recipient.clone() });
                 trim(recent, now);
             }
             self.effects.insert(effect, entry);
@@ -238,6 +262,7 @@ fn entry(new: &NewEffect, kind: &'static str, status: EffectStatus, now: Timesta
         links: new.links.clone(),
         reason: None,
         resends: 0,
+        charge: new.charge.clone().filter(|_| kind == "message"),
     };
     match &new.effect.kind {
         EffectKind::Message { medium, purpose, variant, expires_at, .. } => {

@@ -8,10 +8,10 @@ mod views;
 use super::outcome::{Receipt, Standing, Work, resolution, resolved_reason};
 use super::rules::{AddressHasher, NEVER_MS, RECENT, is_held, item_name};
 use super::{
-    Batch, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark,
-    Outbox, Resolution, Revision, Source, StoreError, Stored,
+    Batch, Charge, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
+    Mark, Outbox, Period, Resolution, Revision, Source, StoreError, Stored,
 };
-use crate::engine::{Copy, History, KnownAddress, LedgerEntry, Recent, Subject};
+use crate::engine::{Copy, History, KnownAddress, LedgerEntry, Recent, Spent, Subject, Voice};
 use crate::model::{
     Address, AddressHash, ClickVerdict, ClientId, Consent, Contact, CopyId, Deal, DealState, EffectKey, EffectRef, EffectStatus,
     FunnelKey, Manager, Medium, Money, Outcome, Purpose, Role, Suppression, SuppressionReason, SuppressionScope,
@@ -49,6 +49,7 @@ struct StoredCopy {
 #[derive(Default)]
 struct Funnel {
     first_published: Option<Timestamp>,
+    voice: Voice,
     revisions: Vec<Revision>,
 }
 
@@ -69,6 +70,7 @@ struct Entry {
     links: Vec<String>,
     reason: Option<String>,
     resends: i32,
+    charge: Option<Charge>,
 }
 
 #[derive(Clone)]
@@ -148,6 +150,7 @@ struct Data {
     inbox: BTreeMap<i64, Arrived>,
     last_event: i64,
     intents: i64,
+    spent: BTreeMap<Period, i64>,
     seen: HashSet<Named>,
     clicks: BTreeMap<(EffectRef, Timestamp, i16), (Option<ClickVerdict>, String)>,
     recent: HashMap<AddressHash, Vec<Recent>>,
@@ -265,6 +268,7 @@ impl Data {
         let (kind, target, expires_at, recipient) =
             (entry.kind, entry.target.clone(), entry.expires_at, entry.key.recipient.clone());
         let key = entry.key.clone();
+        let charge = entry.charge.clone();
         match standing.work {
             Work::Unchanged => {}
             Work::Done => {
@@ -291,6 +295,9 @@ impl Data {
         }
         if kind != "message" {
             return;
+        }
+        for (period, _) in charge.iter().filter(|_| standing.refund).flat_map(Charge::periods) {
+            *self.spent.entry(period).or_default() -= charge.as_ref().map_or(0, |charge| charge.cost);
         }
         if standing.refund
             && let Some(copy) = self.copies.get(&effect.copy)
@@ -347,6 +354,8 @@ impl Data {
             manager,
             ledger: self.ledger(id),
             crm_read_at: self.cursors.get(&stored.connection).and_then(|c| c.read_at),
+            spent: Spent::default(),
+            priced: Vec::new(),
         })
     }
 }
@@ -662,6 +671,11 @@ impl Journal for MemoryStore {
         Ok(())
     }
 
+    async fn spent(&self, periods: &[Period]) -> Result<Vec<i64>> {
+        let data = self.data();
+        Ok(periods.iter().map(|period| data.spent.get(period).copied().unwrap_or(0)).collect())
+    }
+
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {
         let data = self.data();
         let forbidden = |effect: &EffectRef| {
@@ -737,10 +751,11 @@ impl Journal for MemoryStore {
         Ok(data.holds.len() < before)
     }
 
-    async fn publish(&self, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
+    async fn publish(&self, funnel: &FunnelKey, voice: &Voice, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
         let mut data = self.data();
         let known = data.funnels.entry(funnel.clone()).or_default();
         known.first_published.get_or_insert(ms(now));
+        known.voice = voice.clone();
         let number = match known.revisions.last() {
             Some(newest) if !newest.deleted && newest.snapshot == *snapshot => return Ok(newest.number),
             newest => newest.map_or(1, |r| r.number + 1),

@@ -245,6 +245,8 @@ impl Data {
                 cycle_at: None,
                 speaks: false,
                 heard_at: None,
+                says: None,
+                voice: self.funnels.get(&stored.copy.funnel).map(|f| f.voice.clone()).unwrap_or_default(),
             };
             with_state(sibling, &stored.copy.state, deal.deal.last_activity_at)
         })

@@ -4,7 +4,7 @@ use super::{Data, Entry, MemoryStore, Result};
 use crate::engine::History;
 use crate::model::{ClickVerdict, CopyId, EffectRef, EffectStatus, FunnelKey, Medium, Money, Role};
 use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
-use crate::store::{Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, StageCount, TimelineEntry, Views};
+use crate::store::{Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, TimelineEntry, Views};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashSet};
 
@@ -40,6 +40,7 @@ impl Data {
                 History::Postponed { .. } => "postponed",
                 History::Signal { .. } => "signal",
                 History::Reaction { .. } => "reaction",
+                History::Unanswered { .. } => "unanswered",
                 History::Note { .. } => "note",
             };
             entries.push(TimelineEntry { at: line.at, kind: kind.into(), text: history_text(history), effect: None });
@@ -111,6 +112,13 @@ impl Data {
         counts.messages = messages.into_iter().map(|((medium, status), n)| (medium, status, n)).collect();
         counts.skipped = skipped.into_iter().collect();
         counts.writebacks = writebacks.into_iter().map(|((kind, status), n)| (kind, status, n)).collect();
+        for (_, line) in self.history.iter().filter(|((copy, _, _), line)| theirs.contains(copy) && line.at >= since) {
+            match line.what {
+                Some(History::Reaction { seconds }) => counts.reactions.add(Some(seconds), 1),
+                Some(History::Unanswered { .. }) => counts.reactions.add(None, 1),
+                _ => {}
+            }
+        }
         for ((_, at, _), (verdict, _)) in self.clicks.iter().filter(|((e, _, _), _)| theirs.contains(&e.copy)) {
             if *at >= since {
                 counts.clicks_human += u64::from(*verdict == Some(ClickVerdict::Human));
@@ -154,6 +162,12 @@ impl Views for MemoryStore {
             counts.entry((e.target.clone(), e.status as u8)).or_insert((e.status, 0)).1 += 1;
         }
         Ok(counts.into_iter().map(|((channel, _), (status, n))| (channel, status, n)).collect())
+    }
+
+    async fn spent_since(&self, period: &str) -> Result<Vec<PeriodSpent>> {
+        let data = self.data();
+        let rows = data.spent.iter().filter(|(p, _)| p.period.as_str() >= period);
+        Ok(rows.map(|(period, spent)| PeriodSpent { period: period.clone(), spent: *spent }).collect())
     }
 
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {

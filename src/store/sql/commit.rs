@@ -1,6 +1,7 @@
 //! One transaction of the engine: rows taken over, events consumed, copies moved on, effects written down. Only when it is
 //! durable may bytes leave.
 
+use super::budget;
 use super::dialect::sql;
 use super::funnel;
 use super::identity::reserve;
@@ -14,7 +15,7 @@ use super::{Result, inbox, page};
 use crate::engine::{CycleChange, EffectKind, History, Recent};
 use crate::model::{AddressHash, CopyId, EffectRef, EffectStatus, FunnelKey, Purpose};
 use crate::store::rules::{AddressHasher, is_held, item_name, kind_word, up_to_ms};
-use crate::store::{Batch, Change, Commit, Lease, NewEffect, StoreError};
+use crate::store::{Batch, Change, Charge, Commit, Lease, NewEffect, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -48,7 +49,8 @@ struct Placed {
 }
 
 async fn changes(tx: &mut Session, lease: &Lease, changes: Vec<Change>, now: Timestamp, outcome: &mut Commit) -> Result<()> {
-    let refused = refused(tx, &changes).await?;
+    let mut refused = refused(tx, &changes).await?;
+    refused.extend(budget::beyond(tx, &changes, &refused).await?);
     // Locked before anything of the ledger is written, in the order of the key.
     let hashes: BTreeSet<AddressHash> = changes
         .iter()
@@ -59,6 +61,7 @@ async fn changes(tx: &mut Session, lease: &Lease, changes: Vec<Change>, now: Tim
     let recipients = recipient::lock(tx, &hashes).await?;
     let placed = place(tx, changes, &refused, outcome).await?;
     write_history(tx, &placed, now).await?;
+    write_reactions(tx, &placed, now).await?;
     write_cycles(tx, &placed).await?;
     write_effects(tx, lease, &placed, recipients, now, outcome).await
 }
@@ -280,6 +283,15 @@ struct HistoryRow<'a> {
     body: String,
 }
 
+#[derive(Serialize)]
+struct ReactionRow {
+    copy_id: i64,
+    ver: i64,
+    n: usize,
+    /// `None`: somebody above was told.
+    seconds: Option<i64>,
+}
+
 async fn write_history(tx: &mut Session, placed: &[Placed], now: Timestamp) -> Result<()> {
     let mut rows = Vec::new();
     let mut lines: HashMap<CopyId, usize> = HashMap::new();
@@ -304,12 +316,33 @@ async fn write_history(tx: &mut Session, placed: &[Placed], now: Timestamp) -> R
                 History::Postponed { .. } => push("postponed", None, None, body),
                 History::Signal { .. } => push("signal", None, None, body),
                 History::Reaction { .. } => push("reaction", None, None, body),
+                History::Unanswered { .. } => push("unanswered", None, None, body),
                 History::Note { .. } => push("note", None, None, body),
             }
         }
     }
     if !rows.is_empty() {
         tx.run(sql!("copy/history"), args![json_rows(&rows)?, now]).await?;
+    }
+    Ok(())
+}
+
+/// Beside the lines of history, what people count of them.
+async fn write_reactions(tx: &mut Session, placed: &[Placed], now: Timestamp) -> Result<()> {
+    let mut rows: Vec<ReactionRow> = Vec::new();
+    for Placed { copy, change } in placed {
+        for line in &change.history {
+            let seconds = match line {
+                History::Reaction { seconds } => Some(*seconds),
+                History::Unanswered { .. } => None,
+                _ => continue,
+            };
+            // Unique within the batch, which is all that the key asks for.
+            rows.push(ReactionRow { copy_id: copy.0, ver: change.copy.ver + 1, n: rows.len(), seconds });
+        }
+    }
+    if !rows.is_empty() {
+        tx.run(sql!("copy/reaction"), args![json_rows(&rows)?, now]).await?;
     }
     Ok(())
 }
@@ -325,7 +358,7 @@ struct CycleRow {
 }
 
 async fn write_cycles(tx: &mut Session, placed: &[Placed]) -> Result<()> {
-    let (mut begin, mut contacted, mut end) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut begin, mut held_out, mut contacted, mut end) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for Placed { copy, change } in placed {
         let row = |cycle, at: Timestamp, holdout, how| CycleRow {
             copy_id: copy.0,
@@ -335,17 +368,22 @@ async fn write_cycles(tx: &mut Session, placed: &[Placed]) -> Result<()> {
             role: change.copy.role.as_str(),
             how,
         };
-        match change.cycle {
-            Some(CycleChange::Begin { cycle, at, holdout }) => begin.push(row(cycle, at, holdout, "")),
-            Some(CycleChange::Contacted { cycle, at }) => contacted.push(row(cycle, at, false, "")),
-            Some(CycleChange::End { cycle, at, how }) => end.push(row(cycle, at, false, how.as_str())),
-            None => {}
+        for what in &change.cycle {
+            match *what {
+                CycleChange::Begin { cycle, at, holdout } => begin.push(row(cycle, at, holdout, "")),
+                CycleChange::HeldOut { cycle } => held_out.push(row(cycle, Timestamp::UNIX_EPOCH, true, "")),
+                CycleChange::Contacted { cycle, at } => contacted.push(row(cycle, at, false, "")),
+                CycleChange::End { cycle, at, how } => end.push(row(cycle, at, false, how.as_str())),
+            }
         }
     }
     if !begin.is_empty() {
         let rows = json_rows(&begin)?;
         tx.run(sql!("cycle/close_open"), args![&rows]).await?;
         tx.run(sql!("cycle/begin"), args![rows]).await?;
+    }
+    if !held_out.is_empty() {
+        tx.run(sql!("cycle/held_out"), args![json_rows(&held_out)?]).await?;
     }
     if !contacted.is_empty() {
         tx.run(sql!("cycle/contacted"), args![json_rows(&contacted)?]).await?;
@@ -378,6 +416,8 @@ struct EffectRow<'a> {
     body_hash: Option<&'a str>,
     links: Option<String>,
     reason: Option<&'static str>,
+    cost: Option<i64>,
+    charged: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -436,6 +476,8 @@ impl<'a> Entry<'a> {
             body_hash: new.body_hash.as_deref(),
             links: if new.links.is_empty() { None } else { Some(to_json(&new.links)?) },
             reason: None,
+            cost: None,
+            charged: None,
         };
         match &new.effect.kind {
             EffectKind::Message { medium, purpose, variant, consent, expires_at, .. } => {
@@ -443,6 +485,8 @@ impl<'a> Entry<'a> {
                 row.purpose = Some(purpose_text(*purpose));
                 row.variant = variant.as_deref();
                 row.consent = consent.as_deref();
+                row.cost = new.charge.as_ref().map(|charge| charge.cost);
+                row.charged = new.charge.as_ref().map(Charge::words);
                 row.expires_at = row.expires_at.or(Some(expires_at.as_millisecond()));
             }
             EffectKind::Skip { reason } => row.reason = Some(reason.as_str()),
@@ -515,7 +559,7 @@ async fn write_effects(
     }
     let leaving = |e: &&Entry| e.status == EffectStatus::Intended && is_message(e.new) && written.contains(&e.reference());
     count_intents(tx, entries.iter().filter(leaving).count()).await?;
-    let (mut outbox, mut codes) = (Vec::new(), Vec::new());
+    let (mut outbox, mut codes, mut spent) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (entry, row) in entries.iter().zip(&rows) {
         let effect = entry.reference();
         if !written.contains(&effect) {
@@ -524,6 +568,9 @@ async fn write_effects(
         }
         if entry.held {
             outcome.held.push(effect);
+        }
+        for (period, _) in entry.new.charge.iter().flat_map(Charge::periods) {
+            *spent.entry(period).or_insert(0) += entry.new.charge.as_ref().map_or(0, |charge| charge.cost);
         }
         outbox.extend(entry.outbox(lease, now, row.expires_at));
         codes.extend(entry.new.codes.iter().enumerate().map(|(link, hash)| CodeRow {
@@ -542,6 +589,7 @@ async fn write_effects(
                 purpose: *purpose,
                 item: item_name(&entry.change.copy.funnel.namespace, &key.list, &key.item),
                 copy: entry.copy,
+                policy: Some(entry.new.policy.clone()).filter(|p| !p.is_empty()),
                 address: key.recipient.clone(),
             });
         }
@@ -553,5 +601,6 @@ async fn write_effects(
         let until = now.saturating_add(CODE_LIFE).unwrap_or(now);
         tx.run(sql!("effect/codes"), args![json_rows(&codes)?, until]).await?;
     }
+    budget::add(tx, &spent).await?;
     recipient::store(tx, recipients, now).await
 }

@@ -4,6 +4,7 @@ use super::Result;
 use super::dialect::sql;
 use super::open::Database;
 use super::session::{Session, args, to_json};
+use crate::engine::Voice;
 use crate::model::{CopyId, FunnelKey, stable_hash};
 use crate::store::{Hold, HoldScope, Revision, StoreError};
 use jiff::Timestamp;
@@ -23,13 +24,19 @@ pub(super) async fn ensure(tx: &mut Session, funnel: &FunnelKey) -> Result<i64> 
     find(tx, funnel).await?.ok_or_else(|| StoreError::Corrupt { what: "a funnel just stored is not there".into(), source: None })
 }
 
-pub(super) async fn publish(database: &Database, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
+pub(super) async fn publish(
+    database: &Database,
+    funnel: &FunnelKey,
+    voice: &Voice,
+    snapshot: &serde_json::Value,
+    now: Timestamp,
+) -> Result<i64> {
     let text = to_json(snapshot)?;
     let hash = stable_hash(&[text.as_bytes()]).cast_signed();
     let mut tx = database.write().await?;
     let id = ensure(&mut tx, funnel).await?;
     // The update locks the funnel's row: two publishers get two numbers.
-    tx.run(sql!("funnel/published"), args![id, now]).await?;
+    tx.run(sql!("funnel/published"), args![id, now, &voice.brand, &voice.policy, voice.priority]).await?;
     let mut number = 0;
     if let Some(mut newest) = tx.rows(sql!("revision/newest"), args![id]).await?.into_iter().next() {
         number = newest.int()?;

@@ -1,6 +1,7 @@
 //! The store on SQLite and PostgreSQL: one SQL text for both ([`dialect`]), one way to run it ([`session`]), one file for each
 //! group of verbs.
 
+mod budget;
 mod commit;
 mod crm;
 mod dialect;
@@ -24,8 +25,9 @@ pub(super) use open::Access;
 use super::rules::AddressHasher;
 use super::{
     Batch, Clicked, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox,
-    Resolution, Revision, Source, StoreError, Stored,
+    Period, Resolution, Revision, Source, StoreError, Stored,
 };
+use crate::engine::Voice;
 use crate::model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
 use jiff::Timestamp;
 use open::Database;
@@ -157,6 +159,10 @@ impl Journal for SqlStore {
         outbox::raise_intents(&self.database, lease, to).await
     }
 
+    async fn spent(&self, periods: &[Period]) -> Result<Vec<i64>> {
+        budget::spent(&self.database, periods).await
+    }
+
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {
         suppress::suppressed(&self.database, effects).await
     }
@@ -189,8 +195,8 @@ impl Journal for SqlStore {
         funnel::release_hold(&self.database, scope).await
     }
 
-    async fn publish(&self, funnel: &FunnelKey, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
-        funnel::publish(&self.database, funnel, snapshot, now).await
+    async fn publish(&self, funnel: &FunnelKey, voice: &Voice, snapshot: &serde_json::Value, now: Timestamp) -> Result<i64> {
+        funnel::publish(&self.database, funnel, voice, snapshot, now).await
     }
 
     async fn retire(&self, funnel: &FunnelKey, now: Timestamp) -> Result<()> {

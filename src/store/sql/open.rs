@@ -13,8 +13,11 @@ use std::{fs::File, fs::TryLockError, path::Path, path::PathBuf, time::Duration}
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// Append-only. (name, text, the oldest version whose binary can still work with a database at this version.)
-const MIGRATIONS: &[(&str, &str, i64)] =
-    &[("first", include_str!("../migrations/0001_first.sql"), 1), ("unclear", include_str!("../migrations/0002_unclear.sql"), 1)];
+const MIGRATIONS: &[(&str, &str, i64)] = &[
+    ("first", include_str!("../migrations/0001_first.sql"), 1),
+    ("unclear", include_str!("../migrations/0002_unclear.sql"), 1),
+    ("voice and money", include_str!("../migrations/0003_voice_and_money.sql"), 1),
+];
 
 /// How a database is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

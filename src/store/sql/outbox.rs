@@ -1,6 +1,7 @@
 //! What is to be done, and what became of it.
 
 use super::Result;
+use super::budget;
 use super::dialect::sql;
 use super::lease::fence;
 use super::open::Database;
@@ -10,9 +11,10 @@ use super::suppress::{self, ref_rows};
 use crate::model::{
     AddressHash, CopyId, EffectKey, EffectRef, EffectStatus, FunnelKey, Outcome, Suppression, SuppressionReason, SuppressionScope,
 };
+use crate::store::money::charged;
 use crate::store::outcome::{Receipt, Standing, Work, resolution, resolved_reason};
 use crate::store::rules::{NEVER_MS, item_name, up_to_ms};
-use crate::store::{Lease, Mark, Outbox, Resolution};
+use crate::store::{Lease, Mark, Outbox, Period, Resolution};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +66,9 @@ struct State {
     item: String,
     target: String,
     expires_at: Option<i64>,
+    /// What it cost, and the periods that counted it.
+    cost: i64,
+    charged: Vec<Period>,
     standing: Standing,
 }
 
@@ -208,7 +213,8 @@ async fn load_states(tx: &mut Session, effects: &[EffectRef]) -> Result<BTreeMap
         let (item, target, expires_at) = (item_name(&namespace, &list, &item), c.text()?, c.opt_int()?);
         let mut standing = Standing::new(status, attempt, receipt, at, c.opt_text()?.is_some());
         (standing.resend, standing.resends) = (c.opt_int()? == Some(1), c.small()?);
-        let state = State { kind, recipient, item, target, expires_at, standing };
+        let (cost, charged) = (c.opt_int()?.unwrap_or(0), c.opt_text()?.as_deref().map(charged).unwrap_or_default());
+        let state = State { kind, recipient, item, target, expires_at, cost, charged, standing };
         found.insert(effect, state);
     }
     Ok(found)
@@ -216,10 +222,13 @@ async fn load_states(tx: &mut Session, effects: &[EffectRef]) -> Result<BTreeMap
 
 async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> Result<()> {
     let (mut rows, mut finished, mut again) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut refunds, mut suppressions) = (Vec::new(), Vec::new());
+    let (mut refunds, mut suppressions, mut given_back) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (effect, state) in states {
         if state.kind == "message" {
             if state.standing.refund {
+                for period in state.charged {
+                    *given_back.entry(period).or_insert(0) -= state.cost;
+                }
                 refunds.push(Refund { hash: state.recipient.clone(), copy: effect.copy, item: state.item });
             }
             if let Some(at) = state.standing.bad_address {
@@ -284,6 +293,7 @@ async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> R
             tx.run(sql!("outbox/postpone"), args![json_rows(&again)?]).await?;
         }
     }
+    budget::add(tx, &given_back).await?;
     recipient::refund(tx, refunds).await?;
     suppress::put(tx, &suppressions).await
 }

@@ -7,7 +7,7 @@ use super::identity::{address_key, addresses, contact_key};
 use super::open::Database;
 use super::session::{Session, args, json_rows};
 use super::suppress::medium_word;
-use crate::engine::{Client, Copy, KnownAddress, LedgerEntry, Recent, Sibling, Subject};
+use crate::engine::{Client, Copy, KnownAddress, LedgerEntry, Recent, Sibling, Spent, Subject, Voice};
 use crate::model::{
     Address, AddressHash, ClientId, Consent, ConsentStatus, CopyId, Deal, EffectKey, EffectStatus, FunnelKey, ManagerId, Money,
     Purpose, Role, SignalSubject, Suppression, SuppressionReason, SuppressionScope,
@@ -172,6 +172,8 @@ async fn load_copies(session: &mut Session, ids: &[i64]) -> Result<Vec<Draft>> {
                 supervisor: None,
                 ledger: Vec::new(),
                 crm_read_at,
+                spent: Spent::default(),
+                priced: Vec::new(),
             },
             connection,
             root,
@@ -275,11 +277,13 @@ async fn load_clients(
         let sibling = Sibling {
             copy: CopyId(c.int()?),
             funnel: FunnelKey { namespace: c.text()?, name: c.text()? },
+            voice: Voice { brand: c.text()?, policy: c.text()?, priority: c.small()? },
             role: c.word(Role::parse)?,
             deal_open: c.text()? == "Open",
             cycle_at: None,
             speaks: false,
             heard_at: None,
+            says: None,
         };
         let sibling = with_state(sibling, &c.json()?, c.json::<Active>()?.last_activity_at);
         // Asked for by each of a client's copies in the batch, but listed once.

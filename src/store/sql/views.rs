@@ -7,7 +7,9 @@ use super::{Result, SqlStore};
 use crate::engine::History;
 use crate::model::{CopyId, EffectRef, EffectStatus, FunnelKey, Money, Role};
 use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
-use crate::store::{Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, StageCount, StoreError, TimelineEntry, Views};
+use crate::store::{
+    Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, StoreError, TimelineEntry, Views,
+};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -58,6 +60,9 @@ impl Views for SqlStore {
         for mut c in session.rows(sql!("views/clicks"), args![id, since]).await? {
             (counts.clicks_human, counts.clicks_machine) = (c.count()?, c.count()?);
         }
+        for mut c in session.rows(sql!("views/reactions"), args![id, since]).await? {
+            counts.reactions.add(c.opt_int()?, c.count()?);
+        }
         session.commit().await?;
         Ok(counts)
     }
@@ -88,6 +93,10 @@ impl Views for SqlStore {
                 Ok((channel, status, c.count()?))
             })
             .collect()
+    }
+
+    async fn spent_since(&self, period: &str) -> Result<Vec<PeriodSpent>> {
+        super::budget::since(&self.database, period).await
     }
 
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {

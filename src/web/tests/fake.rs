@@ -140,6 +140,9 @@ impl Journal for Fake {
     async fn resolve(&self, _: &[EffectRef], _: Resolution, _: Timestamp) -> Result<Vec<EffectRef>> {
         unused()
     }
+    async fn spent(&self, _: &[crate::store::Period]) -> Result<Vec<i64>> {
+        unused()
+    }
     async fn intents(&self) -> Result<i64> {
         unused()
     }
@@ -186,7 +189,7 @@ impl Journal for Fake {
     async fn release_hold(&self, _: &HoldScope) -> Result<bool> {
         unused()
     }
-    async fn publish(&self, _: &FunnelKey, _: &serde_json::Value, _: Timestamp) -> Result<i64> {
+    async fn publish(&self, _: &FunnelKey, _: &crate::engine::Voice, _: &serde_json::Value, _: Timestamp) -> Result<i64> {
         unused()
     }
     async fn retire(&self, _: &FunnelKey, _: Timestamp) -> Result<()> {
@@ -218,6 +221,9 @@ impl Views for Fake {
         unused()
     }
     async fn messages_by_channel(&self, _: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
+        unused()
+    }
+    async fn spent_since(&self, _: &str) -> Result<Vec<crate::store::PeriodSpent>> {
         unused()
     }
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {

@@ -3,7 +3,7 @@
 use super::Backend;
 use super::world::*;
 use jiff::Timestamp;
-use rekindle::engine::{CycleChange, CycleEnd, History};
+use rekindle::engine::{CycleChange, CycleEnd, History, Says, Voice};
 use rekindle::model::*;
 use rekindle::store::*;
 use std::time::Duration;
@@ -392,29 +392,101 @@ pub async fn revisions_are_numbered_by_content(backend: &Backend) {
     let journal = &store.journal;
     let (a, b) = (serde_json::json!({"a": 1}), serde_json::json!({"b": 2}));
     assert_eq!(journal.first_published(&funnel()).await.unwrap(), None);
-    assert_eq!(journal.publish(&funnel(), &a, at(1)).await.unwrap(), 1);
-    assert_eq!(journal.publish(&funnel(), &a, at(2)).await.unwrap(), 1);
-    assert_eq!(journal.publish(&funnel(), &b, at(3)).await.unwrap(), 2);
-    assert_eq!(journal.publish(&funnel(), &a, at(4)).await.unwrap(), 3, "rolling back is publishing again");
+    assert_eq!(journal.publish(&funnel(), &Voice::default(), &a, at(1)).await.unwrap(), 1);
+    assert_eq!(journal.publish(&funnel(), &Voice::default(), &a, at(2)).await.unwrap(), 1);
+    assert_eq!(journal.publish(&funnel(), &Voice::default(), &b, at(3)).await.unwrap(), 2);
+    assert_eq!(journal.publish(&funnel(), &Voice::default(), &a, at(4)).await.unwrap(), 3, "rolling back is publishing again");
     let newest = |number, published_at, deleted| Revision { funnel: funnel(), number, published_at, snapshot: a.clone(), deleted };
     assert_eq!(journal.revisions().await.unwrap(), [newest(3, at(4), false)]);
     journal.retire(&funnel(), at(5)).await.unwrap();
     journal.retire(&funnel(), at(6)).await.unwrap();
     assert_eq!(journal.revisions().await.unwrap(), [newest(4, at(5), true)]);
-    assert_eq!(journal.publish(&funnel(), &a, at(7)).await.unwrap(), 5, "re-created, it goes on where it was");
+    assert_eq!(journal.publish(&funnel(), &Voice::default(), &a, at(7)).await.unwrap(), 5, "re-created, it goes on where it was");
     assert_eq!(journal.first_published(&funnel()).await.unwrap(), Some(at(1)));
     assert_eq!(store.views.funnels().await.unwrap(), [funnel()]);
     let other = FunnelKey { name: "other".into(), ..funnel() };
     journal.retire(&other, at(8)).await.unwrap();
-    assert_eq!(journal.publish(&other, &b, at(9)).await.unwrap(), 1);
+    assert_eq!(journal.publish(&other, &Voice::default(), &b, at(9)).await.unwrap(), 1);
+}
+
+pub async fn other_deals_of_a_client_know_in_whose_name_a_funnel_speaks(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c", 1), ("d2", "c", 1)]).await;
+    let journal = &world.store.journal;
+    let sibling = async || world.copy(copies[0]).await.client.siblings.remove(0);
+    assert_eq!((sibling().await.voice, sibling().await.says), (Voice::default(), None), "not published yet");
+    let voice = |priority| Voice { brand: "acme".into(), policy: "shop/default".into(), priority };
+    journal.publish(&funnel(), &voice(0), &serde_json::json!(1), at(1)).await.unwrap();
+    assert_eq!(sibling().await.voice, voice(0));
+    // What an older version had published is told anew, although nothing of it changed.
+    assert_eq!(journal.publish(&funnel(), &voice(3), &serde_json::json!(1), at(1)).await.unwrap(), 1);
+    assert_eq!(sibling().await.voice, voice(3));
+    let mut change = world.decided(copies[1], Vec::new()).await;
+    let says = Some(Says { at: at(500), medium: Medium::Email });
+    change.copy.state.says.clone_from(&says);
+    world.commit(Batch { now: Some(at(10)), changes: vec![change], ..Batch::default() }).await;
+    assert_eq!(sibling().await.says, says);
+    // What was sent is known by its policy.
+    world.decide(copies[0], vec![message(&world.store, 1, "first", &phone(1))]).await;
+    assert_eq!(world.copy(copies[1]).await.client.recent[0].policy.as_deref(), Some("shop/default"));
+}
+
+pub async fn money_is_counted_with_the_intent_and_given_back(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2), ("d3", "c3", 3), ("d4", "c4", 4)]).await;
+    let journal = &world.store.journal;
+    let charge = |cost, per_day, per_month| {
+        let (policy, currency, day) = ("shop/default".into(), "RUB".into(), "2026-03-02".into());
+        Charge { policy, currency, day, cost, per_day, per_month }
+    };
+    let period = |text: &str| Period { policy: "shop/default".into(), currency: "RUB".into(), period: text.into() };
+    let asked = [period("2026-03-02"), period("2026-03"), period("2026-03-03")];
+    let spent = async || journal.spent(&asked).await.unwrap();
+    assert_eq!(spent().await, [0, 0, 0]);
+    let priced =
+        |n: u32, seq, item: &str, charge| NewEffect { charge: Some(charge), ..message(&world.store, seq, item, &phone(n)) };
+    // Three in one batch, of which the budget affords two: each is looked at with what those before it cost.
+    let mut changes = Vec::new();
+    for (copy, n) in copies.iter().zip(1..).take(3) {
+        changes.push(world.decided(*copy, vec![priced(n, 1, "a", charge(40, Some(100), None))]).await);
+    }
+    let commit = world.commit(Batch { now: Some(at(10)), changes, ..Batch::default() }).await;
+    assert_eq!((commit.stale.as_slice(), spent().await), (&copies[2..3], vec![80, 80, 0]));
+    assert_eq!(world.status(copies[2], 1).await, None, "it is decided again");
+    // The month is counted whatever the day allows; a write-back or a message without a limit passes.
+    let over = world.decide(copies[2], vec![priced(3, 1, "a", charge(30, None, Some(100)))]).await;
+    assert_eq!((over.stale, spent().await), (vec![copies[2]], vec![80, 80, 0]));
+    let fits = world.decide(copies[2], vec![priced(3, 1, "a", charge(20, Some(100), Some(100))), write_back(2, "task")]).await;
+    assert_eq!((fits.stale, spent().await), (vec![], vec![100, 100, 0]));
+    let service = world.decide(copies[3], vec![priced(4, 1, "a", charge(7, None, None))]).await;
+    assert_eq!((service.stale, spent().await), (vec![], vec![107, 107, 0]));
+    // Tried before: nothing is written, nothing counted.
+    let again = world.decide(copies[3], vec![priced(4, 2, "a", charge(7, None, None))]).await;
+    assert_eq!((again.conflicts.len(), spent().await), (1, vec![107, 107, 0]));
+    // What was taken, or may have been, stays counted; what certainly did not leave is given back, once.
+    let refused = || Outcome::Rejected { reason: "no".into(), suppress: false };
+    journal.mark(vec![mark(effect(copies[0], 1), 1, accepted(None))]).await.unwrap();
+    journal.mark(vec![mark(effect(copies[1], 1), 1, Outcome::Unknown { reason: "?".into() })]).await.unwrap();
+    assert_eq!(spent().await, [107, 107, 0]);
+    for _ in 0..2 {
+        journal.mark(vec![mark(effect(copies[2], 1), 1, refused())]).await.unwrap();
+        assert_eq!(spent().await, [87, 87, 0]);
+    }
+    // A bounce was delivered to somebody: it costs.
+    journal.mark(vec![mark(effect(copies[0], 1), -1, refused())]).await.unwrap();
+    assert_eq!(spent().await, [87, 87, 0]);
+    let told = world.store.views.spent_since("2026-03").await.unwrap();
+    let told: Vec<(&str, i64)> = told.iter().map(|s| (s.period.period.as_str(), s.spent)).collect();
+    assert_eq!(told, [("2026-03", 87), ("2026-03-02", 87)]);
+    assert_eq!(world.store.views.spent_since("2026-04").await.unwrap(), []);
 }
 
 pub async fn a_message_decided_on_an_old_revision_is_decided_again(backend: &Backend) {
     let world = World::new(backend).await;
     let copy = world.deals(&[("d", "c", 1)]).await[0];
     let journal = &world.store.journal;
-    journal.publish(&funnel(), &serde_json::json!(1), at(1)).await.unwrap();
-    journal.publish(&funnel(), &serde_json::json!(2), at(2)).await.unwrap();
+    journal.publish(&funnel(), &Voice::default(), &serde_json::json!(1), at(1)).await.unwrap();
+    journal.publish(&funnel(), &Voice::default(), &serde_json::json!(2), at(2)).await.unwrap();
     let first = message(&world.store, 1, "first", &phone(1));
     assert_eq!(world.decide(copy, vec![first.clone()]).await.stale, [copy]);
     assert_eq!(world.decide(copy, vec![NewEffect { revision: 2, ..first }]).await.stale, []);
@@ -910,13 +982,14 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     views.ping().await.unwrap();
     let cycle = async |copy: CopyId, when: i64, cycle, effects: Vec<NewEffect>| {
         let mut change = world.decided(copy, effects).await;
-        change.cycle = Some(cycle);
+        change.cycle = vec![cycle];
         change.history = vec![History::List { list: "winback".into(), why: "Doesn't fit: layout".into() }];
         world.commit(Batch { now: Some(at(when)), changes: vec![change], ..Batch::default() }).await;
     };
     for copy in &copies {
-        cycle(*copy, 1, CycleChange::Begin { cycle: 1, at: at(1), holdout: *copy == copies[2] }, vec![]).await;
+        cycle(*copy, 1, CycleChange::Begin { cycle: 1, at: at(1), holdout: false }, vec![]).await;
     }
+    cycle(copies[2], 1, CycleChange::HeldOut { cycle: 1 }, vec![]).await;
     for copy in &copies[..2] {
         let n = if *copy == copies[0] { 1 } else { 2 };
         cycle(*copy, 2, CycleChange::Contacted { cycle: 1, at: at(2) }, vec![message(&world.store, 1, "a", &phone(n))]).await;
@@ -950,6 +1023,25 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     assert!(lines.contains(&("writeback", "move: planned")), "{lines:?}");
     assert!(story.is_sorted_by_key(|e| e.at));
     assert!(views.timeline(&funnel(), "nobody").await.unwrap().is_empty());
+}
+
+pub async fn reactions_are_counted_by_their_pace(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d1", "c1", 1)]).await[0];
+    let lines = [60, 300, 301, 1800, 1801, 86_400, 86_401].map(|seconds| History::Reaction { seconds });
+    let told = History::Unanswered { minutes: 30, supervisor: true };
+    for (when, history) in [(10, lines.to_vec()), (20, vec![told, History::Note { text: "x".into() }])] {
+        let mut change = world.decided(copy, Vec::new()).await;
+        change.history = history;
+        world.commit(Batch { now: Some(at(when)), changes: vec![change], ..Batch::default() }).await;
+    }
+    let counts = async |since| world.store.views.counts(&funnel(), since, at(30)).await.unwrap().reactions;
+    let all = ReactionCounts { in_5m: 2, in_30m: 2, in_24h: 2, later: 1, escalated: 1 };
+    assert_eq!(counts(None).await, all);
+    assert_eq!(counts(Some(at(20))).await, ReactionCounts { escalated: 1, ..ReactionCounts::default() });
+    let story = world.store.views.timeline(&funnel(), "d1").await.unwrap();
+    let line = story.iter().find(|line| line.kind == "unanswered").unwrap();
+    assert_eq!(line.text, "nobody reacted for 30 min of working time: the supervisor was told");
 }
 
 pub async fn stages_can_be_replayed(backend: &Backend) {

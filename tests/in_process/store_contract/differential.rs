@@ -3,7 +3,7 @@
 use super::Backend;
 use super::world::*;
 use jiff::Timestamp;
-use rekindle::engine::{CycleChange, CycleEnd};
+use rekindle::engine::{CycleChange, CycleEnd, Voice};
 use rekindle::model::*;
 use rekindle::store::*;
 use std::fmt::Write as _;
@@ -161,11 +161,11 @@ impl Side {
             Step::Cycle { deal, end } => {
                 self.change(deal, now, |change| {
                     let cycle = change.copy.cycle + i32::from(!end);
-                    change.cycle = Some(if end {
+                    change.cycle = vec![if end {
                         CycleChange::End { cycle, at: now, how: CycleEnd::Revived }
                     } else {
                         CycleChange::Begin { cycle, at: now, holdout: false }
-                    });
+                    }];
                     change.copy.cycle = cycle;
                     change.copy.role = if end { Role::Revived } else { Role::Warming };
                     change.copy.next_at = (!end).then(|| at(n + 50));
@@ -227,7 +227,10 @@ impl Side {
                 told
             }
             Step::Publish(what) => {
-                format!("{:?}", journal.publish(&funnel(), &serde_json::json!({ "v": what }), now).await.unwrap())
+                format!(
+                    "{:?}",
+                    journal.publish(&funnel(), &Voice::default(), &serde_json::json!({ "v": what }), now).await.unwrap()
+                )
             }
         }
     }

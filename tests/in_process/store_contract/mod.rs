@@ -95,6 +95,8 @@ contract!(
     a_hold_stops_messages_and_nothing_else,
     a_held_message_whose_text_died_with_its_process_is_shown_as_failed,
     revisions_are_numbered_by_content,
+    money_is_counted_with_the_intent_and_given_back,
+    other_deals_of_a_client_know_in_whose_name_a_funnel_speaks,
     a_message_decided_on_an_old_revision_is_decided_again,
     a_receipt_may_come_before_the_mark,
     a_receipt_by_the_providers_id_may_come_before_the_mark,
@@ -117,4 +119,5 @@ contract!(
     hostile_texts_come_back_as_they_are,
     people_can_read_what_happened,
     stages_can_be_replayed,
+    reactions_are_counted_by_their_pace,
 );

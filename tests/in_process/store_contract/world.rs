@@ -96,7 +96,7 @@ pub fn new_copy(deal: &Deal) -> Change {
         deal: deal.id.clone(),
         effects: Vec::new(),
         history: Vec::new(),
-        cycle: None,
+        cycle: Vec::new(),
     }
 }
 
@@ -120,12 +120,14 @@ pub fn message(store: &Store, seq: i32, item: &str, to: &Phone) -> NewEffect {
         },
         status: EffectStatus::Intended,
         brand: "acme".into(),
+        policy: "shop/default".into(),
         revision: 1,
         body_hash: Some("hash".into()),
         links: vec!["https://example.com/a".into()],
         codes: Vec::new(),
         payload: None,
         resend: false,
+        charge: None,
         target: "sms".into(),
         not_before: None,
         expires_at: None,
@@ -141,12 +143,14 @@ pub fn write_back(seq: i32, what: &str) -> NewEffect {
         },
         status: EffectStatus::Planned,
         brand: String::new(),
+        policy: String::new(),
         revision: 1,
         body_hash: None,
         links: Vec::new(),
         codes: Vec::new(),
         payload: Some(format!("{{\"n\":{seq}}}")),
         resend: false,
+        charge: None,
         target: CRM.into(),
         not_before: None,
         expires_at: None,
@@ -196,7 +200,7 @@ impl World {
         let subject = self.copy(id).await;
         let mut copy = subject.copy;
         copy.next_seq += i32::try_from(effects.len()).unwrap();
-        Change { copy, connection: CRM.into(), deal: subject.deal.id, effects, history: Vec::new(), cycle: None }
+        Change { copy, connection: CRM.into(), deal: subject.deal.id, effects, history: Vec::new(), cycle: Vec::new() }
     }
 
     pub async fn decide(&self, id: CopyId, effects: Vec<NewEffect>) -> Commit {
