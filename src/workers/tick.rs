@@ -21,7 +21,8 @@ impl Engine {
         let now = self.clock.now();
         let (low, limit) = {
             let mut low = lock(&self.low);
-            if low.swept_at.is_none_or(|at| now.duration_since(at) >= SWEEP_EVERY) {
+            // A clock that went ahead and was put right: the last sweep lies in its future.
+            if low.swept_at.is_none_or(|at| now.duration_since(at).abs() >= SWEEP_EVERY) {
                 low.swept_at = Some(now);
                 low.at = None;
             }

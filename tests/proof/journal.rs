@@ -374,14 +374,30 @@ impl Journal for SimJournal {
 
     async fn start(&self, lease: &Lease, effects: &[EffectRef], now: Timestamp) -> Result<Vec<EffectRef>> {
         let (real, effects) = (self.fenced(lease).await, effects.to_vec());
+        let announced: Arc<Mutex<Vec<EffectRef>>> = Arc::default();
+        let found = announced.clone();
+        let look = self.world.scenario.resend;
         self.verb(
             Kind::Write,
-            move |journal| Box::pin(async move { journal.start(&real, &effects, now).await }),
-            |world, result| {
+            move |journal| {
+                Box::pin(async move {
+                    if look {
+                        // What the ledger says of them, to whoever reads it, before they leave once more.
+                        let copies = effects.iter().map(|effect| effect.copy).collect();
+                        let subjects = journal.load(&Load::Copies(copies), now).await?;
+                        let told = subjects.iter().flat_map(|s| s.ledger.iter().map(move |e| (s.copy.id, e)));
+                        let told = told.filter(|(_, e)| e.reason.as_ref().is_some_and(|r| r.starts_with("unclear (")));
+                        found.lock().unwrap().extend(told.map(|(copy, e)| EffectRef { copy, seq: e.seq }));
+                    }
+                    journal.start(&real, &effects, now).await
+                })
+            },
+            move |world, result| {
                 if let Ok(started) = result {
                     let mut truth = world.truth();
                     truth.fenced(lease);
                     truth.started(started, now);
+                    truth.announced.extend(announced.lock().unwrap().iter().filter(|effect| started.contains(effect)));
                 }
             },
         )

@@ -9,6 +9,7 @@ mod crash_points;
 mod crm;
 mod dice;
 mod fixture;
+mod found;
 mod journal;
 mod model;
 mod node;

@@ -51,6 +51,8 @@ pub enum Happening {
     Release,
     /// A new text, and the first item sooner or later. On one process now, on the others a while later.
     Publish(u8, bool),
+    /// The same, and the others never hear of it.
+    PublishOn(usize, u8, bool),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +112,8 @@ impl Scenario {
             let deal = usize::try_from(dice.roll("deal", n, DEALS as u64)).unwrap();
             let person = usize::try_from(dice.roll("person", n, PEOPLE as u64)).unwrap();
             let process = usize::try_from(dice.roll("process", n, 3)).unwrap();
-            let what = match dice.roll("what", n, 26) {
+            let (text, sooner) = (u8::try_from(dice.roll("text", n, 3)).unwrap(), dice.chance("sooner", n, 500));
+            let what = match dice.roll("what", n, 28) {
                 0 => Happening::Lose(deal),
                 1 => Happening::Reopen(deal),
                 2 => Happening::Win(deal),
@@ -129,7 +132,8 @@ impl Scenario {
                 20 => Happening::StoreDown(1 + dice.roll("store", n, 40)),
                 21 => Happening::Hold,
                 22 => Happening::Release,
-                _ => Happening::Publish(u8::try_from(dice.roll("text", n, 3)).unwrap(), dice.chance("sooner", n, 500)),
+                23..=25 => Happening::Publish(text, sooner),
+                _ => Happening::PublishOn(process, text, sooner),
             };
             lines.push(Line::At(at("at", n), what));
         }

@@ -77,6 +77,8 @@ pub struct Outcome {
     pub questions: u64,
     /// Of `ops`, those before all faults were over.
     pub before_rest: u64,
+    /// By which revisions messages were written down.
+    pub revisions: BTreeSet<i64>,
     pub story: String,
 }
 
@@ -161,6 +163,8 @@ struct Running {
     journal: Arc<SimJournal>,
     task: tokio::task::JoinHandle<()>,
     died_at: Option<Instant>,
+    /// A process publishes one thing after the other.
+    publishing: Arc<tokio::sync::Mutex<()>>,
 }
 
 pub struct World {
@@ -180,7 +184,8 @@ pub struct World {
     busy: AtomicUsize,
     healed: AtomicBool,
     away_until: Mutex<Option<Instant>>,
-    edition: Mutex<Edition>,
+    /// What lies in the folder of each process.
+    editions: Mutex<Vec<Edition>>,
     events: AtomicU64,
     /// Ten seconds of the world, and what was asked of the store in it.
     rush: Mutex<(u64, u32)>,
@@ -206,6 +211,7 @@ impl World {
         let mut truth = Truth::default();
         truth.verbose = verbose;
         let edition = Edition { resend: scenario.resend, ..Edition::default() };
+        let editions = vec![edition; scenario.processes];
         Arc::new(Self {
             dice: Dice(scenario.seed),
             scenario,
@@ -223,7 +229,7 @@ impl World {
             busy: AtomicUsize::new(0),
             healed: AtomicBool::new(false),
             away_until: Mutex::default(),
-            edition: Mutex::new(edition),
+            editions: Mutex::new(editions),
             events: AtomicU64::new(0),
             rush: Mutex::default(),
             questions: AtomicU64::new(0),
@@ -330,14 +336,8 @@ impl World {
         let mut truth = self.truth();
         for mark in marks {
             truth.note(&format!("{} marked {}", mark.effect, word(&mark.outcome)));
-            match &mark.outcome {
-                rekindle::model::Outcome::Retry { reason, .. } if reason.contains("ambiguous") => {
-                    truth.announced.insert(mark.effect);
-                }
-                rekindle::model::Outcome::Rejected { .. } if mark.attempt < 0 => {
-                    truth.bounced.insert(mark.effect);
-                }
-                _ => {}
+            if mark.attempt < 0 && matches!(mark.outcome, rekindle::model::Outcome::Rejected { .. }) {
+                truth.bounced.insert(mark.effect);
             }
         }
     }
@@ -390,19 +390,22 @@ impl World {
         let outside = Arc::new(SimOutside { world: self.clone(), node: node.clone() });
         let engine = Engine::with_outside(journal.clone(), clock, settings, metrics, outside);
         let (world, mine, running) = (self.clone(), node.clone(), engine.clone());
+        let publishing: Arc<tokio::sync::Mutex<()>> = Arc::default();
+        let turn = publishing.clone();
         let task = tokio::spawn(async move {
             mine.gate().await;
-            world.publish_on(&running).await;
+            world.publish_on(&running, slot, &turn).await;
             running.run(mine.stop.subscribe()).await;
         });
         self.truth().note(&format!("{} starts", node.name));
-        Running { node, engine, journal, task, died_at: None }
+        Running { node, engine, journal, task, died_at: None, publishing }
     }
 
-    async fn publish_on(&self, engine: &Engine) {
+    async fn publish_on(&self, engine: &Engine, slot: usize, turn: &tokio::sync::Mutex<()>) {
         let declared = BTreeSet::from([fixture::funnel()]);
+        let _turn = turn.lock().await;
         loop {
-            let edition = *self.edition.lock().unwrap();
+            let edition = self.editions.lock().unwrap()[slot];
             if engine.publish(&fixture::snapshot(edition), Some(&declared)).await.is_ok() {
                 return;
             }
@@ -525,13 +528,22 @@ impl World {
             running.node.resume();
             running.node.offset.store(self.offset.load(Ordering::SeqCst), Ordering::SeqCst);
         }
+        // Nobody publishes anything: whoever works has to find out by itself what is in force.
         self.store.call(|journal| Box::pin(async move { journal.release_hold(&HoldScope::All).await })).await.unwrap();
-        let engines: Vec<Arc<Engine>> =
-            self.nodes.lock().unwrap().iter().filter(|r| !r.node.dead()).map(|r| r.engine.clone()).collect();
-        for engine in engines {
-            let world = self.clone();
-            tokio::spawn(async move { world.publish_on(&engine).await });
-        }
+    }
+
+    /// An edit reaches the folder of one process, which publishes it.
+    fn edit(self: &Arc<Self>, slot: usize, edition: Edition, after: Duration) {
+        let nodes = self.nodes.lock().unwrap();
+        let Some(running) = nodes.get(slot) else { return };
+        let (world, engine, node, turn) = (self.clone(), running.engine.clone(), running.node.clone(), running.publishing.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            world.editions.lock().unwrap()[slot] = edition;
+            if !node.dead() {
+                world.publish_on(&engine, slot, &turn).await;
+            }
+        });
     }
 
     fn alive(&self, n: u64) -> Option<(Arc<SimJournal>, Arc<Node>)> {
@@ -659,18 +671,14 @@ impl World {
                 self.store.call(|journal| Box::pin(async move { journal.release_hold(&HoldScope::All).await })).await.unwrap();
             }
             Happening::Publish(text, sooner) => {
-                let resend = self.scenario.resend;
-                *self.edition.lock().unwrap() = Edition { text, sooner, resend };
-                let nodes = self.nodes.lock().unwrap();
-                for (n, running) in nodes.iter().enumerate() {
-                    let (world, engine, node) = (self.clone(), running.engine.clone(), running.node.clone());
-                    tokio::spawn(async move {
-                        tokio::time::sleep(Duration::from_secs(30 * n as u64)).await;
-                        if !node.dead() {
-                            world.publish_on(&engine).await;
-                        }
-                    });
+                for slot in 0..self.scenario.processes {
+                    let edition = Edition { text, sooner, resend: self.scenario.resend };
+                    self.edit(slot, edition, Duration::from_secs(30 * slot as u64));
                 }
+            }
+            Happening::PublishOn(slot, text, sooner) => {
+                let edition = Edition { text, sooner, resend: self.scenario.resend };
+                self.edit(slot % self.scenario.processes, edition, Duration::ZERO);
             }
         }
     }
@@ -851,6 +859,7 @@ impl World {
             unknown,
             before_rest: self.before_rest.load(Ordering::SeqCst),
             questions: self.questions.load(Ordering::SeqCst),
+            revisions: truth.intents.values().map(|intent| intent.revision).collect(),
             story: truth.story(),
         }
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rekindle::engine::{CycleChange, CycleEnd, History};
 use rekindle::model::*;
 use rekindle::store::*;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 fn messages_to(store: &Store, n: u32) -> AddressHash {
     store.journal.address_hash(&Address::Phone(phone(n)))
@@ -264,6 +264,56 @@ pub async fn sent_messages_count_and_certain_failures_are_given_back(backend: &B
     assert!(later[0].client.recent.is_empty());
 }
 
+/// The first hand-over may have reached the client: what becomes of a later one gives no place of a cap back.
+pub async fn what_went_out_again_keeps_its_place(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let ends: [(&str, Outcome); 5] = [
+        ("rejected", Outcome::Rejected { reason: "no such number".into(), suppress: false }),
+        ("expired", Outcome::Expired),
+        ("busy", Outcome::Retry { reason: "busy".into(), after: None }),
+        ("down", Outcome::ChannelDown { reason: "no money".into() }),
+        ("taken-back", Outcome::NotStarted),
+    ];
+    for (seq, (item, _)) in (1..).zip(&ends) {
+        let text = NewEffect { resend: true, payload: Some("text".into()), ..message(&world.store, seq, item, &phone(1)) };
+        world.decide(copy, vec![text]).await;
+        let unclear = Outcome::Unknown { reason: "timeout".into() };
+        let next = Some(NextAttempt { at: at(30), payload: "text".into() });
+        journal.mark(vec![Mark { next, ..mark(effect(copy, seq), 1, unclear) }]).await.unwrap();
+        assert_eq!(journal.start(&world.lease, &[effect(copy, seq)], at(31)).await.unwrap(), [effect(copy, seq)], "{item}");
+    }
+    for (seq, (_, end)) in (1..).zip(&ends) {
+        journal.mark(vec![mark(effect(copy, seq), 2, end.clone())]).await.unwrap();
+    }
+    let subject = world.copy(copy).await;
+    assert_eq!(subject.client.recent.len(), ends.len(), "all of them count: {:?}", subject.ledger);
+    let statuses: Vec<EffectStatus> = subject.ledger.iter().map(|e| e.status).collect();
+    assert_eq!(statuses[..4], [EffectStatus::Unknown; 4]);
+    assert_eq!(statuses[4], EffectStatus::Planned, "it never left a second time, and still has its turn");
+}
+
+/// What bounces was taken before, whichever news comes first and how often it is told: it counts.
+pub async fn a_bounce_gives_no_place_back(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let bounce = |seq| mark(effect(copy, seq), -1, Outcome::Rejected { reason: "mailbox gone".into(), suppress: false });
+    for (seq, item) in [(1, "before"), (2, "after"), (3, "other")] {
+        world.decide(copy, vec![message(&world.store, seq, item, &phone(1))]).await;
+    }
+    journal.mark(vec![bounce(1)]).await.unwrap();
+    journal.mark(vec![mark(effect(copy, 1), 1, accepted(None)), mark(effect(copy, 2), 1, accepted(None))]).await.unwrap();
+    for _ in 0..2 {
+        journal.mark(vec![bounce(1), bounce(2)]).await.unwrap();
+    }
+    let subject = world.copy(copy).await;
+    let items: Vec<&str> = subject.client.recent.iter().map(|r| r.item.as_str()).collect();
+    assert_eq!(items, ["default/winback/before", "default/winback/after", "default/winback/other"]);
+    assert_eq!((subject.ledger[0].status, subject.ledger[1].status), (EffectStatus::Failed, EffectStatus::Failed));
+}
+
 pub async fn two_clients_with_one_phone_are_counted_together(backend: &Backend) {
     let world = World::new(backend).await;
     let copies = world.deals(&[("d1", "c1", 1), ("d2", "c1", 1)]).await;
@@ -416,8 +466,10 @@ pub async fn a_message_decided_on_an_old_revision_is_decided_again(backend: &Bac
     journal.publish(&funnel(), &serde_json::json!(1), at(1)).await.unwrap();
     journal.publish(&funnel(), &serde_json::json!(2), at(2)).await.unwrap();
     let first = message(&world.store, 1, "first", &phone(1));
-    assert_eq!(world.decide(copy, vec![first.clone()]).await.stale, [copy]);
-    assert_eq!(world.decide(copy, vec![NewEffect { revision: 2, ..first }]).await.stale, []);
+    let refused = world.decide(copy, vec![first.clone()]).await;
+    assert_eq!((refused.stale, refused.outdated), (vec![copy], BTreeSet::from([funnel()])), "and told why");
+    let taken = world.decide(copy, vec![NewEffect { revision: 2, ..first }]).await;
+    assert_eq!((taken.stale, taken.outdated), (vec![], BTreeSet::new()));
     journal.retire(&funnel(), at(3)).await.unwrap();
     let after = NewEffect { revision: 3, ..message(&world.store, 2, "second", &phone(1)) };
     assert_eq!(world.decide(copy, vec![after]).await.stale, [copy], "a deleted funnel sends nothing");
