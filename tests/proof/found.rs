@@ -53,6 +53,15 @@ fn a_retry_that_is_put_off_rests() {
     assert!(outcome.story.contains("3.0 marked expired") || outcome.story.contains("4.0 marked expired"), "{}", outcome.story);
 }
 
+/// Seed 336. A write-back that was decided while an earlier one of its deal waited to be tried again overtook it.
+#[test]
+fn a_newer_write_back_does_not_overtake_one_that_is_tried_again() {
+    let busy = Manners { crm_busy: 600, crm_unsure: 300, ..Manners::default() };
+    let mut lines = vec![(30, Happening::Lose(3)), (86_400, Happening::Touch(7))];
+    lines.extend((0..60).map(|n| (12_000 + 20 * n, if n % 2 == 0 { Happening::Click(3) } else { Happening::Reply(3) })));
+    told(2, busy, &lines);
+}
+
 /// The same for one that is overtaken: the client calls while it waits.
 #[test]
 fn a_retry_that_is_overtaken_ends() {

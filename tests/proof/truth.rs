@@ -86,15 +86,16 @@ impl Truth {
         self.violation.get_or_insert(Violation { promise, what });
     }
 
-    pub fn took(&mut self, lease: &Lease, bound: usize, until: Instant) {
-        self.note(&format!("{} takes epoch {} ({} orphans)", lease.owner, lease.epoch, lease.orphans));
+    /// `under_way`: messages that were open when the lease changed hands.
+    pub fn took(&mut self, lease: &Lease, under_way: u64, bound: usize, until: Instant) {
+        self.note(&format!("{} takes epoch {} ({under_way} under way)", lease.owner, lease.epoch));
         if lease.epoch <= self.epoch {
             self.wrong("I5", format!("epoch {} after {}", lease.epoch, self.epoch));
         }
-        if lease.orphans > bound as u64 {
-            self.wrong("I10", format!("{} messages unclear after a take-over, at most {bound} could be under way", lease.orphans));
+        if under_way > bound as u64 {
+            self.wrong("I10", format!("{under_way} messages unclear after a take-over, at most {bound} could be under way"));
         }
-        self.may_be_unknown += lease.orphans;
+        self.may_be_unknown += under_way;
         self.takeovers += 1;
         (self.epoch, self.owner, self.until) = (lease.epoch, lease.owner.clone(), Some(until));
         self.leases.insert(lease.owner.clone(), until);

@@ -32,6 +32,9 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// In the place of a process's number: whoever holds the lease.
+pub const AT_WORK: usize = 3;
+
 pub const LEASE: Duration = Duration::from_secs(8);
 
 /// Bugs of which the proof must find each: worn like a glove over the store, the provider or the clock, so that the product's own code
@@ -41,7 +44,6 @@ pub enum Bug {
     NoEpochCheck,
     CheckOutside,
     LateRenewal,
-    #[allow(dead_code)]
     DeadlineFromReply,
     MarkBeforeSend,
     TimerWithoutIntent,
@@ -52,7 +54,6 @@ pub enum Bug {
     KeyPerAttempt,
     RenderedAgain,
     FailoverFromUnknown,
-    #[allow(dead_code)]
     NoSweep,
     CooldownOffByOne,
     ReceiptTwoTransactions,
@@ -180,6 +181,7 @@ pub struct World {
     nodes: Mutex<Vec<Running>>,
     crm: Mutex<Crm>,
     ops: AtomicU64,
+    hand_overs: AtomicU64,
     latencies: AtomicU64,
     busy: AtomicUsize,
     healed: AtomicBool,
@@ -225,6 +227,7 @@ impl World {
             nodes: Mutex::default(),
             crm: Mutex::new(Crm::new()),
             ops: AtomicU64::new(0),
+            hand_overs: AtomicU64::new(0),
             latencies: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
             healed: AtomicBool::new(false),
@@ -265,11 +268,20 @@ impl World {
 
     /// Counts one change; the fault that strikes it.
     pub fn fault(&self) -> Option<Fault> {
+        self.strike(None)
+    }
+
+    /// Counts one hand-over, which is a change as well.
+    pub fn fault_of_hand_over(&self) -> Option<Fault> {
+        self.strike(Some(self.hand_overs.fetch_add(1, Ordering::SeqCst) + 1))
+    }
+
+    fn strike(&self, over: Option<u64>) -> Option<Fault> {
         let n = self.ops.fetch_add(1, Ordering::SeqCst) + 1;
         if self.healed() {
             return None;
         }
-        let fault = self.scenario.fault_on(n);
+        let fault = self.scenario.fault_on(n, over);
         if let Some(fault) = fault {
             let mut truth = self.truth();
             truth.note(&format!("change {n}: {fault:?}"));
@@ -300,6 +312,16 @@ impl World {
             1..=6 => 1 + self.dice.roll("ms", n, 4),
             _ => 0,
         }
+    }
+
+    /// How long the reply to a renewal is on its way.
+    pub fn slow_reply(&self) -> Duration {
+        let n = self.latencies.fetch_add(1, Ordering::SeqCst);
+        if self.healed() || self.scenario.slow_store == 0 {
+            return Duration::ZERO;
+        }
+        let half = self.scenario.slow_store / 2;
+        Duration::from_millis(half + self.dice.roll("slow reply", n, half))
     }
 
     pub fn manners(&self) -> Manners {
@@ -662,6 +684,29 @@ impl World {
             Happening::Jump(slot, seconds) => self.with(slot, |r| {
                 r.node.offset.fetch_add(seconds * 1000, Ordering::SeqCst);
             }),
+            Happening::ClocksRight => {
+                for running in &*self.nodes.lock().unwrap() {
+                    running.node.offset.store(self.offset.load(Ordering::SeqCst), Ordering::SeqCst);
+                }
+            }
+            Happening::Backdate(deal) => {
+                let lease = self.current_lease();
+                let back = |journal: Arc<dyn Journal>| -> BoxFuture<'static, ()> {
+                    Box::pin(async move {
+                        let load = Load::Deals { connection: fixture::CRM.into(), ids: vec![fixture::deal_id(deal)] };
+                        for subject in journal.load(&load, now).await.unwrap() {
+                            let mut copy = subject.copy;
+                            copy.next_at = copy.next_at.map(|_| now - SignedDuration::from_hours(1));
+                            let (connection, deal) = (fixture::CRM.into(), subject.deal.id);
+                            let (effects, history) = (Vec::new(), Vec::new());
+                            let changes = vec![Change { copy, connection, deal, effects, history, cycle: None }];
+                            // Whoever works may just have changed hands.
+                            let _ = journal.commit(&lease, Batch { now: Some(now), changes, ..Batch::default() }).await;
+                        }
+                    })
+                };
+                self.store.call(back).await;
+            }
             Happening::StoreDown(seconds) => *self.away_until.lock().unwrap() = Some(Instant::now() + Duration::from_secs(seconds)),
             Happening::Hold => {
                 let hold = Hold { scope: HoldScope::All, since: now, by: "sre".into(), reason: "look".into() };
@@ -683,9 +728,12 @@ impl World {
         }
     }
 
+    /// One of the processes, or whoever works.
     fn with(&self, slot: usize, what: impl FnOnce(&Running)) {
+        let owner = self.truth().owner.clone();
         let nodes = self.nodes.lock().unwrap();
-        what(&nodes[slot % nodes.len()]);
+        let at_work = nodes.iter().position(|r| r.node.name == owner);
+        what(&nodes[at_work.filter(|_| slot == AT_WORK).unwrap_or(slot % nodes.len())]);
     }
 
     fn stop(self: &Arc<Self>, person: usize) {
@@ -810,6 +858,10 @@ impl World {
     /// Whoever is still being warmed has every item behind them, one way or the other.
     fn journey(&self, subject: &Subject, truth: &mut Truth) {
         let copy = &subject.copy;
+        let late = copy.next_at.filter(|at| *at < self.now() - SignedDuration::from_mins(10));
+        if let Some(at) = late {
+            truth.wrong("I12", format!("{} is due since {at} and nobody looks", subject.deal.id));
+        }
         if copy.role != Role::Warming {
             return;
         }

@@ -607,13 +607,30 @@ pub async fn write_backs_of_a_deal_keep_their_order(backend: &Backend) {
     journal.mark(vec![retry(effect(copy, 1), 1, 40, "")]).await.unwrap();
     assert!(world.outbox(at(39)).await.is_empty(), "and for the one that is tried again");
     assert_eq!(journal.next_due().await.unwrap(), Some(at(40)));
-    assert_eq!(order(world.outbox(at(40)).await), [1, 2, 3]);
-    let all = [effect(copy, 1), effect(copy, 2), effect(copy, 3)];
+    // What is decided meanwhile comes after all of them.
+    world.decide(copy, vec![write_back(4, "note")]).await;
+    assert!(world.outbox(at(39)).await.is_empty(), "a newer one does not overtake the one that is tried again");
+    assert_eq!(journal.next_due().await.unwrap(), Some(at(40)));
+    assert_eq!(order(world.outbox(at(40)).await), [1, 2, 3, 4]);
+    // Each is put off by itself, and those under way together with those that wait: the order is still theirs.
+    let all = [1, 2, 3].map(|seq| effect(copy, seq));
     assert_eq!(journal.start(&world.lease, &all, at(40)).await.unwrap(), all);
-    journal
-        .mark(vec![mark(all[0], 2, accepted(None)), mark(all[1], 1, accepted(None)), mark(all[2], 1, accepted(None))])
-        .await
-        .unwrap();
+    let not_started = Mark { outcome: Outcome::NotStarted, ..retry(all[2], 1, 60, "{}") };
+    journal.mark(vec![mark(all[0], 2, accepted(None)), retry(all[1], 1, 90, "{}"), not_started]).await.unwrap();
+    world.decide(copy, vec![write_back(5, "note")]).await;
+    assert!(world.outbox(at(89)).await.is_empty());
+    assert_eq!(order(world.outbox(at(90)).await), [2, 3, 4, 5]);
+    journal.start(&world.lease, &[all[1], all[2]], at(90)).await.unwrap();
+    journal.mark(vec![retry(all[1], 2, 150, "{}")]).await.unwrap();
+    // The process dies before it can say what became of the third.
+    journal.release(&world.lease).await.unwrap();
+    let two = journal.take("two", TTL).await.unwrap().unwrap();
+    assert!(world.outbox(at(149)).await.is_empty());
+    assert_eq!(order(world.outbox(at(150)).await), [2, 3, 4, 5]);
+    let all = [2, 3, 4, 5].map(|seq| effect(copy, seq));
+    assert_eq!(journal.start(&two, &all, at(150)).await.unwrap(), all);
+    let attempts = [3, 3, 1, 1];
+    journal.mark(all.iter().zip(attempts).map(|(e, attempt)| mark(*e, attempt, accepted(None))).collect()).await.unwrap();
     assert!(world.outbox(at(999)).await.is_empty());
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted));
 }
