@@ -11,6 +11,7 @@ mod dice;
 mod fixture;
 mod found;
 mod journal;
+mod managers_move;
 mod model;
 mod node;
 mod provider;

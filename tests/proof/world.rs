@@ -80,6 +80,8 @@ pub struct Outcome {
     pub before_rest: u64,
     /// By which revisions messages were written down.
     pub revisions: BTreeSet<i64>,
+    /// The CRM's deals at the end.
+    pub deals: BTreeMap<String, Deal>,
     pub story: String,
 }
 
@@ -911,6 +913,7 @@ impl World {
             unknown,
             before_rest: self.before_rest.load(Ordering::SeqCst),
             questions: self.questions.load(Ordering::SeqCst),
+            deals: self.crm().deals.clone(),
             revisions: truth.intents.values().map(|intent| intent.revision).collect(),
             story: truth.story(),
         }
