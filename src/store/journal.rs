@@ -8,7 +8,7 @@ use crate::model::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -163,6 +163,8 @@ pub struct Commit {
     pub held: Vec<EffectRef>,
     /// Ids given to new copies, in the order of the changes that had id 0.
     pub created: Vec<CopyId>,
+    /// Funnels of which a newer revision is in force than the one that their messages were decided on: somebody else published it.
+    pub outdated: BTreeSet<FunnelKey>,
 }
 
 /// Something that arrives from outside, stored at once and unfenced, with what must hold from that moment.

@@ -135,6 +135,7 @@ impl Standing {
             Outcome::NotStarted if !done_elsewhere => match mark.next {
                 Some(next) => self.again(next.at, next.payload, "NotStarted".into()),
                 None if self.has_payload => self.again(mark.at, String::new(), "NotStarted".into()),
+                None if self.resends > 0 => self.unclear("NotStarted".into()),
                 None => {
                     self.refund = true;
                     self.fail(EffectStatus::Failed, "NotStarted".into(), mark.at);

@@ -108,6 +108,8 @@ pub struct Engine {
     pub(super) block: Mutex<Block>,
     /// The revision that has reached all copies of a funnel.
     replanned: Mutex<BTreeMap<FunnelKey, i64>>,
+    /// When the store was last asked whether somebody else has published.
+    pub(super) caught_up: Mutex<Option<Instant>>,
 }
 
 /// The low watermark of the due index, kept in memory: in a database row its own versions would pile up (storage.md §2.5).
@@ -183,6 +185,7 @@ impl Engine {
             next_backfill: Mutex::default(),
             block: Mutex::default(),
             replanned: Mutex::default(),
+            caught_up: Mutex::default(),
         });
         tokio::spawn(engine.clone().write_outcomes(reports));
         engine
@@ -280,6 +283,8 @@ impl Engine {
                 }
                 self.held.store(Some(Arc::new(Held { lease, deadline })));
                 *lock(&self.low) = Low::default();
+                // Whoever worked until now may have been told of an edit that we were not.
+                *lock(&self.caught_up) = None;
                 Ok(true)
             }
             None => Ok(false),
@@ -377,6 +382,7 @@ impl Engine {
         }
         let started = Instant::now();
         let mut round = Round::default();
+        round.take(self.revision_pass().await)?;
         // A page of a CRM that cannot be stored must not keep what is due from leaving: every pass has its turn.
         round.take(self.sync_pass().await)?;
         round.take(self.inbox_pass().await)?;

@@ -2,13 +2,17 @@
 
 use super::{
     Adapters, Live, Plans,
-    engine::{Engine, WorkerError},
+    engine::{Engine, WorkerError, lock},
 };
 use crate::{
     compile::{self, Finding, FunnelSnapshot, Snapshot},
     model::FunnelKey,
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// How often an engine at work asks whether somebody else has published. What it sends is refused sooner.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// What publishing a snapshot came to.
 #[derive(Debug, Default)]
@@ -92,6 +96,50 @@ impl Engine {
     /// When the store cannot be used: what was in force stays in force.
     pub async fn follow(&self, snapshot: Option<&Snapshot>) -> Result<bool, WorkerError> {
         let before = self.plans.load_full();
+        let plans = self.newest(&before).await?;
+        let changed = *self.publications_count() == 0 || numbers(&plans) != numbers(&before) || plans.1 != before.1;
+        if let Some(snapshot) = snapshot {
+            let output = compile::compile(snapshot);
+            let kept = plans.0.keys().any(|funnel| !output.funnels.contains_key(funnel));
+            let (adapters, errors) = self.adapters.load().update(self.wiring_with_kept(output.wiring, kept));
+            for (resource, error) in errors {
+                tracing::warn!(resource, error, "cannot be used");
+            }
+            self.adapters.store(Arc::new(adapters));
+        }
+        if changed || snapshot.is_some() {
+            self.plans.store(Arc::new(plans));
+            self.set_published();
+            self.wake();
+        }
+        Ok(changed)
+    }
+
+    /// Every so often, and first thing after the lease was taken: has somebody else published?
+    pub(super) async fn revision_pass(&self) -> Result<usize, WorkerError> {
+        let asked = lock(&self.caught_up).is_some_and(|at| at.elapsed() < LOOK_EVERY);
+        if asked { Ok(0) } else { Ok(usize::from(self.catch_up().await?)) }
+    }
+
+    /// Puts in force what another process published since. Each process publishes what it sees itself, and one that was held up may
+    /// publish an older edit after a newer one, which a third then publishes again: the same text under a number that nobody told the
+    /// engine at work. By its own it would be refused every message for ever.
+    pub(super) async fn catch_up(&self) -> Result<bool, WorkerError> {
+        let before = self.plans.load_full();
+        let mut plans = self.newest(&before).await?;
+        *lock(&self.caught_up) = Some(Instant::now());
+        if numbers(&plans) == numbers(&before) {
+            return Ok(false);
+        }
+        // Declared here and never valid: no revision tells of them.
+        plans.1.extend(before.1.iter().filter(|funnel| !plans.0.contains_key(*funnel)).cloned());
+        self.plans.store(Arc::new(plans));
+        self.set_published();
+        Ok(true)
+    }
+
+    /// The newest revisions of the store, compiled unless they are in force already.
+    async fn newest(&self, before: &Plans) -> Result<Plans, WorkerError> {
         let mut plans = Plans::default();
         for revision in self.journal.revisions().await?.into_iter().filter(|revision| !revision.deleted) {
             let funnel = &revision.funnel;
@@ -113,23 +161,7 @@ impl Engine {
                 }
             }
         }
-        let numbers = |plans: &Plans| plans.0.iter().map(|(key, live)| (key.clone(), live.plan.revision)).collect::<Vec<_>>();
-        let changed = *self.publications_count() == 0 || numbers(&plans) != numbers(&before) || plans.1 != before.1;
-        if let Some(snapshot) = snapshot {
-            let output = compile::compile(snapshot);
-            let kept = plans.0.keys().any(|funnel| !output.funnels.contains_key(funnel));
-            let (adapters, errors) = self.adapters.load().update(self.wiring_with_kept(output.wiring, kept));
-            for (resource, error) in errors {
-                tracing::warn!(resource, error, "cannot be used");
-            }
-            self.adapters.store(Arc::new(adapters));
-        }
-        if changed || snapshot.is_some() {
-            self.plans.store(Arc::new(plans));
-            self.set_published();
-            self.wake();
-        }
-        Ok(changed)
+        Ok(plans)
     }
 
     /// A funnel kept at its last good revision still needs the connections and channels that a broken edit may have taken away.
@@ -145,4 +177,9 @@ impl Engine {
         }
         wiring
     }
+}
+
+/// Which revision of each funnel is in force.
+fn numbers(plans: &Plans) -> Vec<(&FunnelKey, i64)> {
+    plans.0.iter().map(|(funnel, live)| (funnel, live.plan.revision)).collect()
 }

@@ -373,6 +373,10 @@ impl Engine {
         let leaving: Vec<_> =
             jobs.into_iter().filter(|(_, job, _)| !stale.contains(&job.effect.copy) && !barred.contains(&job.effect)).collect();
         self.hand_over(held, leaving).await?;
+        if !commit.outdated.is_empty() {
+            tracing::info!(funnels = commit.outdated.len(), "somebody else published; catching up");
+            self.catch_up().await?;
+        }
         Ok(commit)
     }
 

@@ -21,7 +21,8 @@ impl Engine {
         let now = self.clock.now();
         let (low, limit) = {
             let mut low = lock(&self.low);
-            if low.swept_at.is_none_or(|at| now.duration_since(at) >= SWEEP_EVERY) {
+            // A clock that went ahead and was put right: the last sweep lies in its future.
+            if low.swept_at.is_none_or(|at| now.duration_since(at).abs() >= SWEEP_EVERY) {
                 low.swept_at = Some(now);
                 low.at = None;
             }
@@ -35,7 +36,6 @@ impl Engine {
         if let Some(first) = due.first() {
             self.metrics.lateness(now.duration_since(first.due_at));
         }
-        lock(&self.low).at = Some(last.min(now) - OVERLAP);
         let ids = due.iter().map(|d| d.copy).collect();
         let subjects = self.load_sound(&held.lease, ids, now).await?;
         let count = subjects.len();
@@ -47,15 +47,12 @@ impl Engine {
         }
         self.bury(&held.lease, &mut prepared, now).await?;
         let stayed = prepared.stayed;
-        {
-            let mut low = lock(&self.low);
-            if stayed > 0 {
-                // What stays due must not fall below the watermark.
-                low.at = due.first().map(|d| d.due_at.min(now) - OVERLAP);
-            }
-            low.look = if stayed * 4 > count { (limit / 2).max(SMALLEST_LOOK) } else { limit * 2 };
-        }
-        self.commit_and_send(&held, prepared, Batch { now: Some(now), ..Batch::default() }).await?;
+        let commit = self.commit_and_send(&held, prepared, Batch { now: Some(now), ..Batch::default() }).await?;
+        let mut low = lock(&self.low);
+        // What stays due, or is to be decided again, must not fall below the watermark.
+        let below = if stayed > 0 || !commit.stale.is_empty() { due.first().map_or(last, |d| d.due_at) } else { last };
+        low.at = Some(below.min(now) - OVERLAP);
+        low.look = if stayed * 4 > count { (limit / 2).max(SMALLEST_LOOK) } else { limit * 2 };
         Ok(count - stayed)
     }
 }

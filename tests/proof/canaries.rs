@@ -11,7 +11,7 @@ use std::sync::{
 };
 
 /// Enough runs to notice each of them.
-const MOST: u64 = 150;
+const MOST: u64 = 300;
 
 /// The first seed whose run notices the bug, and which promise it breaks. `of`: only these promises count.
 fn noticed(bug: Bug, of: &[&str]) -> Option<(u64, String)> {
@@ -54,6 +54,7 @@ canaries! {
     c01_no_epoch_check: NoEpochCheck, ["I1", "I2", "I5", "I9"];
     c02_epoch_checked_outside_the_transaction: CheckOutside, ["I5"];
     c03_renewal_accepted_after_the_deadline: LateRenewal, ["I5"];
+    c04_deadline_counted_from_the_reply: DeadlineFromReply, ["I5"];
     c06_marked_before_sent: MarkBeforeSend, ["I9", "I8"];
     c07_timer_advanced_without_intent: TimerWithoutIntent, ["I9", "I2"];
     c08_no_unique_key: NoUnique, ["I1"];
@@ -62,6 +63,7 @@ canaries! {
     c11_a_key_for_each_attempt: KeyPerAttempt, ["I1"];
     c12_rendered_again: RenderedAgain, ["I1"];
     c13_failover_from_unknown: FailoverFromUnknown, ["I1"];
+    c14_no_sweep: NoSweep, ["I12"];
     c15_cooldown_off_by_one: CooldownOffByOne, ["I1", "I7"];
     c16_receipt_in_two_transactions: ReceiptTwoTransactions, ["I8"];
     c17_suppression_at_planning_only: SuppressionAtPlanning, ["I3"];

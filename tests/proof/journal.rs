@@ -10,11 +10,14 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use rekindle::{
     engine::{Subject, Voice},
-    model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome, SuppressionScope},
+    model::{Address, AddressHash, Contact, CopyId, EffectRef, EffectStatus, FunnelKey, Manager, Outcome, SuppressionScope},
     store::*,
 };
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -145,24 +148,40 @@ impl Journal for SimJournal {
     async fn take(&self, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
         let owner = owner.to_owned();
         let (world, former) = (self.world.clone(), self.world.current_lease());
+        let taken = {
+            let owner = owner.clone();
+            move |world: &World| {
+                let truth = world.truth();
+                truth.until.is_some_and(|until| until > Instant::now()) && truth.owner != owner
+            }
+        };
+        // Whoever stands by asks twice a second and changes nothing: faults would strike little else.
+        let kind = if taken(&world) { Kind::Read } else { Kind::Write };
+        // What a channel that resends had under way waits again, and is no orphan: it may still end unclear.
+        let look = world.scenario.resend;
+        let open = Arc::new(AtomicUsize::new(0));
+        let counted = open.clone();
         self.verb(
-            Kind::Write,
+            kind,
             move |journal| {
-                let taken = {
-                    let truth = world.truth();
-                    truth.until.is_some_and(|until| until > Instant::now()) && truth.owner != owner
-                };
+                let taken = taken(&world);
                 Box::pin(async move {
                     if taken {
                         return Ok(None);
                     }
                     journal.release(&former).await?;
+                    if look {
+                        let subjects = journal.load(&Load::Copies((1..=20).map(CopyId).collect()), Timestamp::UNIX_EPOCH).await?;
+                        let ledger = subjects.iter().flat_map(|s| &s.ledger).filter(|e| !e.key.list.starts_with('@'));
+                        counted.store(ledger.filter(|e| e.status == EffectStatus::Intended).count(), Ordering::SeqCst);
+                    }
                     journal.take(&owner, FOR_EVER).await
                 })
             },
             move |world, result| {
                 if let Ok(Some(lease)) = result {
-                    world.truth().took(lease, World::bound(), Instant::now() + ttl);
+                    let under_way = lease.orphans.max(open.load(Ordering::SeqCst) as u64);
+                    world.truth().took(lease, under_way, World::bound(), Instant::now() + ttl);
                 }
             },
         )
@@ -172,6 +191,9 @@ impl Journal for SimJournal {
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool> {
         let (asked, world) = (lease.clone(), self.world.clone());
         let late = self.bug(Bug::LateRenewal);
+        let slow = self.world.slow_reply();
+        // Who counts from the reply believes in a lease that began so much later.
+        let (ahead, slow) = if self.bug(Bug::DeadlineFromReply) { (slow, Duration::ZERO) } else { (Duration::ZERO, slow) };
         let renewed = self
             .verb(
                 Kind::Beat,
@@ -179,19 +201,15 @@ impl Journal for SimJournal {
                     let over = world.truth().until.is_none_or(|until| until <= Instant::now());
                     Box::pin(async move { if over { Ok(false) } else { journal.renew(&asked, FOR_EVER).await } })
                 },
-                |world, result| {
+                move |world, result| {
                     if let Ok(true) = result {
-                        world.truth().renewed(lease, Instant::now() + ttl);
+                        world.truth().renewed(lease, Instant::now() + ttl.saturating_sub(ahead));
                     }
                 },
             )
             .await?;
-        if self.bug(Bug::DeadlineFromReply) {
-            // The network is slow, too.
-            tokio::time::sleep(Duration::from_secs(4)).await;
-            self.node.gate().await;
-        }
-        *self.node.replied.lock().unwrap() = Some(Instant::now());
+        tokio::time::sleep(slow).await;
+        self.node.gate().await;
         Ok(renewed || late)
     }
 
@@ -374,14 +392,30 @@ impl Journal for SimJournal {
 
     async fn start(&self, lease: &Lease, effects: &[EffectRef], now: Timestamp) -> Result<Vec<EffectRef>> {
         let (real, effects) = (self.fenced(lease).await, effects.to_vec());
+        let announced: Arc<Mutex<Vec<EffectRef>>> = Arc::default();
+        let found = announced.clone();
+        let look = self.world.scenario.resend;
         self.verb(
             Kind::Write,
-            move |journal| Box::pin(async move { journal.start(&real, &effects, now).await }),
-            |world, result| {
+            move |journal| {
+                Box::pin(async move {
+                    if look {
+                        // What the ledger says of them, to whoever reads it, before they leave once more.
+                        let copies = effects.iter().map(|effect| effect.copy).collect();
+                        let subjects = journal.load(&Load::Copies(copies), now).await?;
+                        let told = subjects.iter().flat_map(|s| s.ledger.iter().map(move |e| (s.copy.id, e)));
+                        let told = told.filter(|(_, e)| e.reason.as_ref().is_some_and(|r| r.starts_with("unclear (")));
+                        found.lock().unwrap().extend(told.map(|(copy, e)| EffectRef { copy, seq: e.seq }));
+                    }
+                    journal.start(&real, &effects, now).await
+                })
+            },
+            move |world, result| {
                 if let Ok(started) = result {
                     let mut truth = world.truth();
                     truth.fenced(lease);
                     truth.started(started, now);
+                    truth.announced.extend(announced.lock().unwrap().iter().filter(|effect| started.contains(effect)));
                 }
             },
         )

@@ -22,8 +22,6 @@ pub struct Node {
     /// Conversations with providers.
     pub busy: AtomicUsize,
     pub stop: watch::Sender<bool>,
-    /// When the reply to its last renewal came (for a canary).
-    pub replied: Mutex<Option<Instant>>,
 }
 
 impl Node {
@@ -37,7 +35,6 @@ impl Node {
             clock,
             busy: AtomicUsize::new(0),
             stop: watch::Sender::new(false),
-            replied: Mutex::default(),
         })
     }
 

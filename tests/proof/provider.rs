@@ -40,7 +40,7 @@ impl SimProvider {
         let n = stable_hash(&[self.name.as_bytes(), job.effect.to_string().as_bytes(), &job.attempt.to_be_bytes()]) >> 16;
         let dice = world.dice;
         tokio::time::sleep(Duration::from_millis(dice.roll("connect", n, 40))).await;
-        let fault = world.fault();
+        let fault = world.fault_of_hand_over();
         match fault {
             Some(Fault::CrashBefore) => node.die().await,
             Some(Fault::PausedBefore(ms)) => node.pause(ms),
@@ -50,11 +50,7 @@ impl SimProvider {
         if self.closed.load(Ordering::SeqCst) {
             return Outcome::NotStarted;
         }
-        let deadline = match (world.bug, *node.replied.lock().unwrap()) {
-            (Some(Bug::DeadlineFromReply), Some(replied)) => replied + LEASE.mul_f64(0.9),
-            (Some(Bug::LateRenewal), _) => deadline + LEASE,
-            _ => deadline,
-        };
+        let deadline = if world.bug == Some(Bug::LateRenewal) { deadline + LEASE } else { deadline };
         if Instant::now() >= deadline {
             return Outcome::NotStarted;
         }

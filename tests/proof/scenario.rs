@@ -4,6 +4,7 @@
 use super::{
     dice::Dice,
     fixture::{DEALS, PEOPLE},
+    world::AT_WORK,
 };
 
 /// At the n-th change that the processes ask for, of the store, a provider or the CRM.
@@ -45,12 +46,18 @@ pub enum Happening {
     Pause(usize, u64),
     /// A process's wall clock is suddenly wrong by that many seconds more.
     Jump(usize, i64),
+    /// All clocks are put right.
+    ClocksRight,
+    /// Somebody sets back by hand, an hour into the past, when this deal is looked at next.
+    Backdate(usize),
     /// The store is away for so many seconds.
     StoreDown(u64),
     Hold,
     Release,
     /// A new text, and the first item sooner or later. On one process now, on the others a while later.
     Publish(u8, bool),
+    /// The same, and the others never hear of it.
+    PublishOn(usize, u8, bool),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +65,8 @@ pub enum Line {
     /// After so many seconds.
     At(u64, Happening),
     On(u64, Fault),
+    /// At the n-th hand-over to a provider: few of all changes are one.
+    Over(u64, Fault),
 }
 
 /// How often, in thousandths, a provider does what.
@@ -90,6 +99,8 @@ pub struct Scenario {
     pub sqlite: bool,
     pub resend: bool,
     pub manners: Manners,
+    /// The reply to a renewal is on its way for up to so many milliseconds, and at least half as long.
+    pub slow_store: u64,
     pub lines: Vec<Line>,
 }
 
@@ -109,8 +120,10 @@ impl Scenario {
         for n in 0..6 + dice.roll("happenings", 0, 14) {
             let deal = usize::try_from(dice.roll("deal", n, DEALS as u64)).unwrap();
             let person = usize::try_from(dice.roll("person", n, PEOPLE as u64)).unwrap();
-            let process = usize::try_from(dice.roll("process", n, 3)).unwrap();
-            let what = match dice.roll("what", n, 26) {
+            // Three of them, and whoever works.
+            let process = usize::try_from(dice.roll("process", n, 5)).unwrap().min(AT_WORK);
+            let (text, sooner) = (u8::try_from(dice.roll("text", n, 3)).unwrap(), dice.chance("sooner", n, 500));
+            let what = match dice.roll("what", n, 30) {
                 0 => Happening::Lose(deal),
                 1 => Happening::Reopen(deal),
                 2 => Happening::Win(deal),
@@ -125,25 +138,36 @@ impl Scenario {
                 12 | 13 => Happening::Click(person),
                 14..=16 => Happening::Kill(process),
                 17 | 18 => Happening::Pause(process, 1000 + dice.roll("pause", n, 40_000)),
-                19 => Happening::Jump(process, [-3600, 3600, 86_400, -60, 60][usize::try_from(dice.roll("jump", n, 5)).unwrap()]),
+                19 => {
+                    // Most clocks that went wrong are found out, and what happens then was once below the watermark of what is due.
+                    if dice.chance("found out", n, 700) {
+                        lines.push(Line::At(at("at", n) + dice.roll("right", n, 7200), Happening::ClocksRight));
+                    }
+                    Happening::Jump(process, [-3600, 3600, 86_400, -60, 60][usize::try_from(dice.roll("jump", n, 5)).unwrap()])
+                }
                 20 => Happening::StoreDown(1 + dice.roll("store", n, 40)),
                 21 => Happening::Hold,
                 22 => Happening::Release,
-                _ => Happening::Publish(u8::try_from(dice.roll("text", n, 3)).unwrap(), dice.chance("sooner", n, 500)),
+                23..=25 => Happening::Publish(text, sooner),
+                26 | 27 => Happening::Backdate(deal),
+                _ => Happening::PublishOn(process, text, sooner),
             };
             lines.push(Line::At(at("at", n), what));
         }
+        let fault = |n: u64| match dice.roll("fault", n, 12) {
+            0 | 1 => Fault::CrashBefore,
+            2..=4 => Fault::CrashAfter,
+            5 => Fault::Refused,
+            6..=8 => Fault::ReplyLost,
+            9 => Fault::PausedBefore(500 + dice.roll("stands", n, 30_000)),
+            10 => Fault::PausedBefore(2_000 + dice.roll("stands", n, 8_000)),
+            _ => Fault::PausedAfter(500 + dice.roll("stands", n, 30_000)),
+        };
         for n in 0..2 + dice.roll("faults", 0, 10) {
-            let fault = match dice.roll("fault", n, 12) {
-                0 | 1 => Fault::CrashBefore,
-                2..=4 => Fault::CrashAfter,
-                5 => Fault::Refused,
-                6..=8 => Fault::ReplyLost,
-                9 => Fault::PausedBefore(500 + dice.roll("stands", n, 30_000)),
-                10 => Fault::PausedBefore(8_000 + dice.roll("stands", n, 2_000)),
-                _ => Fault::PausedAfter(500 + dice.roll("stands", n, 30_000)),
-            };
-            lines.push(Line::On(1 + dice.roll("on", n, 160), fault));
+            lines.push(Line::On(1 + dice.roll("on", n, 160), fault(n)));
+        }
+        for n in 100..100 + dice.roll("faults over", 0, 4) {
+            lines.push(Line::Over(1 + dice.roll("over", n, 12), fault(n)));
         }
         let often = |what: &str, most: u64| if dice.chance(what, 1, 500) { dice.roll(what, 2, most) } else { 0 };
         let manners = Manners {
@@ -162,18 +186,21 @@ impl Scenario {
             crm_busy: often("busy", 200),
         };
         let processes = 1 + usize::try_from(dice.roll("processes", 0, 3)).unwrap();
-        Self { seed, processes, sqlite, resend: dice.chance("resend", 0, 150), manners, lines }
+        let slow_store = if dice.chance("slow store", 0, 300) { 500 + dice.roll("slow store", 1, 5_500) } else { 0 };
+        Self { seed, processes, sqlite, resend: dice.chance("resend", 0, 150), manners, slow_store, lines }
     }
 
     /// Four deals of three people are lost and warmed in peace.
     pub fn quiet(seed: u64) -> Self {
         let lines = [0, 6, 2, 3].iter().zip(0..).map(|(deal, n)| Line::At(30 + 7 * n, Happening::Lose(*deal))).collect();
-        Self { seed, processes: 2, sqlite: false, resend: false, manners: Manners::default(), lines }
+        Self { seed, processes: 2, sqlite: false, resend: false, manners: Manners::default(), slow_store: 0, lines }
     }
 
-    pub fn fault_on(&self, n: u64) -> Option<Fault> {
+    /// What strikes the n-th change, which is the `over`-th hand-over if it is one.
+    pub fn fault_on(&self, n: u64, over: Option<u64>) -> Option<Fault> {
         self.lines.iter().find_map(|line| match line {
             Line::On(on, fault) if *on == n => Some(*fault),
+            Line::Over(on, fault) if Some(*on) == over => Some(*fault),
             _ => None,
         })
     }

@@ -127,7 +127,7 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn whatever_happens_on_the_model() {
     let first = number("REKINDLE_FIRST").unwrap_or(0);
-    many(first..first + number("REKINDLE_SEEDS").unwrap_or(200), false);
+    many(first..first + number("REKINDLE_SEEDS").unwrap_or(2_000), false);
 }
 
 #[test]

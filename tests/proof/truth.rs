@@ -29,6 +29,7 @@ pub struct Intent {
     pub day: Date,
     pub key: String,
     pub message: String,
+    pub revision: i64,
     /// How often it may still be handed over: once for each time it was written down as about to be.
     clearances: u32,
     /// How often each provider heard of it.
@@ -59,6 +60,7 @@ pub struct Truth {
     looked: BTreeMap<EffectRef, u64>,
     /// Messages that may be unclear: open when a lease changed hands, or ambiguous by the provider's own doing.
     pub may_be_unknown: u64,
+    /// Messages that left again while the ledger said that they would, nobody knowing what had become of them.
     pub announced: BTreeSet<EffectRef>,
     pub delivered: BTreeSet<EffectRef>,
     pub bounced: BTreeSet<EffectRef>,
@@ -84,15 +86,16 @@ impl Truth {
         self.violation.get_or_insert(Violation { promise, what });
     }
 
-    pub fn took(&mut self, lease: &Lease, bound: usize, until: Instant) {
-        self.note(&format!("{} takes epoch {} ({} orphans)", lease.owner, lease.epoch, lease.orphans));
+    /// `under_way`: messages that were open when the lease changed hands.
+    pub fn took(&mut self, lease: &Lease, under_way: u64, bound: usize, until: Instant) {
+        self.note(&format!("{} takes epoch {} ({under_way} under way)", lease.owner, lease.epoch));
         if lease.epoch <= self.epoch {
             self.wrong("I5", format!("epoch {} after {}", lease.epoch, self.epoch));
         }
-        if lease.orphans > bound as u64 {
-            self.wrong("I10", format!("{} messages unclear after a take-over, at most {bound} could be under way", lease.orphans));
+        if under_way > bound as u64 {
+            self.wrong("I10", format!("{under_way} messages unclear after a take-over, at most {bound} could be under way"));
         }
-        self.may_be_unknown += lease.orphans;
+        self.may_be_unknown += under_way;
         self.takeovers += 1;
         (self.epoch, self.owner, self.until) = (lease.epoch, lease.owner.clone(), Some(until));
         self.leases.insert(lease.owner.clone(), until);
@@ -161,6 +164,7 @@ impl Truth {
             day: zoned.date(),
             key: stored["key"].as_str().unwrap_or_default().to_owned(),
             message: text_of(&stored["message"]),
+            revision: new.revision,
             clearances: u32::from(!held),
             heard: BTreeMap::new(),
             cleared_at: Instant::now(),
@@ -246,6 +250,9 @@ impl Truth {
         let times = self.accepted.entry(effect).or_default();
         *times += 1;
         let again = *times > 1;
+        if again {
+            self.note("for the second time");
+        }
         if again && !(resend && self.announced.contains(&effect)) {
             self.wrong("I1", format!("{effect} was accepted twice"));
         }
@@ -260,9 +267,7 @@ impl Truth {
         let (person, day) = (self.intents[&effect].person, self.intents[&effect].day);
         let today = self.by_day.entry((person, day)).or_default();
         *today += usize::from(!again);
-        // Not where a channel resends: there a message whose second attempt is refused is counted as not sent, though the first one,
-        // of which nobody knew, may have arrived.
-        if *today > CAP && !resend {
+        if *today > CAP {
             let what = format!("person {person} got {today} messages on {day}, at most {CAP}");
             self.wrong("I7", what);
         }

@@ -32,6 +32,9 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// In the place of a process's number: whoever holds the lease.
+pub const AT_WORK: usize = 3;
+
 pub const LEASE: Duration = Duration::from_secs(8);
 
 /// Bugs of which the proof must find each: worn like a glove over the store, the provider or the clock, so that the product's own code
@@ -41,7 +44,6 @@ pub enum Bug {
     NoEpochCheck,
     CheckOutside,
     LateRenewal,
-    #[allow(dead_code)]
     DeadlineFromReply,
     MarkBeforeSend,
     TimerWithoutIntent,
@@ -52,7 +54,6 @@ pub enum Bug {
     KeyPerAttempt,
     RenderedAgain,
     FailoverFromUnknown,
-    #[allow(dead_code)]
     NoSweep,
     CooldownOffByOne,
     ReceiptTwoTransactions,
@@ -77,6 +78,10 @@ pub struct Outcome {
     pub questions: u64,
     /// Of `ops`, those before all faults were over.
     pub before_rest: u64,
+    /// By which revisions messages were written down.
+    pub revisions: BTreeSet<i64>,
+    /// The CRM's deals at the end.
+    pub deals: BTreeMap<String, Deal>,
     pub story: String,
 }
 
@@ -161,6 +166,8 @@ struct Running {
     journal: Arc<SimJournal>,
     task: tokio::task::JoinHandle<()>,
     died_at: Option<Instant>,
+    /// A process publishes one thing after the other.
+    publishing: Arc<tokio::sync::Mutex<()>>,
 }
 
 pub struct World {
@@ -176,11 +183,13 @@ pub struct World {
     nodes: Mutex<Vec<Running>>,
     crm: Mutex<Crm>,
     ops: AtomicU64,
+    hand_overs: AtomicU64,
     latencies: AtomicU64,
     busy: AtomicUsize,
     healed: AtomicBool,
     away_until: Mutex<Option<Instant>>,
-    edition: Mutex<Edition>,
+    /// What lies in the folder of each process.
+    editions: Mutex<Vec<Edition>>,
     events: AtomicU64,
     /// Ten seconds of the world, and what was asked of the store in it.
     rush: Mutex<(u64, u32)>,
@@ -206,6 +215,7 @@ impl World {
         let mut truth = Truth::default();
         truth.verbose = verbose;
         let edition = Edition { resend: scenario.resend, ..Edition::default() };
+        let editions = vec![edition; scenario.processes];
         Arc::new(Self {
             dice: Dice(scenario.seed),
             scenario,
@@ -219,11 +229,12 @@ impl World {
             nodes: Mutex::default(),
             crm: Mutex::new(Crm::new()),
             ops: AtomicU64::new(0),
+            hand_overs: AtomicU64::new(0),
             latencies: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
             healed: AtomicBool::new(false),
             away_until: Mutex::default(),
-            edition: Mutex::new(edition),
+            editions: Mutex::new(editions),
             events: AtomicU64::new(0),
             rush: Mutex::default(),
             questions: AtomicU64::new(0),
@@ -259,11 +270,20 @@ impl World {
 
     /// Counts one change; the fault that strikes it.
     pub fn fault(&self) -> Option<Fault> {
+        self.strike(None)
+    }
+
+    /// Counts one hand-over, which is a change as well.
+    pub fn fault_of_hand_over(&self) -> Option<Fault> {
+        self.strike(Some(self.hand_overs.fetch_add(1, Ordering::SeqCst) + 1))
+    }
+
+    fn strike(&self, over: Option<u64>) -> Option<Fault> {
         let n = self.ops.fetch_add(1, Ordering::SeqCst) + 1;
         if self.healed() {
             return None;
         }
-        let fault = self.scenario.fault_on(n);
+        let fault = self.scenario.fault_on(n, over);
         if let Some(fault) = fault {
             let mut truth = self.truth();
             truth.note(&format!("change {n}: {fault:?}"));
@@ -294,6 +314,16 @@ impl World {
             1..=6 => 1 + self.dice.roll("ms", n, 4),
             _ => 0,
         }
+    }
+
+    /// How long the reply to a renewal is on its way.
+    pub fn slow_reply(&self) -> Duration {
+        let n = self.latencies.fetch_add(1, Ordering::SeqCst);
+        if self.healed() || self.scenario.slow_store == 0 {
+            return Duration::ZERO;
+        }
+        let half = self.scenario.slow_store / 2;
+        Duration::from_millis(half + self.dice.roll("slow reply", n, half))
     }
 
     pub fn manners(&self) -> Manners {
@@ -330,14 +360,8 @@ impl World {
         let mut truth = self.truth();
         for mark in marks {
             truth.note(&format!("{} marked {}", mark.effect, word(&mark.outcome)));
-            match &mark.outcome {
-                rekindle::model::Outcome::Retry { reason, .. } if reason.contains("ambiguous") => {
-                    truth.announced.insert(mark.effect);
-                }
-                rekindle::model::Outcome::Rejected { .. } if mark.attempt < 0 => {
-                    truth.bounced.insert(mark.effect);
-                }
-                _ => {}
+            if mark.attempt < 0 && matches!(mark.outcome, rekindle::model::Outcome::Rejected { .. }) {
+                truth.bounced.insert(mark.effect);
             }
         }
     }
@@ -390,19 +414,22 @@ impl World {
         let outside = Arc::new(SimOutside { world: self.clone(), node: node.clone() });
         let engine = Engine::with_outside(journal.clone(), clock, settings, metrics, outside);
         let (world, mine, running) = (self.clone(), node.clone(), engine.clone());
+        let publishing: Arc<tokio::sync::Mutex<()>> = Arc::default();
+        let turn = publishing.clone();
         let task = tokio::spawn(async move {
             mine.gate().await;
-            world.publish_on(&running).await;
+            world.publish_on(&running, slot, &turn).await;
             running.run(mine.stop.subscribe()).await;
         });
         self.truth().note(&format!("{} starts", node.name));
-        Running { node, engine, journal, task, died_at: None }
+        Running { node, engine, journal, task, died_at: None, publishing }
     }
 
-    async fn publish_on(&self, engine: &Engine) {
+    async fn publish_on(&self, engine: &Engine, slot: usize, turn: &tokio::sync::Mutex<()>) {
         let declared = BTreeSet::from([fixture::funnel()]);
+        let _turn = turn.lock().await;
         loop {
-            let edition = *self.edition.lock().unwrap();
+            let edition = self.editions.lock().unwrap()[slot];
             if engine.publish(&fixture::snapshot(edition), Some(&declared)).await.is_ok() {
                 return;
             }
@@ -525,13 +552,22 @@ impl World {
             running.node.resume();
             running.node.offset.store(self.offset.load(Ordering::SeqCst), Ordering::SeqCst);
         }
+        // Nobody publishes anything: whoever works has to find out by itself what is in force.
         self.store.call(|journal| Box::pin(async move { journal.release_hold(&HoldScope::All).await })).await.unwrap();
-        let engines: Vec<Arc<Engine>> =
-            self.nodes.lock().unwrap().iter().filter(|r| !r.node.dead()).map(|r| r.engine.clone()).collect();
-        for engine in engines {
-            let world = self.clone();
-            tokio::spawn(async move { world.publish_on(&engine).await });
-        }
+    }
+
+    /// An edit reaches the folder of one process, which publishes it.
+    fn edit(self: &Arc<Self>, slot: usize, edition: Edition, after: Duration) {
+        let nodes = self.nodes.lock().unwrap();
+        let Some(running) = nodes.get(slot) else { return };
+        let (world, engine, node, turn) = (self.clone(), running.engine.clone(), running.node.clone(), running.publishing.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            world.editions.lock().unwrap()[slot] = edition;
+            if !node.dead() {
+                world.publish_on(&engine, slot, &turn).await;
+            }
+        });
     }
 
     fn alive(&self, n: u64) -> Option<(Arc<SimJournal>, Arc<Node>)> {
@@ -650,6 +686,29 @@ impl World {
             Happening::Jump(slot, seconds) => self.with(slot, |r| {
                 r.node.offset.fetch_add(seconds * 1000, Ordering::SeqCst);
             }),
+            Happening::ClocksRight => {
+                for running in &*self.nodes.lock().unwrap() {
+                    running.node.offset.store(self.offset.load(Ordering::SeqCst), Ordering::SeqCst);
+                }
+            }
+            Happening::Backdate(deal) => {
+                let lease = self.current_lease();
+                let back = |journal: Arc<dyn Journal>| -> BoxFuture<'static, ()> {
+                    Box::pin(async move {
+                        let load = Load::Deals { connection: fixture::CRM.into(), ids: vec![fixture::deal_id(deal)] };
+                        for subject in journal.load(&load, now).await.unwrap() {
+                            let mut copy = subject.copy;
+                            copy.next_at = copy.next_at.map(|_| now - SignedDuration::from_hours(1));
+                            let (connection, deal) = (fixture::CRM.into(), subject.deal.id);
+                            let (effects, history) = (Vec::new(), Vec::new());
+                            let changes = vec![Change { copy, connection, deal, effects, history, cycle: None }];
+                            // Whoever works may just have changed hands.
+                            let _ = journal.commit(&lease, Batch { now: Some(now), changes, ..Batch::default() }).await;
+                        }
+                    })
+                };
+                self.store.call(back).await;
+            }
             Happening::StoreDown(seconds) => *self.away_until.lock().unwrap() = Some(Instant::now() + Duration::from_secs(seconds)),
             Happening::Hold => {
                 let hold = Hold { scope: HoldScope::All, since: now, by: "sre".into(), reason: "look".into() };
@@ -659,25 +718,24 @@ impl World {
                 self.store.call(|journal| Box::pin(async move { journal.release_hold(&HoldScope::All).await })).await.unwrap();
             }
             Happening::Publish(text, sooner) => {
-                let resend = self.scenario.resend;
-                *self.edition.lock().unwrap() = Edition { text, sooner, resend };
-                let nodes = self.nodes.lock().unwrap();
-                for (n, running) in nodes.iter().enumerate() {
-                    let (world, engine, node) = (self.clone(), running.engine.clone(), running.node.clone());
-                    tokio::spawn(async move {
-                        tokio::time::sleep(Duration::from_secs(30 * n as u64)).await;
-                        if !node.dead() {
-                            world.publish_on(&engine).await;
-                        }
-                    });
+                for slot in 0..self.scenario.processes {
+                    let edition = Edition { text, sooner, resend: self.scenario.resend };
+                    self.edit(slot, edition, Duration::from_secs(30 * slot as u64));
                 }
+            }
+            Happening::PublishOn(slot, text, sooner) => {
+                let edition = Edition { text, sooner, resend: self.scenario.resend };
+                self.edit(slot % self.scenario.processes, edition, Duration::ZERO);
             }
         }
     }
 
+    /// One of the processes, or whoever works.
     fn with(&self, slot: usize, what: impl FnOnce(&Running)) {
+        let owner = self.truth().owner.clone();
         let nodes = self.nodes.lock().unwrap();
-        what(&nodes[slot % nodes.len()]);
+        let at_work = nodes.iter().position(|r| r.node.name == owner);
+        what(&nodes[at_work.filter(|_| slot == AT_WORK).unwrap_or(slot % nodes.len())]);
     }
 
     fn stop(self: &Arc<Self>, person: usize) {
@@ -802,6 +860,10 @@ impl World {
     /// Whoever is still being warmed has every item behind them, one way or the other.
     fn journey(&self, subject: &Subject, truth: &mut Truth) {
         let copy = &subject.copy;
+        let late = copy.next_at.filter(|at| *at < self.now() - SignedDuration::from_mins(10));
+        if let Some(at) = late {
+            truth.wrong("I12", format!("{} is due since {at} and nobody looks", subject.deal.id));
+        }
         if copy.role != Role::Warming {
             return;
         }
@@ -851,6 +913,8 @@ impl World {
             unknown,
             before_rest: self.before_rest.load(Ordering::SeqCst),
             questions: self.questions.load(Ordering::SeqCst),
+            deals: self.crm().deals.clone(),
+            revisions: truth.intents.values().map(|intent| intent.revision).collect(),
             story: truth.story(),
         }
     }

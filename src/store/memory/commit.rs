@@ -38,7 +38,7 @@ impl Data {
     }
 
     /// Changes that must be decided again, by their place in the batch.
-    fn refused(&self, changes: &[Change]) -> HashSet<usize> {
+    fn refused(&self, changes: &[Change], outcome: &mut Commit) -> HashSet<usize> {
         let mut refused = HashSet::new();
         let mut spent = self.spent.clone();
         let mut advertised: HashMap<&AddressHash, CopyId> = HashMap::new();
@@ -50,6 +50,9 @@ impl Data {
                 let outdated = newest.is_some_and(|r| r.deleted || new.revision < r.number);
                 let shared =
                     purpose == Purpose::Advertising && *advertised.entry(recipient).or_insert(change.copy.id) != change.copy.id;
+                if outdated {
+                    outcome.outdated.insert(change.copy.funnel.clone());
+                }
                 if outdated || shared || self.forbidden(change.copy.id, recipient, &new.brand, medium, purpose) {
                     refused.insert(n);
                 }
@@ -73,7 +76,7 @@ impl Data {
 
     /// Writes the copies; returns the changes that hold.
     fn place(&mut self, changes: Vec<Change>, outcome: &mut Commit) -> Vec<(CopyId, Change)> {
-        let refused = self.refused(&changes);
+        let refused = self.refused(&changes, outcome);
         let mut stale: BTreeSet<CopyId> =
             changes.iter().enumerate().filter(|(n, c)| refused.contains(n) && c.copy.id.0 != 0).map(|(_, c)| c.copy.id).collect();
         for change in changes.iter().filter(|c| c.copy.id.0 != 0) {
@@ -225,6 +228,7 @@ impl Data {
             };
             if let Some(epoch) = epoch {
                 let due_at = new.not_before.map_or(now, up);
+                let due_at = if message { due_at } else { self.in_turn(effect, due_at) };
                 let payload = new.payload.clone().filter(|_| status != EffectStatus::Intended || new.resend);
                 let (target, expires_at) = (new.target.clone(), entry.expires_at);
                 self.outbox.insert(effect, Open { kind, target, due_at, epoch, expires_at, payload, resend: new.resend });

@@ -215,6 +215,13 @@ impl Data {
         open.kind != "message" && self.outbox.range(first..effect).any(|(_, o)| o.kind != "message" && o.epoch.is_some())
     }
 
+    /// When a write-back is due: not before those of its copy that come before it.
+    fn in_turn(&self, effect: EffectRef, due_at: Timestamp) -> Timestamp {
+        let first = EffectRef { copy: effect.copy, seq: i32::MIN };
+        let before = self.outbox.range(first..effect).filter(|(_, o)| o.kind != "message").map(|(_, o)| o.due_at);
+        before.max().map_or(due_at, |before| before.max(due_at))
+    }
+
     fn forbidden(&self, copy: CopyId, recipient: &AddressHash, brand: &str, medium: Medium, purpose: Purpose) -> bool {
         let root = self.root_of_copy(copy);
         self.suppressions.iter().any(|s| {
@@ -280,14 +287,14 @@ impl Data {
                 self.outbox.insert(effect, kept);
             }
             Work::Again { at, payload } => {
-                let due_at = up(at);
+                let due_at = if kind == "message" { up(at) } else { self.in_turn(effect, up(at)) };
                 let old = self.outbox.remove(&effect).and_then(|o| o.payload);
                 self.outbox
                     .insert(effect, Open { kind, target, due_at, epoch: None, expires_at, payload: payload.or(old), resend });
                 if kind != "message" {
                     let after = EffectRef { copy: effect.copy, seq: effect.seq.saturating_add(1) };
                     let last = EffectRef { copy: effect.copy, seq: i32::MAX };
-                    for (_, open) in self.outbox.range_mut(after..=last).filter(|(_, o)| o.kind != "message" && o.epoch.is_none()) {
+                    for (_, open) in self.outbox.range_mut(after..=last).filter(|(_, o)| o.kind != "message") {
                         open.due_at = open.due_at.max(due_at);
                     }
                 }

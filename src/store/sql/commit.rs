@@ -49,7 +49,7 @@ struct Placed {
 }
 
 async fn changes(tx: &mut Session, lease: &Lease, changes: Vec<Change>, now: Timestamp, outcome: &mut Commit) -> Result<()> {
-    let mut refused = refused(tx, &changes).await?;
+    let mut refused = refused(tx, &changes, outcome).await?;
     refused.extend(budget::beyond(tx, &changes, &refused).await?);
     // Locked before anything of the ledger is written, in the order of the key.
     let hashes: BTreeSet<AddressHash> = changes
@@ -88,7 +88,7 @@ struct Asked<'a> {
 
 /// Changes whose messages must be decided again: they were decided on an older revision or for a deleted funnel, a prohibition
 /// arrived meanwhile, or another change of this batch writes to the same address and neither has counted the other.
-async fn refused(tx: &mut Session, changes: &[Change]) -> Result<HashSet<usize>> {
+async fn refused(tx: &mut Session, changes: &[Change], outcome: &mut Commit) -> Result<HashSet<usize>> {
     let mut refused = HashSet::new();
     let mut asked = Vec::new();
     let mut funnels: BTreeSet<(&str, &str)> = BTreeSet::new();
@@ -127,6 +127,7 @@ async fn refused(tx: &mut Session, changes: &[Change]) -> Result<HashSet<usize>>
         if let Some((number, deleted)) = in_force.get(&change.copy.funnel)
             && change.effects.iter().any(|e| is_message(e) && (*deleted || e.revision < *number))
         {
+            outcome.outdated.insert(change.copy.funnel.clone());
             refused.insert(n);
         }
     }

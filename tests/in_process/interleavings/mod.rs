@@ -2,5 +2,7 @@
 //! steps is a case of the store contract; here stands what needs a broken wire or two real connections at once.
 
 mod lost_commit;
+mod merge;
 mod one_address;
+mod pinned_log;
 mod stop;

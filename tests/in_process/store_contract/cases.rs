@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rekindle::engine::{CycleChange, CycleEnd, History, Says, Voice};
 use rekindle::model::*;
 use rekindle::store::*;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 fn messages_to(store: &Store, n: u32) -> AddressHash {
     store.journal.address_hash(&Address::Phone(phone(n)))
@@ -264,6 +264,56 @@ pub async fn sent_messages_count_and_certain_failures_are_given_back(backend: &B
     assert!(later[0].client.recent.is_empty());
 }
 
+/// The first hand-over may have reached the client: what becomes of a later one gives no place of a cap back.
+pub async fn what_went_out_again_keeps_its_place(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let ends: [(&str, Outcome); 5] = [
+        ("rejected", Outcome::Rejected { reason: "no such number".into(), suppress: false }),
+        ("expired", Outcome::Expired),
+        ("busy", Outcome::Retry { reason: "busy".into(), after: None }),
+        ("down", Outcome::ChannelDown { reason: "no money".into() }),
+        ("taken-back", Outcome::NotStarted),
+    ];
+    for (seq, (item, _)) in (1..).zip(&ends) {
+        let text = NewEffect { resend: true, payload: Some("text".into()), ..message(&world.store, seq, item, &phone(1)) };
+        world.decide(copy, vec![text]).await;
+        let unclear = Outcome::Unknown { reason: "timeout".into() };
+        let next = Some(NextAttempt { at: at(30), payload: "text".into() });
+        journal.mark(vec![Mark { next, ..mark(effect(copy, seq), 1, unclear) }]).await.unwrap();
+        assert_eq!(journal.start(&world.lease, &[effect(copy, seq)], at(31)).await.unwrap(), [effect(copy, seq)], "{item}");
+    }
+    for (seq, (_, end)) in (1..).zip(&ends) {
+        journal.mark(vec![mark(effect(copy, seq), 2, end.clone())]).await.unwrap();
+    }
+    let subject = world.copy(copy).await;
+    assert_eq!(subject.client.recent.len(), ends.len(), "all of them count: {:?}", subject.ledger);
+    let statuses: Vec<EffectStatus> = subject.ledger.iter().map(|e| e.status).collect();
+    assert_eq!(statuses[..4], [EffectStatus::Unknown; 4]);
+    assert_eq!(statuses[4], EffectStatus::Planned, "it never left a second time, and still has its turn");
+}
+
+/// What bounces was taken before, whichever news comes first and how often it is told: it counts.
+pub async fn a_bounce_gives_no_place_back(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let bounce = |seq| mark(effect(copy, seq), -1, Outcome::Rejected { reason: "mailbox gone".into(), suppress: false });
+    for (seq, item) in [(1, "before"), (2, "after"), (3, "other")] {
+        world.decide(copy, vec![message(&world.store, seq, item, &phone(1))]).await;
+    }
+    journal.mark(vec![bounce(1)]).await.unwrap();
+    journal.mark(vec![mark(effect(copy, 1), 1, accepted(None)), mark(effect(copy, 2), 1, accepted(None))]).await.unwrap();
+    for _ in 0..2 {
+        journal.mark(vec![bounce(1), bounce(2)]).await.unwrap();
+    }
+    let subject = world.copy(copy).await;
+    let items: Vec<&str> = subject.client.recent.iter().map(|r| r.item.as_str()).collect();
+    assert_eq!(items, ["default/winback/before", "default/winback/after", "default/winback/other"]);
+    assert_eq!((subject.ledger[0].status, subject.ledger[1].status), (EffectStatus::Failed, EffectStatus::Failed));
+}
+
 pub async fn two_clients_with_one_phone_are_counted_together(backend: &Backend) {
     let world = World::new(backend).await;
     let copies = world.deals(&[("d1", "c1", 1), ("d2", "c1", 1)]).await;
@@ -488,8 +538,10 @@ pub async fn a_message_decided_on_an_old_revision_is_decided_again(backend: &Bac
     journal.publish(&funnel(), &Voice::default(), &serde_json::json!(1), at(1)).await.unwrap();
     journal.publish(&funnel(), &Voice::default(), &serde_json::json!(2), at(2)).await.unwrap();
     let first = message(&world.store, 1, "first", &phone(1));
-    assert_eq!(world.decide(copy, vec![first.clone()]).await.stale, [copy]);
-    assert_eq!(world.decide(copy, vec![NewEffect { revision: 2, ..first }]).await.stale, []);
+    let refused = world.decide(copy, vec![first.clone()]).await;
+    assert_eq!((refused.stale, refused.outdated), (vec![copy], BTreeSet::from([funnel()])), "and told why");
+    let taken = world.decide(copy, vec![NewEffect { revision: 2, ..first }]).await;
+    assert_eq!((taken.stale, taken.outdated), (vec![], BTreeSet::new()));
     journal.retire(&funnel(), at(3)).await.unwrap();
     let after = NewEffect { revision: 3, ..message(&world.store, 2, "second", &phone(1)) };
     assert_eq!(world.decide(copy, vec![after]).await.stale, [copy], "a deleted funnel sends nothing");
@@ -627,13 +679,30 @@ pub async fn write_backs_of_a_deal_keep_their_order(backend: &Backend) {
     journal.mark(vec![retry(effect(copy, 1), 1, 40, "")]).await.unwrap();
     assert!(world.outbox(at(39)).await.is_empty(), "and for the one that is tried again");
     assert_eq!(journal.next_due().await.unwrap(), Some(at(40)));
-    assert_eq!(order(world.outbox(at(40)).await), [1, 2, 3]);
-    let all = [effect(copy, 1), effect(copy, 2), effect(copy, 3)];
+    // What is decided meanwhile comes after all of them.
+    world.decide(copy, vec![write_back(4, "note")]).await;
+    assert!(world.outbox(at(39)).await.is_empty(), "a newer one does not overtake the one that is tried again");
+    assert_eq!(journal.next_due().await.unwrap(), Some(at(40)));
+    assert_eq!(order(world.outbox(at(40)).await), [1, 2, 3, 4]);
+    // Each is put off by itself, and those under way together with those that wait: the order is still theirs.
+    let all = [1, 2, 3].map(|seq| effect(copy, seq));
     assert_eq!(journal.start(&world.lease, &all, at(40)).await.unwrap(), all);
-    journal
-        .mark(vec![mark(all[0], 2, accepted(None)), mark(all[1], 1, accepted(None)), mark(all[2], 1, accepted(None))])
-        .await
-        .unwrap();
+    let not_started = Mark { outcome: Outcome::NotStarted, ..retry(all[2], 1, 60, "{}") };
+    journal.mark(vec![mark(all[0], 2, accepted(None)), retry(all[1], 1, 90, "{}"), not_started]).await.unwrap();
+    world.decide(copy, vec![write_back(5, "note")]).await;
+    assert!(world.outbox(at(89)).await.is_empty());
+    assert_eq!(order(world.outbox(at(90)).await), [2, 3, 4, 5]);
+    journal.start(&world.lease, &[all[1], all[2]], at(90)).await.unwrap();
+    journal.mark(vec![retry(all[1], 2, 150, "{}")]).await.unwrap();
+    // The process dies before it can say what became of the third.
+    journal.release(&world.lease).await.unwrap();
+    let two = journal.take("two", TTL).await.unwrap().unwrap();
+    assert!(world.outbox(at(149)).await.is_empty());
+    assert_eq!(order(world.outbox(at(150)).await), [2, 3, 4, 5]);
+    let all = [2, 3, 4, 5].map(|seq| effect(copy, seq));
+    assert_eq!(journal.start(&two, &all, at(150)).await.unwrap(), all);
+    let attempts = [3, 3, 1, 1];
+    journal.mark(all.iter().zip(attempts).map(|(e, attempt)| mark(*e, attempt, accepted(None))).collect()).await.unwrap();
     assert!(world.outbox(at(999)).await.is_empty());
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted));
 }

@@ -87,6 +87,8 @@ contract!(
     a_deal_seen_twice_has_one_copy,
     several_decisions_about_one_copy_stand_together,
     sent_messages_count_and_certain_failures_are_given_back,
+    what_went_out_again_keeps_its_place,
+    a_bounce_gives_no_place_back,
     two_clients_with_one_phone_are_counted_together,
     an_event_is_stored_once,
     events_that_commit_late_are_not_lost,
