@@ -701,7 +701,7 @@ impl World {
                             copy.next_at = copy.next_at.map(|_| now - SignedDuration::from_hours(1));
                             let (connection, deal) = (fixture::CRM.into(), subject.deal.id);
                             let (effects, history) = (Vec::new(), Vec::new());
-                            let changes = vec![Change { copy, connection, deal, effects, history, cycle: None }];
+                            let changes = vec![Change { copy, connection, deal, effects, history, cycle: Vec::new() }];
                             // Whoever works may just have changed hands.
                             let _ = journal.commit(&lease, Batch { now: Some(now), changes, ..Batch::default() }).await;
                         }
