@@ -364,6 +364,11 @@ pub trait Journal: Send + Sync {
     async fn intents(&self) -> Result<i64>;
     /// Counts on from `to`, if the count is not there yet: after a database was restored.
     async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()>;
+    /// Fenced: forgets some of what has become useless (ids of old events, expired links, raw hits, providers' numbers, dead
+    /// letters); true: there may be more. The model forgets nothing.
+    async fn purge(&self, _lease: &Lease, _now: Timestamp) -> Result<bool> {
+        Ok(false)
+    }
     /// What was spent in these periods, in the order asked.
     async fn spent(&self, periods: &[Period]) -> Result<Vec<i64>>;
     /// One more look at suppressions that arrived since the intent: those of `effects` that must not leave.

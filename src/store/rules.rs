@@ -41,6 +41,15 @@ pub(crate) fn item_name(namespace: &str, list: &str, item: &str) -> String {
 /// what another has said.
 pub(crate) const RECENT: SignedDuration = SignedDuration::from_hours(180 * 24);
 
+/// How long the id of an event from outside is remembered, so that it is heard once.
+pub(super) const SEEN_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// How long a short link leads somewhere; raw hits are kept as long.
+pub(super) const CODE_LIFE: SignedDuration = SignedDuration::from_hours(400 * 24);
+pub(super) const CLICKS_LIFE: SignedDuration = CODE_LIFE;
+/// How long a provider's own number of a message is remembered: receipts come within days.
+pub(super) const PROVIDER_REFS_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
+pub(super) const DEAD_LETTERS_LIFE: SignedDuration = SignedDuration::from_hours(180 * 24);
+
 /// What the state of a sibling says of its client; `active`: the last activity that the CRM tells of.
 pub(crate) fn with_state(sibling: Sibling, state: &CopyState, active: Option<Timestamp>) -> Sibling {
     let revived = (sibling.role == Role::Revived).then_some(state.entered_at).flatten();

@@ -104,6 +104,7 @@ pub struct Engine {
     pub(super) low: Mutex<Low>,
     pub(super) next_sync: Mutex<BTreeMap<String, Timestamp>>,
     pub(super) next_backfill: Mutex<Option<Timestamp>>,
+    pub(super) next_purge: Mutex<Option<Timestamp>>,
     /// Hand-over numbers that were set aside at the witness.
     pub(super) block: Mutex<Block>,
     /// The revision that has reached all copies of a funnel.
@@ -183,6 +184,7 @@ impl Engine {
             low: Mutex::default(),
             next_sync: Mutex::default(),
             next_backfill: Mutex::default(),
+            next_purge: Mutex::default(),
             block: Mutex::default(),
             replanned: Mutex::default(),
             caught_up: Mutex::default(),
@@ -390,6 +392,7 @@ impl Engine {
         round.take(self.backfill_pass().await)?;
         round.take(self.tick_pass().await)?;
         round.take(self.outbox_pass().await)?;
+        round.take(self.purge_pass().await)?;
         self.metrics.step(started.elapsed(), round.done);
         round.failed.map_or(Ok(round.done), Err)
     }

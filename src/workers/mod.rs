@@ -15,6 +15,7 @@ mod outbox;
 mod plans;
 mod publish;
 mod replan;
+mod retention;
 mod sending;
 mod sync;
 mod tick;

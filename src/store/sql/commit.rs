@@ -14,14 +14,11 @@ use super::suppress::{self, purpose_text};
 use super::{Result, inbox, page};
 use crate::engine::{CycleChange, EffectKind, History, Recent};
 use crate::model::{AddressHash, CopyId, EffectRef, EffectStatus, FunnelKey, Purpose};
-use crate::store::rules::{AddressHasher, is_held, item_name, kind_word, up_to_ms};
+use crate::store::rules::{AddressHasher, CODE_LIFE, is_held, item_name, kind_word, up_to_ms};
 use crate::store::{Batch, Change, Charge, Commit, Lease, NewEffect, StoreError};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-
-/// How long a short link leads somewhere.
-const CODE_LIFE: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 pub(super) async fn commit(database: &Database, hasher: &AddressHasher, lease: &Lease, batch: Batch) -> Result<Commit> {
     let now = batch.now.unwrap_or(Timestamp::UNIX_EPOCH);

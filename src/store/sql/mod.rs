@@ -15,6 +15,7 @@ mod outbox;
 mod page;
 mod receipt;
 mod recipient;
+mod retention;
 mod session;
 mod subject;
 mod suppress;
@@ -157,6 +158,10 @@ impl Journal for SqlStore {
 
     async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()> {
         outbox::raise_intents(&self.database, lease, to).await
+    }
+
+    async fn purge(&self, lease: &Lease, now: Timestamp) -> Result<bool> {
+        retention::purge(&self.database, lease, now).await
     }
 
     async fn spent(&self, periods: &[Period]) -> Result<Vec<i64>> {

@@ -150,7 +150,12 @@ fn postgres(url: &str) -> Result<Database> {
         .statement_cache_capacity(256)
         // Plans for a fresh ledger, made from its first parameters, were up to 20 times slower. A plan made while a table had one page
         // would read all of it for ever; where there is no index it still may.
-        .options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("idle_in_transaction_session_timeout", "10s"), ("jit", "off")]);
+        .options([
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("jit", "off"),
+        ]);
     let pool = |size| {
         PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(10)).connect_lazy_with(options.clone())
     };

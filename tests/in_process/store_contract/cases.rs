@@ -1022,6 +1022,44 @@ pub async fn clicks_are_kept_and_judged(backend: &Backend) {
     assert_eq!((counts.clicks_human, counts.clicks_machine), (2, 1));
 }
 
+pub async fn what_is_useless_is_forgotten_and_the_ledger_never(backend: &Backend) {
+    let world = World::new(backend).await;
+    if backend.url.starts_with("memory") {
+        return; // The model forgets nothing.
+    }
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let coded = NewEffect { codes: vec!["h0".into()], ..message(&world.store, 1, "a", &phone(1)) };
+    world.decide(copy, vec![coded]).await;
+    journal
+        .mark(vec![mark(effect(copy, 1), 1, Outcome::Accepted { provider: "p".into(), provider_id: "id-1".into() })])
+        .await
+        .unwrap();
+    let hit = |link, verdict| Incoming {
+        click: Some(Clicked { effect: effect(copy, 1), link, at: at(30), verdict: Some(verdict), why: "why".into() }),
+        ..incoming(&format!("{link}"), InboxEvent::Click { effect: effect(copy, 1), link, at: at(30), verdict: Some(verdict) })
+    };
+    journal.receive(vec![hit(0, ClickVerdict::Human), hit(1, ClickVerdict::Machine), incoming("call", call(1))]).await.unwrap();
+    let days = |days: i64| at(60) + SignedDuration::from_hours(24 * days);
+
+    assert!(!journal.purge(&world.lease, days(80)).await.unwrap(), "there is no more");
+    assert_eq!(journal.receive(vec![incoming("call", call(1))]).await.unwrap(), [false], "still remembered");
+    assert_eq!(journal.by_provider_id("p", "id-1").await.unwrap(), Some(effect(copy, 1)));
+
+    journal.purge(&world.lease, days(100)).await.unwrap();
+    assert_eq!(journal.receive(vec![incoming("call", call(1))]).await.unwrap(), [true]);
+    assert_eq!(journal.by_provider_id("p", "id-1").await.unwrap(), None);
+    assert_eq!(journal.code("h0").await.unwrap(), Some((effect(copy, 1), 0)), "an old link still leads somewhere");
+
+    journal.purge(&world.lease, days(500)).await.unwrap();
+    assert_eq!(journal.code("h0").await.unwrap(), None);
+    assert_eq!(journal.effect(effect(copy, 1)).await.unwrap().unwrap().hits, [(0, at(30))], "a person's click stays");
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted));
+    // The same item in the same cycle stays what it is: sent.
+    let again = NewEffect { ..message(&world.store, 2, "a", &phone(1)) };
+    assert_eq!(world.decide(copy, vec![again]).await.conflicts, [effect(copy, 2)]);
+}
+
 pub async fn hostile_texts_come_back_as_they_are(backend: &Backend) {
     let world = World::new(backend).await;
     let texts =

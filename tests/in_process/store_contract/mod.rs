@@ -118,6 +118,7 @@ contract!(
     due_copies_come_oldest_first,
     backfill_takes_fresh_losses_first,
     clicks_are_kept_and_judged,
+    what_is_useless_is_forgotten_and_the_ledger_never,
     hostile_texts_come_back_as_they_are,
     people_can_read_what_happened,
     stages_can_be_replayed,
