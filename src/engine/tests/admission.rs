@@ -472,7 +472,9 @@ fn a_message_gives_way_to_one_whose_room_it_would_take() {
         // Its moment has come, and it waits for room in its channel.
         (vec![cap(None, 1, CapPer::Day)], "2026-03-02T11:00", Medium::Sms, vec![], Some("2026-03-02T13:00")),
     ] {
-        for (priority, policy) in [(0, "marketing/default"), (2, "marketing/default"), (0, "marketing/else")] {
+        for (priority, policy) in
+            [(0, "marketing/default"), (1, "marketing/default"), (2, "marketing/default"), (0, "marketing/else")]
+        {
             let mut plan = Plan { priority: 1, ..plan() };
             plan.policy.caps.clone_from(&caps);
             let mut buyer = Sibling { role: Role::Customer, ..warm_sibling(9, "novydom", priority) };
@@ -606,4 +608,35 @@ fn money_that_is_spent_makes_the_journey_wait_and_nothing_else() {
     assert_eq!(world.sent(), [("03-07 10:00".to_owned(), "first".to_owned())]);
     world.pass("7d");
     assert_eq!(world.sent().len(), 2, "the next counts from the one sent");
+}
+
+/// The moment itself belongs to what begins at it, and not to what ends at it.
+#[test]
+fn on_the_very_moment() {
+    let free = |edit: fn(&mut Item)| ask(&with_item(edit), |_| {}, noon());
+    assert!(matches!(free(|i| i.valid_from = Some(noon())), Admission::Now(_)));
+    assert_eq!(free(|i| i.valid_until = Some(noon())), Admission::Never(SkipReason::NoLongerValid));
+    assert!(matches!(free(|i| i.expires_after = Some(HumanDuration::ZERO)), Admission::Now(_)), "due this very moment");
+    let pause = |until: Timestamp| {
+        let pause = Pause { until, why: PauseUntil::TaskClosed };
+        ask(&plan(), |s| s.copy.state.pause = Some(pause), noon())
+    };
+    assert!(matches!(pause(noon()), Admission::Now(_)));
+    assert_eq!(why(&pause(t("2026-03-02T12:00:01"))), Some(PostponeReason::Paused));
+}
+
+#[test]
+fn of_two_words_at_the_same_instant_the_refusal_holds() {
+    use ConsentStatus::{Given, Withdrawn};
+    let word = |status| consent(PHONE, status, None, "2026-01-05T12:00");
+    for words in [[Given, Withdrawn], [Withdrawn, Given]] {
+        let got = ask(&plan(), |s| s.client.consents = words.map(word).to_vec(), noon());
+        assert_eq!(got, Admission::Never(SkipReason::NoConsent), "{words:?}");
+    }
+}
+
+#[test]
+fn a_plan_says_in_whose_name_it_speaks() {
+    let plan = Plan { priority: 3, ..plan() };
+    assert_eq!(plan.voice(), Voice { brand: "novydom".into(), policy: "marketing/default".into(), priority: 3 });
 }

@@ -48,7 +48,7 @@ fn nobody_reacts_and_the_supervisor_hears_of_it() {
 #[test]
 fn what_counts_as_a_reaction() {
     type Act = fn(&mut World);
-    let cases: [(&str, Act, &[i64]); 6] = [
+    let cases: [(&str, Act, &[i64]); 7] = [
         ("a call", |w| w.signal(SignalKind::OutboundCall), &[12]),
         ("a closed task", |w| w.react(None), &[12]),
         (
@@ -58,6 +58,14 @@ fn what_counts_as_a_reaction() {
                 w.change(|deal| deal.last_activity_at = Some(now));
             },
             &[12],
+        ),
+        (
+            "what was done just before",
+            |w| {
+                let before = w.subject.copy.state.interest.as_ref().map(|interest| interest.since);
+                w.change(|deal| deal.last_activity_at = before);
+            },
+            &[],
         ),
         ("a change that nobody made", |w| w.change(|deal| deal.amount = Money(7)), &[]),
         ("a second click", click, &[]),

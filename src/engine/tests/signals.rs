@@ -186,3 +186,41 @@ fn observing_writes_nothing_to_the_crm() {
     assert_eq!(world.observed().len(), 1);
     assert_eq!(world.subject.copy.state.echo, None);
 }
+
+#[test]
+fn a_signal_of_the_very_moment_of_the_loss_revives() {
+    let mut world = World::lost(plan(), "layout");
+    world.decide(&Event::Signal { kind: SignalKind::InboundCall, at: noon(), direct: true, reaction: None });
+    assert_eq!(world.role(), Role::Revived);
+}
+
+#[test]
+fn what_a_timer_begins_the_next_one_sends() {
+    let mut plan = plan();
+    plan.stages.stalled[0].content = vec![rule("other")];
+    plan.lists.get_mut("other").unwrap().items[0].after = HumanDuration::ZERO;
+    let mut world = World::new(plan);
+    world.sight();
+    while world.role() == Role::InWork {
+        world.now = world.subject.copy.next_at.unwrap();
+        world.subject.crm_read_at = Some(world.now);
+        world.decide(&Event::Timer);
+    }
+    assert_eq!((world.role(), world.sent().len()), (Role::Stalled, 0), "it is planned");
+    world.run(world.now);
+    assert_eq!(world.sent().len(), 1);
+}
+
+#[test]
+fn a_signal_from_before_the_silence_revives_no_stalled_deal() {
+    for (earlier, role) in [("1s", Role::Stalled), ("0s", Role::Revived)] {
+        let mut world = World::new(plan());
+        world.sight();
+        world.pass("10d");
+        assert_eq!(world.role(), Role::Stalled);
+        let since = world.subject.copy.state.silence.as_ref().unwrap().since;
+        let at = since - d(earlier).signed();
+        world.decide(&Event::Signal { kind: SignalKind::InboundCall, at, direct: true, reaction: None });
+        assert_eq!(world.role(), role, "{earlier} before the silence");
+    }
+}

@@ -550,3 +550,21 @@ fn who_opted_out_of_an_open_deal_stays_so_until_somebody_works_on_it() {
     world.change(|d| d.last_activity_at = Some(now));
     assert_eq!(world.role(), Role::InWork);
 }
+
+#[test]
+fn only_a_live_funnel_reminds_and_only_of_cold_deals() {
+    let mut observing = plan();
+    observing.mode = Mode::Observe;
+    let mut world = World::new(observing);
+    world.sight();
+    world.pass("30d");
+    assert_eq!((world.role(), world.told()), (Role::Stalled, vec![]));
+    let mut world = World::new(plan());
+    world.sight();
+    world.pass("10d");
+    let told = world.told().len();
+    world.signal(SignalKind::InboundCall);
+    let after = world.told().len();
+    world.pass("30d");
+    assert!(told > 0 && world.told().len() == after, "who came back is not forgotten");
+}
