@@ -483,8 +483,14 @@ impl World {
     /// Nothing is going on: the clocks go on to the next moment at which something is.
     async fn skip(&self, known: Option<u64>) {
         let quiet = {
+            // Whoever holds the lease works. That of a dead one runs out in its own time, not in the days that are passed over.
+            let at_work = {
+                let truth = self.truth();
+                truth.until.filter(|until| *until > Instant::now()).map(|_| truth.owner.clone())
+            };
             let nodes = self.nodes.lock().unwrap();
             self.busy.load(Ordering::SeqCst) == 0
+                && nodes.iter().any(|r| Some(&r.node.name) == at_work.as_ref())
                 && nodes.iter().all(|r| !r.node.dead() && r.node.busy.load(Ordering::SeqCst) == 0)
                 && !self.store_is_away()
         };
