@@ -1032,7 +1032,7 @@ pub async fn what_is_useless_is_forgotten_and_the_ledger_never(backend: &Backend
     let coded = NewEffect { codes: vec!["h0".into()], ..message(&world.store, 1, "a", &phone(1)) };
     world.decide(copy, vec![coded]).await;
     journal
-        .mark(vec![mark(effect(copy, 1), 1, Outcome::Accepted { provider: "p".into(), provider_id: "id-1".into() })])
+        .mark(vec![mark(effect(copy, 1), 1, Outcome::Accepted { provider: "p".into(), provider_id: Some("id-1".into()) })])
         .await
         .unwrap();
     let hit = |link, verdict| Incoming {
@@ -1040,7 +1040,7 @@ pub async fn what_is_useless_is_forgotten_and_the_ledger_never(backend: &Backend
         ..incoming(&format!("{link}"), InboxEvent::Click { effect: effect(copy, 1), link, at: at(30), verdict: Some(verdict) })
     };
     journal.receive(vec![hit(0, ClickVerdict::Human), hit(1, ClickVerdict::Machine), incoming("call", call(1))]).await.unwrap();
-    let days = |days: i64| at(60) + SignedDuration::from_hours(24 * days);
+    let days = |days: i64| at(60) + jiff::SignedDuration::from_hours(24 * days);
 
     assert!(!journal.purge(&world.lease, days(80)).await.unwrap(), "there is no more");
     assert_eq!(journal.receive(vec![incoming("call", call(1))]).await.unwrap(), [false], "still remembered");
