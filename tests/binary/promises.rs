@@ -188,10 +188,10 @@ fn a_preview_is_opened_in_a_browser_and_sent_to_an_own_mailbox() {
         assert!(out.status.success(), "{said}");
         said
     };
-    preview(&["--deal", "D0", "--open"]);
+    preview(&["--open"]);
     assert!(text(&home.path().join("opened.html")).contains("<html"), "the whole email stands in the file");
     assert!(sink.letters().is_empty(), "a look sends nothing");
-    preview(&["--deal", "D0", "--to", "me@mail.example"]);
+    preview(&["--to", "me@mail.example"]);
     let letters = sink.letters();
     assert_eq!(letters.iter().map(|l| l.to.as_str()).collect::<Vec<_>>(), ["me@mail.example"], "and not to the client");
 }
