@@ -96,7 +96,7 @@ async fn on_postgres_a_batch_comes_first_whatever_the_tables_hold() {
     let mut connection = sqlx::PgConnection::connect(&backend.url).await.unwrap();
     // As `store::sql::open` opens its connections.
     connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off").await.unwrap();
-    let mut batches = 0;
+    let (mut batches, mut flaws) = (0, Vec::new());
     for (name, text) in statements().into_iter().filter(|(_, text)| text.contains("rows($")) {
         let text = expand(&text, Dialect::Postgres);
         let parameters = (1..10).take_while(|n| text.contains(&format!("${n}"))).count();
@@ -107,10 +107,11 @@ async fn on_postgres_a_batch_comes_first_whatever_the_tables_hold() {
         let plan: serde_json::Value = serde_json::from_str(&rows[0].get_unchecked::<String, _>(0)).unwrap();
         connection.execute("DEALLOCATE asked").await.unwrap();
         if let Some(flaw) = flaw(&plan[0]["Plan"]) {
-            panic!("{name}: {flaw}\n{plan:#}");
+            flaws.push(format!("{name}: {flaw}"));
         }
         batches += 1;
     }
+    assert!(flaws.is_empty(), "{flaws:#?}");
     assert!(batches > 50, "only {batches} statements take a batch");
 }
 
@@ -130,12 +131,12 @@ fn flaw(node: &serde_json::Value) -> Option<String> {
     if kind == "Seq Scan" {
         return Some(format!("reads all of {}", node["Relation Name"]));
     }
-    if let [outer, inner] = children(node)
-        && anywhere(outer, &of_table)
-        && !anywhere(outer, &of_batch)
-        && anywhere(inner, &of_batch)
-    {
-        return Some(format!("{kind}: the batch is looked through for each row of a table"));
+    if kind.ends_with("Join") || kind == "Nested Loop" {
+        let side = |name: &str| children(node).iter().find(|child| child["Parent Relationship"] == name);
+        let (Some(outer), Some(inner)) = (side("Outer"), side("Inner")) else { return Some(format!("{kind} without two sides")) };
+        if anywhere(outer, &of_table) && !anywhere(outer, &of_batch) && anywhere(inner, &of_batch) {
+            return Some(format!("{kind}: the batch is looked through for each row of a table"));
+        }
     }
     if matches!(kind, "Hash Join" | "Merge Join") {
         return Some(format!("{kind} of all rows"));

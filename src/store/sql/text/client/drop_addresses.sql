@@ -1,1 +1,2 @@
-DELETE FROM client_address WHERE connection = $1 AND contact IN (SELECT r.id FROM rows($2, id text) r)
+--pg DELETE FROM client_address WHERE connection = $1 AND contact = ANY (ARRAY(SELECT r.id FROM rows($2, id text) r))
+--sqlite DELETE FROM client_address WHERE connection = $1 AND contact IN (SELECT r.id FROM rows($2, id text) r)
