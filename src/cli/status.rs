@@ -157,10 +157,9 @@ fn text(status: &Status, days: u16, now: Timestamp) -> String {
 /// The newest day and month of each policy: today, if anything was sent today.
 fn spent(out: &mut String, sums: &[PeriodSpent]) {
     let mut rows = vec![["SPENT", "PERIOD", "AMOUNT"].map(str::to_owned).to_vec()];
-    for month in sums.iter().filter(|s| s.period.period.len() == 7) {
+    for month in sums.iter().filter(|s| !s.period.is_day()) {
         let same = |s: &&PeriodSpent| (&s.period.policy, &s.period.currency) == (&month.period.policy, &month.period.currency);
-        let day =
-            sums.iter().filter(same).rfind(|s| s.period.period.starts_with(&month.period.period) && s.period.period.len() > 7);
+        let day = sums.iter().filter(same).rfind(|s| s.period.is_day() && s.period.period.starts_with(&month.period.period));
         for sum in day.into_iter().chain([month]) {
             let amount = format!("{} {}", money_text(sum.spent), sum.period.currency);
             rows.push(vec![sum.period.policy.clone(), sum.period.period.clone(), amount]);

@@ -104,7 +104,6 @@ pub struct Engine {
     pub(super) low: Mutex<Low>,
     pub(super) next_sync: Mutex<BTreeMap<String, Timestamp>>,
     pub(super) next_backfill: Mutex<Option<Timestamp>>,
-    pub(super) next_purge: Mutex<Option<Timestamp>>,
     /// Hand-over numbers that were set aside at the witness.
     pub(super) block: Mutex<Block>,
     /// The revision that has reached all copies of a funnel.
@@ -184,7 +183,6 @@ impl Engine {
             low: Mutex::default(),
             next_sync: Mutex::default(),
             next_backfill: Mutex::default(),
-            next_purge: Mutex::default(),
             block: Mutex::default(),
             replanned: Mutex::default(),
             caught_up: Mutex::default(),
@@ -305,6 +303,7 @@ impl Engine {
     /// Repeats all passes until `stop` turns true, then lets what is under way finish and gives the lease up.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let renewer = tokio::spawn(self.clone().keep_lease(stop.clone()));
+        let keeper = tokio::spawn(self.clone().keep_house());
         let beat = Duration::from_millis(500);
         while !*stop.borrow() {
             let pause = match self.step().await {
@@ -330,6 +329,7 @@ impl Engine {
                 }
             }
         }
+        keeper.abort();
         // What has not reached a provider goes back to wait in the store.
         for state in self.adapters.load().channels.values() {
             state.channel.close();
@@ -392,7 +392,6 @@ impl Engine {
         round.take(self.backfill_pass().await)?;
         round.take(self.tick_pass().await)?;
         round.take(self.outbox_pass().await)?;
-        round.take(self.purge_pass().await)?;
         self.metrics.step(started.elapsed(), round.done);
         round.failed.map_or(Ok(round.done), Err)
     }

@@ -1,20 +1,36 @@
-//! Once an hour the store forgets what has become useless, a little at a time.
+//! Once an hour the store forgets what has become useless, a little at a time and beside the passes: looking for it may take seconds.
 
-use super::engine::{Engine, WorkerError, lock};
-use jiff::SignedDuration;
+use super::engine::{Engine, WorkerError};
+use std::{sync::Arc, time::Duration};
 
-const EVERY: SignedDuration = SignedDuration::from_hours(1);
+/// After a start, and when it could not be done.
+const SOON: Duration = Duration::from_mins(5);
+const EVERY: Duration = Duration::from_hours(1);
+/// Between two steps of one purge.
+const BREATH: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// Housekeeping is nothing that happened: it counts nothing.
-    pub(super) async fn purge_pass(&self) -> Result<usize, WorkerError> {
-        let now = self.clock.now();
-        if lock(&self.next_purge).is_some_and(|at| at > now && at <= now + EVERY) {
-            return Ok(0);
+    /// For as long as the engine runs.
+    pub(super) async fn keep_house(self: Arc<Self>) {
+        let mut pause = SOON;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = match self.purge().await {
+                Ok(true) => BREATH,
+                Ok(false) => EVERY,
+                // Whoever works keeps house.
+                Err(WorkerError::Standby) => SOON,
+                Err(error) => {
+                    tracing::warn!(label = error.label(), "what is useless could not be forgotten");
+                    self.metrics.pass_failed(error.label());
+                    SOON
+                }
+            };
         }
+    }
+
+    async fn purge(&self) -> Result<bool, WorkerError> {
         let held = self.held()?;
-        let more = self.journal.purge(&held.lease, now).await?;
-        *lock(&self.next_purge) = (!more).then(|| now + EVERY);
-        Ok(0)
+        Ok(self.journal.purge(&held.lease, self.clock.now()).await?)
     }
 }

@@ -5,30 +5,91 @@ use super::Result;
 use super::dialect::{Statement, sql};
 use super::lease::fence;
 use super::open::Database;
-use super::session::args;
+use super::session::{args, json_rows};
 use crate::store::Lease;
 use crate::store::rules::{CLICKS_LIFE, DEAD_LETTERS_LIFE, PROVIDER_REFS_LIFE, SEEN_LIFE};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
 
 /// So many rows of each kind in one transaction: it must not hold up what is due.
-const AT_ONCE: u32 = 2_000;
+const AT_ONCE: usize = 2_000;
 
-/// Returns whether there may be more.
+enum Column {
+    Text(&'static str),
+    Int(&'static str),
+}
+use Column::{Int, Text};
+
+/// One table: how the keys of old rows are found, and how rows are removed by them.
+struct Kind {
+    old: &'static Statement,
+    forget: &'static Statement,
+    key: &'static [Column],
+    life: SignedDuration,
+}
+
+fn kinds() -> [Kind; 5] {
+    [
+        Kind {
+            old: sql!("retention/old_seen"),
+            forget: sql!("retention/seen"),
+            key: &[Text("source"), Text("id")],
+            life: SEEN_LIFE,
+        },
+        // A code says itself until when it leads somewhere.
+        Kind {
+            old: sql!("retention/old_codes"),
+            forget: sql!("retention/codes"),
+            key: &[Text("hash")],
+            life: SignedDuration::ZERO,
+        },
+        Kind {
+            old: sql!("retention/old_clicks"),
+            forget: sql!("retention/clicks"),
+            key: &[Int("copy_id"), Int("seq"), Int("link"), Int("at")],
+            life: CLICKS_LIFE,
+        },
+        Kind {
+            old: sql!("retention/old_provider_refs"),
+            forget: sql!("retention/provider_refs"),
+            key: &[Text("provider"), Text("id")],
+            life: PROVIDER_REFS_LIFE,
+        },
+        Kind {
+            old: sql!("retention/old_dead_letters"),
+            forget: sql!("retention/dead_letters"),
+            key: &[Int("id")],
+            life: DEAD_LETTERS_LIFE,
+        },
+    ]
+}
+
+/// Returns whether there may be more. Old rows are looked for outside of the transaction: that reads whole tables, and SQLite has one
+/// writer.
 pub(super) async fn purge(database: &Database, lease: &Lease, now: Timestamp) -> Result<bool> {
-    let before = |life: SignedDuration| now.saturating_sub(life).unwrap_or(Timestamp::UNIX_EPOCH);
-    let mut tx = database.write().await?;
-    fence(&mut tx, lease).await?;
-    let old: [(&'static Statement, Timestamp); 5] = [
-        (sql!("retention/seen"), before(SEEN_LIFE)),
-        (sql!("retention/codes"), now),
-        (sql!("retention/clicks"), before(CLICKS_LIFE)),
-        (sql!("retention/provider_refs"), before(PROVIDER_REFS_LIFE)),
-        (sql!("retention/dead_letters"), before(DEAD_LETTERS_LIFE)),
-    ];
     let mut more = false;
-    for (statement, before) in old {
-        more |= tx.run(statement, args![before, AT_ONCE]).await? >= u64::from(AT_ONCE);
+    for kind in kinds() {
+        let before = now.saturating_sub(kind.life).unwrap_or(Timestamp::UNIX_EPOCH);
+        let limit = i64::try_from(AT_ONCE).unwrap_or(i64::MAX);
+        let mut keys: Vec<Map<String, Value>> = Vec::new();
+        for mut c in database.read().await?.rows(kind.old, args![before, limit]).await? {
+            let mut key = Map::new();
+            for column in kind.key {
+                match column {
+                    Text(name) => key.insert((*name).into(), c.text()?.into()),
+                    Int(name) => key.insert((*name).into(), c.int()?.into()),
+                };
+            }
+            keys.push(key);
+        }
+        if keys.is_empty() {
+            continue;
+        }
+        more |= keys.len() >= AT_ONCE;
+        let mut tx = database.write().await?;
+        fence(&mut tx, lease).await?;
+        tx.run(kind.forget, args![json_rows(&keys)?]).await?;
+        tx.commit().await?;
     }
-    tx.commit().await?;
     Ok(more)
 }

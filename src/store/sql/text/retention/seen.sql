@@ -1,2 +1,1 @@
--- A sender who repeats an event after so long a time is heard twice.
-DELETE FROM seen WHERE (source, id) IN (SELECT s.source, s.id FROM seen s WHERE s.at < $1 LIMIT $2)
+DELETE FROM seen WHERE (source, id) IN (SELECT r.source, r.id FROM rows($1, source text, id text) r)

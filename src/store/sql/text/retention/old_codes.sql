@@ -1,0 +1,1 @@
+SELECT hash FROM code WHERE expires_at < $1 LIMIT $2

@@ -1,0 +1,1 @@
+SELECT id FROM dead_letter WHERE at < $1 LIMIT $2
