@@ -1,7 +1,7 @@
 //! 10,000 due emails → rendered → written down → `smtp-sink`, through the real binary, its own store and real SMTP on loopback;
 //! beside postfix's `smtp-source` with messages of the same size into the same sink, in the same run.
 //!
-//! `cargo bench --bench email [-- --messages N] [--connections C] [--rounds R] [--only "SQLite, unsigned"]`; needs Debian's postfix, postgresql and openssl.
+//! `cargo bench --bench email [-- --messages N] [--connections C] [--depth D] [--rounds R] [--only "SQLite, unsigned"]`; needs Debian's postfix, postgresql and openssl.
 //!
 //! How a round goes: a folder with N deals lost this moment and one item due 20 s after that. While they wait they are imported.
 //! Counted is from the first outcome in the ledger to the last, by the process's own /metrics, which count after the ledger.
@@ -37,7 +37,7 @@ spec:
   email:
     from: {name: Sales, address: hello@news.example.com}
     DKIM
-  providers: [{name: relay, type: Smtp, smtp: {host: 127.0.0.1, port: SMTP_PORT, tls: None, connections: CONNECTIONS, messagesPerConnection: 1000000}}]
+  providers: [{name: relay, type: Smtp, smtp: {host: 127.0.0.1, port: SMTP_PORT, tls: None, connections: CONNECTIONS, pipelineDepth: DEPTH, messagesPerConnection: 1000000}}]
   rate: {perSecond: 100000, burst: 100000}
 ---
 apiVersion: rekindle.dev/v1alpha1
@@ -97,7 +97,7 @@ fn secret(dir: &Path, algorithm: &[&str]) {
     std::fs::write(dir.join("secret.yaml"), manifest).expect("a file");
 }
 
-fn folder(dir: &Path, port: u16, connections: usize, messages: usize, signing: &str) {
+fn folder(dir: &Path, port: u16, connections: (usize, usize), messages: usize, signing: &str) {
     std::fs::create_dir_all(dir.join("data")).expect("a folder");
     let dkim = match signing {
         "Ed25519" => Some(&["-algorithm", "ED25519"][..]),
@@ -111,7 +111,8 @@ fn folder(dir: &Path, port: u16, connections: usize, messages: usize, signing: &
     let manifest = MANIFEST
         .replace("    DKIM\n", &dkim.map_or_else(String::new, |_| format!("    {line}\n")))
         .replace("SMTP_PORT", &port.to_string())
-        .replace("CONNECTIONS", &connections.to_string());
+        .replace("CONNECTIONS", &connections.0.to_string())
+        .replace("DEPTH", &connections.1.to_string());
     let mut rows =
         String::from("id,title,pipeline,stage,lostReason,amount,createdAt,stageChangedAt,lastActivityAt,manager,name,email\n");
     let now = jiff::Timestamp::now();
@@ -123,7 +124,7 @@ fn folder(dir: &Path, port: u16, connections: usize, messages: usize, signing: &
 }
 
 /// Messages a second, from the first outcome in the ledger to the last.
-fn run(store: &str, port: u16, connections: usize, messages: usize, signing: &str) -> f64 {
+fn run(store: &str, port: u16, connections: (usize, usize), messages: usize, signing: &str) -> f64 {
     let dir = tempfile::tempdir().expect("a folder");
     // First a process with an empty CRM, so that the deals are new losses and not an old stock that waits for backfill.
     let config = dir.path().join("config");
@@ -163,7 +164,9 @@ fn main() {
     if !bench {
         return;
     }
-    let (messages, connections, rounds) = (option("--messages", 10_000), option("--connections", 128), option("--rounds", 3));
+    let (messages, rounds) = (option("--messages", 10_000), option("--rounds", 3));
+    // Connections, and messages handed to each at once.
+    let connections = (option("--connections", 32), option("--depth", 32));
     let only = std::env::args().skip_while(|word| word != "--only").nth(1).unwrap_or_default();
     let wanted = |name: &str| name.contains(&only);
     let Some(sink) = sink() else {
@@ -197,7 +200,8 @@ fn main() {
     }
     let limit = rows.first().map_or(f64::NAN, |(_, rates)| median(rates));
     println!(
-        "{messages} emails, {connections} connections, {rounds} rounds; messages a second (least, median, most), beside smtp-source:"
+        "{messages} emails, {} connections × {} messages, {rounds} rounds; messages a second (least, median, most), beside smtp-source:",
+        connections.0, connections.1
     );
     for (name, mut rates) in rows {
         rates.sort_by(f64::total_cmp);

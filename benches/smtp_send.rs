@@ -72,6 +72,7 @@ async fn ours(port: u16, connections: u32, count: usize, signed: bool) -> f64 {
         ca: None,
         connections,
         messages_per_connection: u32::MAX,
+        depth: 1,
         pipelining: true,
         helo: "bench.test".into(),
     };

@@ -86,6 +86,12 @@ pub struct Smtp {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub messages_per_connection: Option<i32>,
+    /// How many messages are handed to each connection at once: one on its way, the others right behind it. More is faster, up to
+    /// what the relay takes; a crash leaves at most connections × pipelineDepth messages of which nobody knows whether they were
+    /// accepted. Default 1: a message is handed over when a connection is free for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub pipeline_depth: Option<i32>,
     /// Whether commands are sent ahead where the relay offers it; set false for a relay that offers it and cannot. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipelining: Option<bool>,

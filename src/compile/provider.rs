@@ -138,6 +138,7 @@ impl Scope<'_> {
             ca,
             connections: count(spec.connections, 4),
             messages_per_connection: count(spec.messages_per_connection, 100),
+            depth: count(spec.pipeline_depth, 1),
             pipelining: spec.pipelining.unwrap_or(true),
             helo: spec.helo.clone().unwrap_or_else(|| self.helo.to_owned()),
         })

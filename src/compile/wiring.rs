@@ -172,6 +172,8 @@ pub struct SmtpWiring {
     pub ca: Option<String>,
     pub connections: u32,
     pub messages_per_connection: u32,
+    /// Messages handed to each connection at once.
+    pub depth: u32,
     /// `false`: one command at a time even if the server offers PIPELINING.
     pub pipelining: bool,
     /// Name in EHLO.

@@ -8,7 +8,10 @@ use crate::model::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -380,8 +383,8 @@ pub trait Journal: Send + Sync {
     async fn effect(&self, effect: EffectRef) -> Result<Option<EffectInfo>> {
         Ok(self.effects(&[effect]).await?.pop())
     }
-    /// A short link by the keyed hash of its code: effect and link number.
-    async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>>;
+    /// Short links by the keyed hashes of their codes: effect and link number. Unknown ones are left out.
+    async fn codes(&self, hashes: &[String]) -> Result<HashMap<String, (EffectRef, i16)>>;
     /// The effect a provider's own id belongs to.
     async fn by_provider_id(&self, provider: &str, id: &str) -> Result<Option<EffectRef>>;
     /// Final verdicts for raw hits whose burst window is over; human ones also set the ledger's `clicked_at`.

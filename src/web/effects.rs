@@ -1,26 +1,19 @@
 //! What a link leads to: effects and short codes, looked up in the store once and then remembered for a while.
 
-use super::cache::Cache;
+use super::{
+    cache::Cache,
+    lookups::{LookupError, Lookups},
+};
 use crate::{
     links::Sent,
     model::{EffectRef, Medium},
-    store::{EffectInfo, Journal, StoreError},
+    store::{EffectInfo, Journal},
 };
 use jiff::{SignedDuration, Timestamp};
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::sync::Semaphore;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Effects and codes kept in memory.
 const CAPACITY: usize = 16_384;
-
-/// Look-ups under way at once: a store in trouble must not gather waiting requests.
-const LOOKUPS: usize = 64;
-
-/// How long one look-up may take.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Hits remembered for one message: more than any scanner needs to give itself away.
 const HITS: usize = 32;
@@ -74,44 +67,25 @@ impl Known {
     }
 }
 
-/// Why something could not be looked up now.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LookupError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("the store did not answer in time")]
-    Slow,
-}
-
-impl LookupError {
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Store(e) => e.label(),
-            Self::Slow => "slow",
-        }
-    }
-}
-
 pub(super) struct Effects {
     known: Cache<EffectRef, Arc<Known>>,
     codes: Cache<String, (EffectRef, i16)>,
-    lookups: Semaphore,
-}
-
-impl Default for Effects {
-    fn default() -> Self {
-        Self { known: Cache::new(CAPACITY), codes: Cache::new(CAPACITY), lookups: Semaphore::new(LOOKUPS) }
-    }
+    lookups: Lookups,
 }
 
 impl Effects {
+    /// Must be called inside a tokio runtime.
+    pub fn start(journal: Arc<dyn Journal>) -> Self {
+        Self { known: Cache::new(CAPACITY), codes: Cache::new(CAPACITY), lookups: Lookups::start(journal) }
+    }
+
     /// The message, from memory or from the store. While the store is away, what is remembered goes on working.
-    pub async fn get(&self, journal: &dyn Journal, effect: EffectRef, now: Timestamp) -> Result<Option<Arc<Known>>, LookupError> {
+    pub async fn get(&self, effect: EffectRef, now: Timestamp) -> Result<Option<Arc<Known>>, LookupError> {
         let remembered = self.known.get(&effect);
         if let Some(known) = remembered.as_ref().filter(|k| now < k.fresh_until) {
             return Ok(Some(Arc::clone(known)));
         }
-        match (self.ask(journal.effect(effect)).await, remembered) {
+        match (self.lookups.effect(effect).await, remembered) {
             (Ok(Some(info)), before) => {
                 let known = Arc::new(Known::new(info, before.as_deref(), now));
                 self.known.insert(effect, Arc::clone(&known));
@@ -128,19 +102,11 @@ impl Effects {
         self.codes.get(hash)
     }
 
-    pub async fn code(&self, journal: &dyn Journal, hash: &str) -> Result<Option<(EffectRef, i16)>, LookupError> {
-        let found = self.ask(journal.code(hash)).await?;
+    pub async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>, LookupError> {
+        let found = self.lookups.code(hash).await?;
         if let Some(link) = found {
             self.codes.insert(hash.to_owned(), link);
         }
         Ok(found)
-    }
-
-    async fn ask<T>(&self, look_up: impl Future<Output = Result<T, StoreError>>) -> Result<T, LookupError> {
-        let patient = async {
-            let _turn = self.lookups.acquire().await;
-            Ok(look_up.await?)
-        };
-        tokio::time::timeout(PATIENCE, patient).await.unwrap_or(Err(LookupError::Slow))
     }
 }

@@ -13,6 +13,7 @@ mod form;
 mod guard;
 mod health;
 mod hooks;
+mod lookups;
 mod metrics;
 mod pages;
 mod providers;

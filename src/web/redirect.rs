@@ -4,8 +4,9 @@
 use super::{
     WebState, agents,
     clicks::{Hit, Recorded},
-    effects::{Known, LookupError},
+    effects::Known,
     guard::{Peer, client_ip},
+    lookups::LookupError,
     pages::{Language, Page},
     reply,
 };
@@ -35,7 +36,7 @@ pub(super) async fn open(
     let Ok(Path(id)) = id else { return not_found() };
 
     let found = match link_of(&web, &id, &headers, peer.map(|p| p.0), now).await {
-        Ok(Some((effect, link))) => web.effects.get(&*web.journal, effect, now).await.map(|known| known.map(|k| (k, link))),
+        Ok(Some((effect, link))) => web.effects.get(effect, now).await.map(|known| known.map(|k| (k, link))),
         Ok(None) => Ok(None),
         Err(error) => Err(error),
     };
@@ -99,7 +100,7 @@ pub(super) async fn code(
     if !web.guard.allows(ip, now) {
         return Ok(None);
     }
-    let found = web.effects.code(&*web.journal, &hash).await?;
+    let found = web.effects.code(&hash).await?;
     if found.is_none() {
         web.guard.missed(ip, now);
     }

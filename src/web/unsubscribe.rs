@@ -3,9 +3,10 @@
 
 use super::{
     WebState,
-    effects::{Known, LookupError},
+    effects::Known,
     form,
     guard::Peer,
+    lookups::LookupError,
     metrics::HowLabels,
     pages::{Language, Page},
     redirect, reply,
@@ -124,7 +125,7 @@ async fn message(web: &WebState, id: &str, headers: &HeaderMap, peer: Option<Pee
         web.keys.verify_unsubscribe(id)
     };
     match effect {
-        Some(effect) => web.effects.get(&*web.journal, effect, now).await,
+        Some(effect) => web.effects.get(effect, now).await,
         None => Ok(None),
     }
 }

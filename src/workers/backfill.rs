@@ -2,7 +2,7 @@
 
 use super::{
     engine::{Engine, WorkerError, lock},
-    sending::Prepared,
+    prepare::Prepared,
 };
 use crate::{
     engine::{Backfill, admit_backfill},

@@ -1,6 +1,6 @@
 //! The engine of one process: what its passes share, the lease they run under, and the loop that repeats them.
 
-use super::{Adapters, Clock, EngineMetrics, Outside, Plans, RealOutside, sending::Flights, witness::Block};
+use super::{Adapters, Clock, EngineMetrics, Outside, Plans, RealOutside, flights::Flights, witness::Block};
 use crate::{
     links::Keys,
     model::FunnelKey,
@@ -10,7 +10,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -96,6 +99,8 @@ pub struct Engine {
     /// Namespace of message keys: one for each installation.
     pub(super) namespace: uuid::Uuid,
     held: ArcSwapOption<Held>,
+    /// Whether this process has seen the resources themselves. Without their addresses and secrets nothing can leave it.
+    pub(super) wired: AtomicBool,
     phase: watch::Sender<Phase>,
     /// Something arrived: look now instead of at the next beat.
     wake: Notify,
@@ -177,6 +182,7 @@ impl Engine {
             flights: Arc::new(flights),
             namespace,
             held: ArcSwapOption::empty(),
+            wired: AtomicBool::new(false),
             phase: watch::Sender::new(Phase::Starting),
             wake: Notify::new(),
             publications: watch::Sender::new(0),
@@ -347,6 +353,7 @@ impl Engine {
 
     async fn keep_lease(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let period = self.settings.lease / 4;
+        let mut publications = self.publications.subscribe();
         loop {
             // While stopping only a lease that is held is kept, until what is under way has landed.
             if *stop.borrow() && self.held.load().is_none() {
@@ -359,8 +366,9 @@ impl Engine {
                 }
                 Ok(false) => {
                     self.set_phase(Phase::Standby);
-                    // A lease that is given up is taken at once: a rolling update must not cost seconds of sending.
-                    period.min(Duration::from_millis(500))
+                    // A lease that is given up is taken at once: a rolling update must not cost seconds of sending. Who could not
+                    // send anything lets the others try first.
+                    if self.wired.load(Ordering::SeqCst) { period.min(Duration::from_millis(500)) } else { self.settings.lease }
                 }
                 Err(error) => {
                     self.metrics.pass_failed(error.label());
@@ -368,7 +376,11 @@ impl Engine {
                     period
                 }
             };
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(pause) => {}
+                _ = publications.changed(), if !self.wired.load(Ordering::SeqCst) => {}
+            }
         }
     }
 

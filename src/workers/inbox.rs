@@ -2,7 +2,7 @@
 
 use super::{
     engine::{Engine, Held, WorkerError},
-    sending::Prepared,
+    prepare::Prepared,
 };
 use crate::{
     engine::{Event, Subject},

@@ -3,7 +3,7 @@
 use super::{
     engine::{Engine, WorkerError},
     plans::Live,
-    sending::context_of,
+    rendering::context_of,
 };
 use crate::{
     content,

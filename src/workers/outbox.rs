@@ -3,7 +3,8 @@
 use super::{
     adapters::ConnectionState,
     engine::{Engine, WorkerError},
-    sending::{Flights, StoredMessage},
+    flights::Flights,
+    sending::StoredMessage,
 };
 use crate::{
     channels::Job,

@@ -8,7 +8,11 @@ use crate::{
     compile::{self, Finding, FunnelSnapshot, Snapshot},
     model::FunnelKey,
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// How often an engine at work asks whether somebody else has published. What it sends is refused sooner.
@@ -82,6 +86,7 @@ impl Engine {
         let (adapters, errors) = self.adapters.load().update(self.wiring_with_kept(output.wiring, kept));
         published.adapters = errors;
         self.adapters.store(Arc::new(adapters));
+        self.wired.store(true, Ordering::SeqCst);
         self.plans.store(Arc::new(plans));
         self.set_published();
         self.wake();
@@ -106,6 +111,7 @@ impl Engine {
                 tracing::warn!(resource, error, "cannot be used");
             }
             self.adapters.store(Arc::new(adapters));
+            self.wired.store(true, Ordering::SeqCst);
         }
         if changed || snapshot.is_some() {
             self.plans.store(Arc::new(plans));

@@ -2,7 +2,7 @@
 
 use super::{
     engine::{Engine, WorkerError},
-    sending::Prepared,
+    prepare::Prepared,
 };
 use crate::{
     engine::Event,

@@ -4,7 +4,7 @@ use super::{
     adapters::ConnectionState,
     engine::{Engine, Held, WorkerError, lock},
     plans::Live,
-    sending::Prepared,
+    prepare::Prepared,
 };
 use crate::{
     crm::{CrmError, ReadPage},

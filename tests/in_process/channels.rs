@@ -56,6 +56,7 @@ fn smtp(port: u16) -> SmtpWiring {
         ca: None,
         connections: 2,
         messages_per_connection: 50,
+        depth: 1,
         pipelining: true,
         helo: "client.test".into(),
     }

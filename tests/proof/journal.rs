@@ -14,6 +14,7 @@ use rekindle::{
     store::*,
 };
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -486,9 +487,9 @@ impl Journal for SimJournal {
         self.read(move |journal| Box::pin(async move { journal.effects(&effects).await })).await
     }
 
-    async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
-        let hash = hash.to_owned();
-        self.read(move |journal| Box::pin(async move { journal.code(&hash).await })).await
+    async fn codes(&self, hashes: &[String]) -> Result<HashMap<String, (EffectRef, i16)>> {
+        let hashes = hashes.to_vec();
+        self.read(move |journal| Box::pin(async move { journal.codes(&hashes).await })).await
     }
 
     async fn by_provider_id(&self, provider: &str, id: &str) -> Result<Option<EffectRef>> {

@@ -125,11 +125,12 @@ impl Channel for Smtp {
     }
 
     fn capacity(&self) -> usize {
-        // One being answered and one being prepared on each connection.
-        self.in_flight_bound() * 2
+        // One more for each connection, so that none waits for its next message.
+        self.in_flight_bound() + self.pool.wiring.connections.max(1) as usize
     }
 
     fn in_flight_bound(&self) -> usize {
-        self.pool.wiring.connections.max(1) as usize
+        let wiring = &self.pool.wiring;
+        wiring.connections.max(1) as usize * wiring.depth.max(1) as usize
     }
 }

@@ -82,7 +82,7 @@ impl Pool {
 
     /// Queues messages and sees that enough workers run.
     pub(super) fn push(self: &Arc<Self>, items: impl Iterator<Item = Item>) {
-        let mut spawn = 0;
+        let (mut spawn, mut queued) = (0, 0);
         let mut refused = Vec::new();
         {
             let mut state = self.state();
@@ -98,7 +98,9 @@ impl Pool {
                     refused = items.map(|item| (item, outcome(&why, after))).collect();
                 }
                 backoff => {
+                    let before = state.queue.len();
                     state.queue.extend(items);
+                    queued = state.queue.len() - before;
                     if backoff.is_none() {
                         let wanted = u32::try_from(state.queue.len()).unwrap_or(u32::MAX).saturating_sub(state.idle);
                         spawn = wanted.min(self.wiring.connections.max(1).saturating_sub(state.workers));
@@ -110,7 +112,10 @@ impl Pool {
         for (item, outcome) in refused {
             item.ticket.report(outcome);
         }
-        self.wake.notify_waiters();
+        // One worker a message: waking all of hundreds for a handful costs more than sending it.
+        for _ in 0..queued {
+            self.wake.notify_one();
+        }
         for _ in 0..spawn {
             tokio::spawn(work(Worker { pool: self.clone(), live: false, counted: true }));
         }
@@ -156,7 +161,7 @@ impl Pool {
         item.returned += 1;
         item.ticket.progress = Progress::Waiting;
         self.state().queue.push_front(item);
-        self.wake.notify_waiters();
+        self.wake.notify_one();
     }
 
     /// Lets all workers end, once they have read the replies to what they handed over.

@@ -126,6 +126,7 @@ impl Server {
             ca: None,
             connections: 1,
             messages_per_connection: 100,
+            depth: 1,
             pipelining: true,
             helo: "client.test".into(),
         }

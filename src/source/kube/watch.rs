@@ -13,11 +13,11 @@ use kube::{
     Api, Resource,
     api::{ApiResource, DynamicObject, PartialObjectMeta, TypeMeta},
     core::GroupVersionKind,
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::{WatchStreamExt as _, utils::Backoff, watcher},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::{fmt::Debug, pin::pin, sync::Arc};
+use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
 
 /// Kinds whose bodies are fetched only when something names them.
 pub(super) const BODIES: [&str; 2] = ["Secret", "ConfigMap"];
@@ -71,7 +71,7 @@ impl Cluster {
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
         F: Fn(&str, K) -> Option<Item> + Send,
     {
-        let mut stream = pin!(watcher(api, watcher::Config::default()).default_backoff());
+        let mut stream = pin!(watcher(api, watcher::Config::default()).backoff(Waits::default()));
         let mut away = false;
         while let Some(event) = stream.next().await {
             let changed = match event {
@@ -107,6 +107,39 @@ impl Cluster {
                 self.changes.send_modify(|n| *n += 1);
             }
         }
+    }
+}
+
+/// How long a broken watch waits before it asks again: twice as long each time, a part of it drawn, so that replicas do not ask as
+/// one. Bounded far below what clients of the API server usually allow themselves (30 s): until then a replica that has just started
+/// knows no address to send to.
+struct Waits(Duration);
+
+impl Waits {
+    const SHORTEST: Duration = Duration::from_millis(400);
+    const LONGEST: Duration = Duration::from_secs(4);
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self(Self::SHORTEST)
+    }
+}
+
+impl Iterator for Waits {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let wait = self.0;
+        self.0 = (wait * 2).min(Self::LONGEST);
+        let drawn = u32::from(uuid::Uuid::now_v7().as_bytes()[15]);
+        Some(wait + wait * drawn / 512)
+    }
+}
+
+impl Backoff for Waits {
+    fn reset(&mut self) {
+        *self = Self::default();
     }
 }
 

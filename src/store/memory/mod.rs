@@ -718,8 +718,9 @@ impl Journal for MemoryStore {
         Ok(effects.iter().filter_map(info).collect())
     }
 
-    async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
-        Ok(self.data().codes.get(hash).copied())
+    async fn codes(&self, hashes: &[String]) -> Result<HashMap<String, (EffectRef, i16)>> {
+        let data = self.data();
+        Ok(hashes.iter().filter_map(|hash| Some((hash.clone(), *data.codes.get(hash)?))).collect())
     }
 
     async fn by_provider_id(&self, provider: &str, id: &str) -> Result<Option<EffectRef>> {

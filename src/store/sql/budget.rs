@@ -70,7 +70,7 @@ pub(super) async fn spent(database: &Database, periods: &[Period]) -> Result<Vec
 }
 
 pub(super) async fn since(database: &Database, period: &str) -> Result<Vec<PeriodSpent>> {
-    let rows = database.read().await?.rows(sql!("views/spent_since"), args![period]).await?;
+    let rows = database.report().await?.rows(sql!("views/spent_since"), args![period]).await?;
     rows.into_iter()
         .map(|mut c| {
             let period = Period { policy: c.text()?, currency: c.text()?, period: c.text()? };

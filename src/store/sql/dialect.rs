@@ -65,8 +65,9 @@ pub(super) fn expand(text: &str, dialect: Dialect) -> String {
 }
 
 /// PostgreSQL takes a JSON array for a hundred rows, and a plan is made once, mostly while the tables are small: it then read whole
-/// tables for each batch, for as long as the connection lived. The condition is always true and thought to hold for one row in a
-/// hundred (planner's default for `=`), so that the plan goes from the batch to the keys of each table, however large it becomes.
+/// tables for each batch, for as long as the plan was kept. The conditions are always true and thought to hold for one row in three
+/// hundred (planner's defaults), so that a batch counts as one row and the plan goes from it to the keys of each table, however large
+/// they become.
 fn expand_rows(text: &str, dialect: Dialect) -> String {
     let mut out = String::with_capacity(text.len() + 256);
     let mut rest = text;
@@ -88,7 +89,7 @@ fn expand_rows(text: &str, dialect: Dialect) -> String {
                 let _ = write!(
                     out,
                     "(SELECT * FROM json_to_recordset(CAST(${parameter} AS json)) AS batch({columns}) WHERE num_nulls(batch.{first}) IN (0, \
-                     1)) AS {alias}"
+                     1) AND num_nulls(batch.{first}) < 2) AS {alias}"
                 );
             }
             Dialect::Sqlite => {
@@ -134,7 +135,7 @@ mod tests {
         assert_eq!(
             expand(text, Dialect::Postgres),
             "SELECT x.id FROM (SELECT * FROM json_to_recordset(CAST($1 AS json)) AS batch(id bigint, name text) WHERE \
-             num_nulls(batch.id) IN (0, 1)) AS r\nJOIN x ON x.id = r.id AND x.at > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)\nFOR UPDATE\n"
+             num_nulls(batch.id) IN (0, 1) AND num_nulls(batch.id) < 2) AS r\nJOIN x ON x.id = r.id AND x.at > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)\nFOR UPDATE\n"
         );
         assert_eq!(
             expand(text, Dialect::Sqlite),

@@ -19,6 +19,11 @@ pub(super) struct ClickedRow {
     human: u8,
 }
 
+#[derive(Serialize)]
+struct CodeHash<'a> {
+    hash: &'a str,
+}
+
 /// A hit as the table of clicks has it.
 #[derive(Serialize)]
 pub(super) struct ClickRow<'a> {
@@ -80,9 +85,10 @@ pub(super) async fn effects(database: &Database, effects: &[EffectRef]) -> Resul
     Ok(effects.iter().filter_map(|effect| found.get(effect).cloned()).collect())
 }
 
-pub(super) async fn code(database: &Database, hash: &str) -> Result<Option<(EffectRef, i16)>> {
-    let rows = database.read().await?.rows(sql!("effect/code"), args![hash]).await?;
-    rows.into_iter().next().map(|mut c| Ok((EffectRef { copy: CopyId(c.int()?), seq: c.small()? }, c.small()?))).transpose()
+pub(super) async fn codes(database: &Database, hashes: &[String]) -> Result<HashMap<String, (EffectRef, i16)>> {
+    let asked: Vec<CodeHash> = hashes.iter().map(|hash| CodeHash { hash }).collect();
+    let rows = database.read().await?.rows(sql!("effect/code"), args![json_rows(&asked)?]).await?;
+    rows.into_iter().map(|mut c| Ok((c.text()?, (EffectRef { copy: CopyId(c.int()?), seq: c.small()? }, c.small()?)))).collect()
 }
 
 pub(super) async fn by_provider_id(database: &Database, provider: &str, id: &str) -> Result<Option<EffectRef>> {

@@ -5,7 +5,9 @@ mod budget;
 mod commit;
 mod crm;
 mod dialect;
+mod effect;
 mod funnel;
+mod history;
 mod identity;
 mod inbox;
 mod lease;
@@ -32,7 +34,7 @@ use crate::engine::Voice;
 use crate::model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
 use jiff::Timestamp;
 use open::Database;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -176,8 +178,8 @@ impl Journal for SqlStore {
         ledger::effects(&self.database, effects).await
     }
 
-    async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
-        ledger::code(&self.database, hash).await
+    async fn codes(&self, hashes: &[String]) -> Result<HashMap<String, (EffectRef, i16)>> {
+        ledger::codes(&self.database, hashes).await
     }
 
     async fn by_provider_id(&self, provider: &str, id: &str) -> Result<Option<EffectRef>> {

@@ -29,10 +29,10 @@ pub(in crate::store) enum Access {
 }
 
 /// Connections to one database. SQLite has one writer, because it can only have one; PostgreSQL one connection apart for the
-/// lease, so that renewals never wait behind batches.
+/// lease, so that renewals never wait behind batches, and some for people's questions, which read much and plan for what is there.
 pub(super) enum Database {
     Sqlite { write: SqlitePool, read: SqlitePool, _lock: Option<File> },
-    Postgres { pool: PgPool, lease: PgPool },
+    Postgres { pool: PgPool, reports: PgPool, lease: PgPool },
 }
 
 fn unavailable(error: std::io::Error) -> StoreError {
@@ -69,6 +69,14 @@ impl Database {
             Self::Postgres { pool, .. } => pool.acquire().await.map(Session::Postgres),
         }
         .map_err(|e| fault(e, "begin"))
+    }
+
+    /// What people ask: reads of one moment (SQLite) or in one go, as `snapshot`, beside the engine's own.
+    pub(super) async fn report(&self) -> Result<Session> {
+        match self {
+            Self::Sqlite { .. } => self.snapshot().await,
+            Self::Postgres { reports, .. } => reports.acquire().await.map(Session::Postgres).map_err(|e| fault(e, "connect")),
+        }
     }
 
     pub(super) async fn write(&self) -> Result<Session> {
@@ -148,18 +156,26 @@ fn postgres(url: &str) -> Result<Database> {
     let options = options
         .application_name("rekindle")
         .statement_cache_capacity(256)
-        // Plans for a fresh ledger, made from its first parameters, were up to 20 times slower. A plan made while a table had one page
-        // would read all of it for ever; where there is no index it still may.
-        .options([
-            ("plan_cache_mode", "force_generic_plan"),
-            ("enable_seqscan", "off"),
-            ("idle_in_transaction_session_timeout", "10s"),
-            ("jit", "off"),
-        ]);
-    let pool = |size| {
-        PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(10)).connect_lazy_with(options.clone())
+        .options([("idle_in_transaction_session_timeout", "10s"), ("jit", "off")]);
+    // Plans for a fresh ledger, made from its first parameters, were up to 20 times slower. A plan that was made while a table had one
+    // page reads all of it for as long as it is kept, so the engine's go in the order in which they are written, from the batch to the
+    // keys (`dialect.rs`), whatever PostgreSQL believes of the tables.
+    let from_the_batch = options.clone().options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("join_collapse_limit", "1"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ]);
+    let pool = |size, options: PgConnectOptions| {
+        PgPoolOptions::new()
+            .max_connections(size)
+            .acquire_timeout(Duration::from_secs(10))
+            // A table that was empty when it was last analysed still misleads: no plan lives longer than this.
+            .max_lifetime(Duration::from_mins(2))
+            .connect_lazy_with(options)
     };
-    Ok(Database::Postgres { pool: pool(8), lease: pool(1) })
+    Ok(Database::Postgres { pool: pool(8, from_the_batch.clone()), reports: pool(2, options), lease: pool(1, from_the_batch) })
 }
 
 /// Brings the schema to this version, each step in a transaction of its own.

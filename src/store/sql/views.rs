@@ -20,12 +20,12 @@ fn stage_count(mut c: Cells) -> Result<StageCount> {
 #[async_trait::async_trait]
 impl Views for SqlStore {
     async fn funnels(&self) -> Result<Vec<FunnelKey>> {
-        let rows = self.database.read().await?.rows(sql!("funnel/list"), args![]).await?;
+        let rows = self.database.report().await?.rows(sql!("funnel/list"), args![]).await?;
         rows.into_iter().map(|mut c| Ok(FunnelKey { namespace: c.text()?, name: c.text()? })).collect()
     }
 
     async fn counts(&self, funnel: &FunnelKey, since: Option<Timestamp>, now: Timestamp) -> Result<FunnelCounts> {
-        let mut session = self.database.snapshot().await?;
+        let mut session = self.database.report().await?;
         let mut counts = FunnelCounts::default();
         let Some(id) = funnel::find(&mut session, funnel).await? else { return Ok(counts) };
         let since = since.map_or(i64::MIN / 2, Timestamp::as_millisecond);
@@ -68,7 +68,7 @@ impl Views for SqlStore {
     }
 
     async fn channels(&self) -> Result<Vec<ChannelCounts>> {
-        let mut session = self.database.snapshot().await?;
+        let mut session = self.database.report().await?;
         let mut channels: BTreeMap<String, ChannelCounts> = BTreeMap::new();
         let empty = |channel: &str| ChannelCounts { channel: channel.to_owned(), waiting: 0, ambiguous: 0, resent: 0 };
         for mut c in session.rows(sql!("views/channels_waiting"), args![]).await? {
@@ -85,7 +85,7 @@ impl Views for SqlStore {
     }
 
     async fn messages_by_channel(&self, since: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
-        let rows = self.database.read().await?.rows(sql!("views/channels_messages"), args![since]).await?;
+        let rows = self.database.report().await?.rows(sql!("views/channels_messages"), args![since]).await?;
         rows.into_iter()
             .map(|mut c| {
                 let channel = c.text()?;
@@ -100,12 +100,12 @@ impl Views for SqlStore {
     }
 
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>> {
-        let rows = self.database.read().await?.rows(sql!("crm/cursors"), args![]).await?;
+        let rows = self.database.report().await?.rows(sql!("crm/cursors"), args![]).await?;
         rows.into_iter().map(|mut c| Ok((c.text()?, c.json()?))).collect()
     }
 
     async fn timeline(&self, funnel: &FunnelKey, deal: &str) -> Result<Vec<TimelineEntry>> {
-        let mut session = self.database.snapshot().await?;
+        let mut session = self.database.report().await?;
         let mut entries = Vec::new();
         for mut c in session.rows(sql!("views/copy_of_deal"), args![&funnel.namespace, &funnel.name, deal]).await? {
             let copy = c.int()?;
@@ -149,12 +149,12 @@ impl Views for SqlStore {
     }
 
     async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>> {
-        let rows = self.database.read().await?.rows(sql!("views/dead_letters"), args![limit]).await?;
+        let rows = self.database.report().await?.rows(sql!("views/dead_letters"), args![limit]).await?;
         rows.into_iter().map(|mut c| Ok(DeadLetter { id: c.int()?, source: c.text()?, error: c.text()?, at: c.time()? })).collect()
     }
 
     async fn ambiguous(&self, limit: u32) -> Result<Vec<Ambiguous>> {
-        let rows = self.database.read().await?.rows(sql!("views/ambiguous"), args![limit]).await?;
+        let rows = self.database.report().await?.rows(sql!("views/ambiguous"), args![limit]).await?;
         let row = |mut c: Cells| {
             Ok(Ambiguous {
                 effect: EffectRef { copy: CopyId(c.int()?), seq: c.small()? },
@@ -172,7 +172,7 @@ impl Views for SqlStore {
     }
 
     async fn stages_at(&self, funnel: &FunnelKey, moments: &[Timestamp]) -> Result<Vec<Vec<StageCount>>> {
-        let mut session = self.database.read().await?;
+        let mut session = self.database.report().await?;
         let Some(id) = funnel::find(&mut session, funnel).await? else { return Ok(vec![Vec::new(); moments.len()]) };
         let mut out = Vec::with_capacity(moments.len());
         for moment in moments {
@@ -183,7 +183,7 @@ impl Views for SqlStore {
     }
 
     async fn ping(&self) -> Result<()> {
-        let answer = async { self.database.read().await?.rows(sql!("installation/ping"), args![]).await.map(|_| ()) };
+        let answer = async { self.database.report().await?.rows(sql!("installation/ping"), args![]).await.map(|_| ()) };
         match tokio::time::timeout(std::time::Duration::from_secs(2), answer).await {
             Ok(answer) => answer,
             Err(slow) => Err(StoreError::Unavailable(Box::new(slow))),

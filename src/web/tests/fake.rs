@@ -11,7 +11,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -159,10 +159,11 @@ impl Journal for Fake {
         let known = self.effects.lock().unwrap();
         Ok(effects.iter().filter_map(|effect| known.get(effect).cloned()).collect())
     }
-    async fn code(&self, hash: &str) -> Result<Option<(EffectRef, i16)>> {
+    async fn codes(&self, hashes: &[String]) -> Result<HashMap<String, (EffectRef, i16)>> {
         self.up()?;
         self.lookups.fetch_add(1, Ordering::SeqCst);
-        Ok(self.codes.lock().unwrap().get(hash).copied())
+        let codes = self.codes.lock().unwrap();
+        Ok(hashes.iter().filter_map(|hash| Some((hash.clone(), *codes.get(hash)?))).collect())
     }
     async fn by_provider_id(&self, _: &str, id: &str) -> Result<Option<EffectRef>> {
         self.up()?;

@@ -1,0 +1,161 @@
+//! What is under way to a provider, and the outcomes' way back into the store.
+
+use super::{
+    adapters::Slot,
+    engine::{Engine, lock},
+    sending::store_message,
+};
+use crate::{
+    channels::{Job, Report},
+    compile::ChannelWiring,
+    model::{EffectRef, Outcome, stable_hash},
+    store::{Mark, NextAttempt},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+
+struct Flight {
+    slot: Slot,
+    job: Job,
+    expires_at: Timestamp,
+}
+
+/// What was handed over and has not been written down as landed.
+pub(super) struct Flights {
+    table: Mutex<HashMap<EffectRef, Flight>>,
+    /// Write-backs under way, which have no row in the table.
+    others: AtomicUsize,
+    reports: mpsc::UnboundedSender<Report>,
+    changed: Notify,
+}
+
+impl Flights {
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Report>) {
+        let (reports, receiver) = mpsc::unbounded_channel();
+        (Self { table: Mutex::default(), others: 0.into(), reports, changed: Notify::new() }, receiver)
+    }
+
+    /// Waits until everything handed over is written down.
+    pub async fn landed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if lock(&self.table).is_empty() && self.others.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    pub fn begin_other(&self) {
+        self.others.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn end_other(&self) {
+        self.others.fetch_sub(1, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// Its place is taken until its outcome is written down.
+    pub fn take_off(&self, slot: Slot, job: &Job, expires_at: Timestamp) {
+        lock(&self.table).insert(job.effect, Flight { slot, job: job.clone(), expires_at });
+    }
+
+    /// Where outcomes are reported.
+    pub fn reports(&self) -> mpsc::UnboundedSender<Report> {
+        self.reports.clone()
+    }
+
+    pub fn contains(&self, effect: EffectRef) -> bool {
+        lock(&self.table).contains_key(&effect)
+    }
+
+    fn len(&self) -> usize {
+        lock(&self.table).len()
+    }
+}
+
+impl Engine {
+    /// Writes outcomes down in small batches. They are facts: never fenced, never dropped, tried until the store takes them.
+    pub(super) async fn write_outcomes(self: Arc<Self>, mut reports: mpsc::UnboundedReceiver<Report>) {
+        let mut batch = Vec::with_capacity(256);
+        while reports.recv_many(&mut batch, 256).await > 0 {
+            if batch.len() < 256 && !self.clock.is_virtual() {
+                // A little patience makes one transaction of many outcomes, as long as more can come.
+                let patience = Instant::now() + Duration::from_millis(5);
+                while batch.len() < self.flights.len().min(256) {
+                    let Ok(Some(report)) = tokio::time::timeout_at(patience, reports.recv()).await else { break };
+                    batch.push(report);
+                }
+            }
+            let now = self.clock.now();
+            let marks: Vec<Mark> = batch.iter().filter_map(|report| self.mark_of(report, now)).collect();
+            let mut wait = Duration::from_millis(100);
+            while let Err(error) = self.journal.mark(marks.clone()).await {
+                tracing::warn!(label = error.label(), outcomes = marks.len(), "outcomes wait for the store");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(5));
+            }
+            for report in batch.drain(..) {
+                let landed = lock(&self.flights.table).remove(&report.effect);
+                if let Some(flight) = landed {
+                    self.metrics.outcome(&flight.slot.channel().wiring, &report.outcome);
+                }
+            }
+            self.flights.changed.notify_waiters();
+            self.wake();
+        }
+    }
+
+    fn mark_of(&self, report: &Report, now: Timestamp) -> Option<Mark> {
+        let table = lock(&self.flights.table);
+        let flight = table.get(&report.effect)?;
+        let mut outcome = report.outcome.clone();
+        let channel = flight.slot.channel();
+        let wiring = &channel.wiring;
+        let again_at = match &outcome {
+            Outcome::Retry { after, .. } => {
+                Some(now + after.and_then(|d| SignedDuration::try_from(d).ok()).unwrap_or_else(|| backoff(wiring, report)))
+            }
+            Outcome::ChannelDown { reason } => {
+                let until = now + backoff(wiring, report).max(SignedDuration::from_secs(60));
+                channel.pause(until, reason);
+                Some(until)
+            }
+            Outcome::NotStarted => Some(now),
+            // The store knows whether it is sent again then, or kept until somebody resolves it.
+            Outcome::Unknown { .. } => Some(now + backoff(wiring, report)),
+            _ => None,
+        };
+        let next = match again_at {
+            Some(at) if at >= flight.expires_at => {
+                if !matches!(outcome, Outcome::Unknown { .. }) {
+                    outcome = Outcome::Expired;
+                }
+                None
+            }
+            Some(at) => store_message(&flight.job, &wiring.key).map(|payload| NextAttempt { at, payload }),
+            None => None,
+        };
+        Some(Mark { effect: report.effect, attempt: report.attempt, outcome, at: now, next })
+    }
+}
+
+/// Doubles with each attempt between the channel's bounds, with jitter that differs by message and attempt.
+fn backoff(wiring: &ChannelWiring, report: &Report) -> SignedDuration {
+    let (min, max) = (wiring.retry_min.signed().as_secs().max(1), wiring.retry_max.signed().as_secs().max(1));
+    let doubled = min.saturating_mul(1_i64 << report.attempt.clamp(1, 20).saturating_sub(1)).min(max);
+    let hash = stable_hash(&[&report.effect.copy.0.to_be_bytes(), &report.effect.seq.to_be_bytes(), &report.attempt.to_be_bytes()]);
+    let jitter = i64::try_from(hash % 250).unwrap_or(0);
+    SignedDuration::from_millis(doubled * 1000 + doubled * jitter)
+}
