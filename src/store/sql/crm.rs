@@ -11,7 +11,8 @@ use serde::Serialize;
 use std::collections::HashMap;
 
 #[derive(Serialize)]
-struct Id<'a> {
+struct NamedRow<'a> {
+    connection: &'a str,
     id: &'a str,
 }
 
@@ -22,14 +23,15 @@ pub(super) struct Named {
     pub id: String,
 }
 
-pub(super) fn id_rows(ids: &[String]) -> Result<String> {
-    json_rows(&ids.iter().map(|id| Id { id }).collect::<Vec<_>>())
+/// Rows of one connection. It stands in each of them: a parameter of its own misleads PostgreSQL (`crm/stored.sql`).
+pub(super) fn named_rows<'a>(connection: &'a str, ids: impl Iterator<Item = &'a String>) -> Result<String> {
+    json_rows(&ids.map(|id| NamedRow { connection, id }).collect::<Vec<_>>())
 }
 
 pub(super) async fn stored(database: &Database, connection: &str, ids: &[String]) -> Result<Vec<Stored>> {
     let mut session = database.read().await?;
     let mut found = HashMap::new();
-    for mut c in session.rows(sql!("crm/stored"), args![connection, id_rows(ids)?]).await? {
+    for mut c in session.rows(sql!("crm/stored"), args![named_rows(connection, ids.iter())?]).await? {
         let row = Stored { id: c.text()?, hash: c.int()?, updated_at: c.opt_time()?, deleted: c.flag()? };
         found.insert(row.id.clone(), row);
     }

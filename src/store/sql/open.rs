@@ -143,11 +143,11 @@ async fn sqlite(path: &Path, access: Access) -> Result<Database> {
         // After a COMMIT that failed for want of space SQLite has rolled back by itself, and the connection still counts a transaction:
         // nothing could ever begin on it again.
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-        .connect_with(options.clone().pragma("cache_size", "-32000"))
+        .connect_with(options.clone().pragma("cache_size", "-16000"))
         .await
         .map_err(|e| fault(e, "open"))?;
     let read =
-        pool().max_connections(4).connect_lazy_with(options.create_if_missing(false).read_only(true).pragma("cache_size", "-8000"));
+        pool().max_connections(4).connect_lazy_with(options.create_if_missing(false).read_only(true).pragma("cache_size", "-4000"));
     Ok(Database::Sqlite { write, read, _lock: lock })
 }
 

@@ -1,7 +1,7 @@
 //! Taking over rows that were read from a CRM.
 
 use super::Result;
-use super::crm::{id_rows, put_cursor};
+use super::crm::{named_rows, put_cursor};
 use super::dialect::sql;
 use super::identity::{addresses, identify};
 use super::session::{Session, args, json_rows, to_json};
@@ -132,9 +132,8 @@ async fn put_contacts(
             address_rows.push(AddressRow { contact: &contact.id, hash: hash.0, client_id, address: to_json(&address)?, rank });
         }
     }
-    let ids: Vec<String> = contacts.iter().map(|c| c.id.clone()).collect();
     tx.run(sql!("crm/put_contacts"), args![connection, json_rows(&rows)?]).await?;
-    tx.run(sql!("client/drop_addresses"), args![connection, id_rows(&ids)?]).await?;
+    tx.run(sql!("client/drop_addresses"), args![named_rows(connection, contacts.iter().map(|c| &c.id))?]).await?;
     if !address_rows.is_empty() {
         tx.run(sql!("client/put_addresses"), args![connection, json_rows(&address_rows)?]).await?;
     }
@@ -165,8 +164,7 @@ async fn put_deals(tx: &mut Session, connection: &str, deals: &[&(Deal, i64)], c
             })
         })
         .collect::<Result<_>>()?;
-    let ids: Vec<String> = deals.iter().map(|(d, _)| d.id.clone()).collect();
     tx.run(sql!("crm/put_deals"), args![connection, json_rows(&rows)?]).await?;
-    tx.run(sql!("crm/move_copies"), args![connection, id_rows(&ids)?]).await?;
+    tx.run(sql!("crm/move_copies"), args![named_rows(connection, deals.iter().map(|(d, _)| &d.id))?]).await?;
     Ok(())
 }

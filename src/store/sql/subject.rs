@@ -1,7 +1,7 @@
 //! Everything known about copies, a whole batch at a time: a dozen statements whatever the number of copies.
 
 use super::Result;
-use super::crm::{Named, contacts_by_id, id_rows, managers_by_id};
+use super::crm::{Named, contacts_by_id, managers_by_id, named_rows};
 use super::dialect::sql;
 use super::identity::{address_key, addresses, contact_key};
 use super::open::Database;
@@ -74,7 +74,7 @@ pub(super) async fn load(database: &Database, hasher: &AddressHasher, what: &Loa
     let ids = match what {
         Load::Copies(ids) => ids.iter().map(|id| id.0).collect(),
         Load::Deals { connection, ids } => {
-            let rows = session.rows(sql!("copy/of_deals"), args![connection, id_rows(ids)?]).await?;
+            let rows = session.rows(sql!("copy/of_deals"), args![named_rows(connection, ids.iter())?]).await?;
             rows.into_iter().map(|mut c| c.int()).collect::<Result<Vec<i64>>>()?
         }
         Load::Signal(signal) => match client_of(&mut session, hasher, signal).await? {

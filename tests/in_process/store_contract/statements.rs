@@ -178,6 +178,11 @@ fn flaw(node: &serde_json::Value, empty: &[String]) -> Option<String> {
     if kind.contains("Scan") && of_table(node) && !by_key {
         return Some(format!("{kind} of all of {}", node["Relation Name"]));
     }
+    // Part of a key that does not come from the batch: all rows that share it are read.
+    let cond = node["Index Cond"].as_str().or(node["Recheck Cond"].as_str()).unwrap_or_default();
+    if by_key && of_table(node) && !cond.contains('.') && !cond.contains("ANY") {
+        return Some(format!("{kind} of {} by {cond} only", node["Relation Name"]));
+    }
     if kind.ends_with("Join") || kind == "Nested Loop" {
         let side = |name: &str| children(node).iter().find(|child| child["Parent Relationship"] == name);
         let (Some(outer), Some(inner)) = (side("Outer"), side("Inner")) else { return Some(format!("{kind} without two sides")) };

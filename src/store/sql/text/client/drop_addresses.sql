@@ -1,2 +1,2 @@
---pg DELETE FROM client_address WHERE connection = $1 AND contact = ANY (ARRAY(SELECT r.id FROM rows($2, id text) r))
---sqlite DELETE FROM client_address WHERE connection = $1 AND contact IN (SELECT r.id FROM rows($2, id text) r)
+-- The connection stands in each row: as a parameter of its own PostgreSQL read all addresses of the connection.
+DELETE FROM client_address WHERE (connection, contact) IN (SELECT r.connection, r.id FROM rows($1, connection text, id text) r)

@@ -3,10 +3,10 @@
 UPDATE copy SET client_id = x.client_id, shard = x.shard
 FROM (
 SELECT y.copy_id, d.client_id, c.shard
-FROM rows($2, id text) r
-JOIN deal d ON d.connection = $1 AND d.id = r.id
+FROM rows($1, connection text, id text) r
+JOIN deal d ON d.connection = r.connection AND d.id = r.id
 JOIN client c ON c.client_id = d.client_id
-JOIN copy y ON y.connection = $1 AND y.deal = d.id
+JOIN copy y ON y.connection = d.connection AND y.deal = d.id
 JOIN client old ON old.client_id = y.client_id
 WHERE c.root <> old.root
 --sqlite LIMIT -1
