@@ -9,7 +9,12 @@ use super::{
     message_channel, policy,
     standing::{Standing, key_of},
 };
-use crate::{compile::ObjectRef, model::FunnelKey, source::Seen, workers::Phase};
+use crate::{
+    compile::ObjectRef,
+    model::FunnelKey,
+    source::{KubeError, Seen},
+    workers::Phase,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -59,14 +64,24 @@ impl Control {
         }
     }
 
-    /// False: the API server does not take it; everything is tried again later.
+    /// False: the API server did not take all of it; what is missing is tried again later.
     async fn write(&self, standing: &Standing, figures: &Figures, written: &mut BTreeMap<ObjectRef, Written>) -> bool {
         let now = self.engine.clock().now();
+        let mut answered = true;
+        let resources: BTreeMap<(&str, &str, &str), &Value> = standing
+            .reading
+            .snapshot
+            .objects
+            .iter()
+            .map(|o| ((o.kind.as_str(), o.namespace.as_str(), o.name.as_str()), &o.value))
+            .collect();
         for (object, seen) in &standing.reading.seen {
             if written.get(object).is_some_and(|written| written.at.elapsed() < APART) {
                 continue;
             }
-            let Some(mut status) = self.describe(object, seen, standing, figures) else { continue };
+            let key = (object.kind.as_str(), object.namespace.as_str(), object.name.as_str());
+            let Some(resource) = resources.get(&key) else { continue };
+            let Some(mut status) = self.describe(object, &resource["spec"], seen, standing, figures) else { continue };
             let before = match written.get(object).filter(|written| written.at.elapsed() < ECHO) {
                 Some(written) => written.status.clone(),
                 None => self.cluster.seen(object).map(|seen| seen.status).unwrap_or_default(),
@@ -78,24 +93,22 @@ impl Control {
             if let Err(error) = self.cluster.write_status(object, &status).await {
                 self.metrics.api_failed("status", error.label());
                 tracing::warn!(label = error.label(), %error, "statuses are written later");
+                answered = false;
+                // One status that is refused (a definition that lacks a field) must not keep those after it from being written.
+                if matches!(error, KubeError::Refused { .. }) {
+                    continue;
+                }
                 return false;
             }
             self.metrics.status_written(&object.kind);
             self.changed(object, seen, &before, &status).await;
             written.insert(object.clone(), Written { status, at: Instant::now() });
         }
-        true
+        answered
     }
 
-    fn describe(&self, object: &ObjectRef, seen: &Seen, standing: &Standing, figures: &Figures) -> Option<Value> {
+    fn describe(&self, object: &ObjectRef, spec: &Value, seen: &Seen, standing: &Standing, figures: &Figures) -> Option<Value> {
         let generation = seen.generation;
-        let resource = standing
-            .reading
-            .snapshot
-            .objects
-            .iter()
-            .find(|o| o.kind == object.kind && o.namespace == object.namespace && o.name == object.name)?;
-        let spec = &resource.value["spec"];
         let (adapters, now) = (self.engine.adapters(), self.engine.clock().now());
         match object.kind.as_str() {
             "CrmConnection" => json(&crm_connection::status(object, generation, standing, figures)),

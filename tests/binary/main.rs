@@ -12,3 +12,4 @@ mod promises;
 mod restore;
 mod run;
 mod sink;
+mod wire;

@@ -1,83 +1,9 @@
 //! The store goes away and comes back: the process stays up, says so, and goes on by itself.
 
-use crate::{harness::World, http, sink::Sink};
-use std::{
-    io::{Read, Write},
-    os::unix::net::{UnixListener, UnixStream},
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use crate::{harness::World, http, sink::Sink, wire::Wire};
+use std::{io::Write, path::PathBuf, time::Duration};
 
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A socket in front of the shared PostgreSQL, which can be cut without stopping the server for other tests.
-struct Wire {
-    folder: tempfile::TempDir,
-    behind: PathBuf,
-    cut: Arc<AtomicBool>,
-    open: Arc<Mutex<Vec<UnixStream>>>,
-}
-
-impl Wire {
-    /// `url` names the folder of the server's socket after `host=`. Returns the same address through this wire.
-    fn before(url: &str) -> (Self, String) {
-        let (front, host) = url.split_once("?host=").unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let through = format!("{front}?host={}", folder.path().display());
-        let behind = Path::new(host).join(".s.PGSQL.5432");
-        let wire = Self { folder, behind, cut: Arc::default(), open: Arc::default() };
-        wire.join();
-        (wire, through)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.folder.path().join(".s.PGSQL.5432")
-    }
-
-    fn join(&self) {
-        self.cut.store(false, Ordering::SeqCst);
-        let listener = UnixListener::bind(self.socket()).unwrap();
-        let (behind, cut, open) = (self.behind.clone(), self.cut.clone(), self.open.clone());
-        std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                if cut.load(Ordering::SeqCst) {
-                    return;
-                }
-                let Ok(server) = UnixStream::connect(&behind) else { return };
-                let both = [client.try_clone().unwrap(), server.try_clone().unwrap()];
-                open.lock().unwrap().extend(both);
-                carry(client.try_clone().unwrap(), server.try_clone().unwrap());
-                carry(server, client);
-            }
-        });
-    }
-
-    fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-        // Wakes the listener, so that it ends.
-        let _ = UnixStream::connect(self.socket());
-        std::fs::remove_file(self.socket()).unwrap();
-        for stream in self.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        }
-    }
-}
-
-fn carry(mut from: UnixStream, mut to: UnixStream) {
-    std::thread::spawn(move || {
-        let mut buffer = [0; 16384];
-        while let Ok(n @ 1..) = from.read(&mut buffer) {
-            if to.write_all(&buffer[..n]).is_err() {
-                break;
-            }
-        }
-        let _ = (from.shutdown(std::net::Shutdown::Both), to.shutdown(std::net::Shutdown::Both));
-    });
-}
 
 #[test]
 fn a_store_that_goes_away_is_waited_for() {

@@ -11,6 +11,7 @@ mod edits;
 mod kstatus;
 mod manifests;
 mod operator;
+mod outages;
 #[path = "../in_process/peers/postgres.rs"]
 mod postgres;
 mod proxy;
@@ -18,3 +19,6 @@ mod replicas;
 #[path = "../binary/sink.rs"]
 #[allow(dead_code)]
 mod sink;
+#[path = "../binary/wire.rs"]
+#[allow(dead_code)]
+mod wire;

@@ -183,7 +183,7 @@ impl Views for SqlStore {
     }
 
     async fn ping(&self) -> Result<()> {
-        let answer = async { self.database.report().await?.rows(sql!("installation/ping"), args![]).await.map(|_| ()) };
+        let answer = async { self.database.read().await?.rows(sql!("installation/ping"), args![]).await.map(|_| ()) };
         match tokio::time::timeout(std::time::Duration::from_secs(2), answer).await {
             Ok(answer) => answer,
             Err(slow) => Err(StoreError::Unavailable(Box::new(slow))),
