@@ -4,7 +4,7 @@ use super::{
     behaviour::{ANSWER, Act},
     run::Run,
     tally::{Tally, Waits, Way},
-    world::World,
+    world::{Known, KnownDeal, World},
 };
 use crate::{
     content,
@@ -16,7 +16,7 @@ use crate::{
         SuppressionReason, SuppressionScope, shard_of,
     },
     store::{Charge, RECENT, item_name, up_to_ms, with_state},
-    workers::{charge, context_of, decide_within, fresh, rewire},
+    workers::{charge, context_of, decide_within, fresh},
 };
 use jiff::{Timestamp, civil};
 use std::{collections::HashMap, panic::AssertUnwindSafe};
@@ -42,26 +42,27 @@ enum Turn {
 }
 
 pub(super) struct Life {
-    person: u32,
+    pub person: u32,
     pub copies: Vec<One>,
     /// The person's copies in funnels that are not simulated.
-    elsewhere: Vec<Sibling>,
-    recent: Vec<Recent>,
-    suppressions: Vec<Suppression>,
-    acts: Vec<(Timestamp, usize, Act)>,
+    pub elsewhere: Vec<Sibling>,
+    pub recent: Vec<Recent>,
+    pub suppressions: Vec<Suppression>,
+    pub acts: Vec<(Timestamp, usize, Act)>,
 }
 
-pub(super) struct One {
+/// A copy in the run; `()` in the place of its subject while it sleeps.
+pub(super) struct One<S = Subject> {
     /// Index of the plan in the run.
-    plan: u16,
-    deal: u32,
-    pub subject: Subject,
-    first: Role,
-    list: Option<String>,
+    pub plan: u16,
+    pub deal: u32,
+    pub subject: S,
+    pub first: Role,
+    pub list: Option<String>,
     /// Since when, for what and why the next item waits.
-    waiting: Option<(Timestamp, u16, &'static str)>,
-    contacted: bool,
-    clicked: bool,
+    pub waiting: Option<(Timestamp, u16, &'static str)>,
+    pub contacted: bool,
+    pub clicked: bool,
     pub admit_at: Option<Timestamp>,
 }
 
@@ -84,27 +85,24 @@ impl Life {
                 if one.connection != connection.key {
                     continue;
                 }
-                let mut subject = fresh(&one.live, &deal.deal, deal.contact.as_ref(), &connection.managers, run.start);
+                let Some(mut subject) = Self::subject(world, run, &known, deal, number) else { continue };
                 let (first, replan) = if let Some(there) = stored.iter().find(|s| s.copy.funnel == one.live.plan.funnel) {
                     subject.copy = there.copy.clone();
-                    subject.client = there.client.clone();
                     subject.ledger.clone_from(&there.ledger);
-                    rewire(&mut subject, deal.contact.as_ref(), &connection.managers);
                     life.meet(&there.client);
                     (there.copy.role, one.replan)
                 } else {
                     let Some(id) = run.first_id(world, number, deal.index) else { continue };
+                    // Nobody has been identified when a deal is looked at for the first time.
+                    let client = std::mem::take(&mut subject.client);
                     let decision = decide(&one.live.plan, &subject, &Event::Deal { old: None }, run.start);
+                    subject.client = client;
                     subject.copy = decision.copy;
                     subject.copy.id = id;
                     subject.copy.client = deal.client;
                     subject.copy.shard = shard_of(deal.client);
                     subject.copy.ver = 1;
                     subject.copy.next_at = subject.copy.next_at.map(up);
-                    subject.client = match stored.first() {
-                        Some(there) => there.client.clone(),
-                        None => known.client(deal.contact.as_ref()),
-                    };
                     (subject.copy.role, false)
                 };
                 let list = subject.copy.state.journey.as_ref().map(|j| j.list.clone());
@@ -128,6 +126,20 @@ impl Life {
         }
         life.copies.sort_by_key(|c| c.subject.copy.id);
         (!life.copies.is_empty()).then_some(life)
+    }
+
+    /// One of the person's deals in a plan, before anything happened: whose it is and who may be told.
+    pub fn subject(world: &World, run: &Run, known: &Known, deal: &KnownDeal, plan: u16) -> Option<Subject> {
+        let connection = world.connections.get(usize::from(deal.connection))?;
+        let live = &run.plans.get(usize::from(plan))?.live;
+        let stored = world.stored_copies(deal.index);
+        let mut subject = fresh(live, &deal.deal, deal.contact.as_ref(), &connection.managers, run.start);
+        let there = stored.iter().find(|s| s.copy.funnel == live.plan.funnel);
+        match there.or(stored.first()) {
+            Some(there) => subject.client = there.client.clone(),
+            None => subject.client = known.client(deal.contact.as_ref()),
+        }
+        Some(subject)
     }
 
     /// What a store knows of the person, once.

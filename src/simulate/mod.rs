@@ -5,6 +5,7 @@
 //! look at a deal, the daily share of backfill, and the channels' limiters. What it leaves out is said in `docs/simulate.md`.
 
 mod arena;
+mod asleep;
 mod behaviour;
 mod diff;
 mod error;

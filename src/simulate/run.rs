@@ -2,6 +2,7 @@
 //! rate would have held somebody up, once more in the order of time, with the workers' own limiters.
 
 use super::{
+    asleep::Asleep,
     behaviour::Behaviour,
     life::{Gate, Life},
     tally::Tally,
@@ -237,32 +238,28 @@ impl Run {
     pub fn live(mut self, world: &World, done: &(dyn Fn(u64, u64) + Sync)) -> Outcome {
         self.schedule(world);
         let all = world.people.len() as u64;
-        let mut tally = each(
-            world,
-            |person, tally| {
-                self.alone(world, person, tally);
-            },
-            &|n| done(n, all),
-        );
-        tally.demand.sort_unstable();
+        let Split { apart: mut tally, mut coupled, people } =
+            each(world, |person, split: &mut Split| self.alone(world, person, split), &|n| done(n, all));
+        coupled.demand.sort_unstable();
         let mut held_up = vec![(0, 0); self.channels.len()];
         let mut limits = Limits::of(&self.channels);
         let mut longest = SignedDuration::ZERO;
-        for (at, copy, channel) in &tally.demand {
+        for (at, copy, channel) in &coupled.demand {
             let slot = limits.reserve(*channel, CopyId(*copy), *at);
             let late = slot.duration_since(*at);
             longest = longest.max(late);
             note(&mut held_up, *channel, late);
         }
         // A budget that is reached couples everybody: who comes first gets it.
-        let reached = self.reached(world, &tally);
+        let reached = self.reached(world, &coupled);
         let exact = !reached && (longest.is_zero() || world.deals.len() > SMALL && longest <= NEGLIGIBLE);
         if !exact {
             let mut limits =
                 Limits { held_up: vec![(0, 0); self.channels.len()], money: world.spent.clone(), ..Limits::of(&self.channels) };
-            tally = self.together(world, &mut limits, done);
+            coupled = self.together(world, people, &mut limits, done);
             held_up = limits.held_up;
         }
+        tally.add(coupled);
         tally.sent.sort_unstable();
         Outcome { run: self, tally, held_up }
     }
@@ -281,45 +278,50 @@ impl Run {
     }
 
     /// One person, as if every channel had room.
-    fn alone(&self, world: &World, person: u32, tally: &mut Tally) {
-        let Some(mut life) = Life::begin(world, self, person, tally) else { return };
+    fn alone(&self, world: &World, person: u32, split: &mut Split) {
+        let mut tally = Tally::default();
+        let Some(mut life) = Life::begin(world, self, person, &mut tally) else { return split.apart.add(tally) };
         let mut free = Free::default();
         while let Some((at, _)) = life.next().filter(|(at, _)| *at < self.until) {
-            life.step(self, at.max(self.start), &mut free, tally);
+            life.step(self, at.max(self.start), &mut free, &mut tally);
         }
-        tally.demand.append(&mut free.demand);
-        for (period, cost) in free.money {
-            *tally.money.entry(period).or_default() += cost;
+        life.end(&mut tally);
+        if free.demand.is_empty() && free.money.is_empty() {
+            // Whoever asks for no room takes none from anybody.
+            return split.apart.add(tally);
         }
-        life.end(tally);
+        tally.demand = free.demand;
+        tally.money = free.money;
+        split.coupled.add(tally);
+        split.people.push(person);
     }
 
-    /// Everybody in the order of time.
-    fn together(&self, world: &World, limits: &mut Limits, done: &(dyn Fn(u64, u64) + Sync)) -> Tally {
+    /// These people in the order of time.
+    fn together(&self, world: &World, mut people: Vec<u32>, limits: &mut Limits, done: &(dyn Fn(u64, u64) + Sync)) -> Tally {
+        people.sort_unstable();
         let mut tally = Tally::default();
-        let mut lives: HashMap<u32, Life> = HashMap::new();
-        let mut agenda = BinaryHeap::new();
-        for person in 0..u32::try_from(world.people.len()).unwrap_or(u32::MAX) {
+        let mut lives: HashMap<u32, Asleep> = HashMap::with_capacity(people.len());
+        let mut agenda = BinaryHeap::with_capacity(people.len());
+        for person in people {
             let Some(mut life) = Life::begin(world, self, person, &mut tally) else { continue };
             match life.next().filter(|(at, _)| *at < self.until) {
                 Some((at, copy)) => {
                     agenda.push(Reverse((at.max(self.start), copy, person)));
-                    lives.insert(person, life);
+                    lives.insert(person, life.sleep());
                 }
                 None => life.end(&mut tally),
             }
         }
         let length = self.until.duration_since(self.start).as_secs().max(1).unsigned_abs();
         while let Some(Reverse((at, _, person))) = agenda.pop() {
-            let Some(life) = lives.get_mut(&person) else { continue };
+            let Some(mut life) = lives.remove(&person).and_then(|asleep| asleep.wake(world, self, person)) else { continue };
             life.step(self, at, limits, &mut tally);
             match life.next().filter(|(at, _)| *at < self.until) {
-                Some((next, copy)) => agenda.push(Reverse((next.max(at), copy, person))),
-                None => {
-                    if let Some(mut life) = lives.remove(&person) {
-                        life.end(&mut tally);
-                    }
+                Some((next, copy)) => {
+                    agenda.push(Reverse((next.max(at), copy, person)));
+                    lives.insert(person, life.sleep());
                 }
+                None => life.end(&mut tally),
             }
             done(at.duration_since(self.start).as_secs().max(0).unsigned_abs(), length);
         }
@@ -336,7 +338,7 @@ impl Run {
         let this = &*self;
         each(
             world,
-            |person, tally| {
+            |person, tally: &mut Tally| {
                 let Some(life) = Life::begin(world, this, person, tally) else { return };
                 let theirs = life.copies.iter().filter(|c| c.subject.copy.role == Role::Backfill).filter_map(|c| {
                     let number = this.plans.iter().position(|p| p.live.plan.funnel == c.subject.copy.funnel)?;
@@ -373,20 +375,47 @@ impl Run {
     }
 }
 
+/// Who lived alone: those who asked for no room in any channel, and those who did and may have been in each other's way.
+#[derive(Default)]
+struct Split {
+    apart: Tally,
+    coupled: Tally,
+    people: Vec<u32>,
+}
+
+/// What several cores found, put together.
+trait Sum: Default + Send {
+    fn add(&mut self, other: Self);
+}
+
+impl Sum for Split {
+    fn add(&mut self, mut other: Self) {
+        self.apart.add(other.apart);
+        self.coupled.add(other.coupled);
+        self.people.append(&mut other.people);
+    }
+}
+
+impl Sum for Tally {
+    fn add(&mut self, other: Self) {
+        Self::add(self, other);
+    }
+}
+
 /// Runs `one` for every person, on all cores.
-fn each(world: &World, one: impl Fn(u32, &mut Tally) + Sync, done: &(dyn Fn(u64) + Sync)) -> Tally {
+fn each<S: Sum>(world: &World, one: impl Fn(u32, &mut S) + Sync, done: &(dyn Fn(u64) + Sync)) -> S {
     const CHUNK: usize = 256;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut tally = Tally::default();
+        let mut sum = S::default();
         loop {
             let from = next.fetch_add(CHUNK, Ordering::Relaxed);
             if from >= world.people.len() {
-                return tally;
+                return sum;
             }
             for person in from..(from + CHUNK).min(world.people.len()) {
-                one(u32::try_from(person).unwrap_or(u32::MAX), &mut tally);
+                one(u32::try_from(person).unwrap_or(u32::MAX), &mut sum);
             }
             done(from as u64);
         }
@@ -396,7 +425,7 @@ fn each(world: &World, one: impl Fn(u32, &mut Tally) + Sync, done: &(dyn Fn(u64)
         let mut sum = work();
         for other in others {
             match other.join() {
-                Ok(tally) => sum.add(tally),
+                Ok(found) => sum.add(found),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }

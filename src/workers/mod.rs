@@ -37,4 +37,4 @@ pub(crate) use backfill::{Admitted, EVERY as BACKFILL_EVERY};
 pub(crate) use money::{charge, decide_within};
 pub(crate) use plans::{channel_key, connection_key};
 pub(crate) use rendering::context_of;
-pub(crate) use sync::{PAGE, fresh, in_pipeline, rewire};
+pub(crate) use sync::{PAGE, fresh, in_pipeline};

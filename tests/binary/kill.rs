@@ -11,9 +11,9 @@ use std::{
 /// Connections × pipeline depth of the channel in the manifest: what one kill may leave unclear.
 const BOUND: usize = 8;
 
-/// How many kills: a few in the suite, `REKINDLE_KILLS=50` for the figure.
+/// How many kills: thirty in the suite, `REKINDLE_KILLS=50` for the figure.
 fn kills() -> usize {
-    std::env::var("REKINDLE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(12)
+    std::env::var("REKINDLE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(30)
 }
 
 /// What stands in the ledger and in the sink's own log after the last message came to rest.

@@ -86,7 +86,7 @@ fn an_operator_that_lost_its_rights_goes_on_sending_and_catches_up_when_it_has_t
     world.wait("the second messages", SOON, || sink.accepted().len() == 12);
     assert!(operator.get("/readyz").starts_with("HTTP/1.1 200"), "{}", operator.log());
     let identity = |line: &&str| line.contains("resourceVersion:") || line.contains("uid:");
-    let kept: String = kept.lines().filter(|line| !identity(line)).map(|line| format!("{line}\n")).collect();
+    let kept = kept.lines().filter(|line| !identity(line)).collect::<Vec<_>>().join("\n");
     world.apply(&kept);
     world.wait("the edit in force", Duration::from_mins(1), || {
         let list = world.object("contents", "price");
