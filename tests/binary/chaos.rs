@@ -62,7 +62,7 @@ fn line(seed: u64, histogram: &Histogram, evidence: &Evidence, since: Instant) -
         "seed {seed}: {} events ({} more found nothing to hit) in {} s; {} deals, {} messages at the sinks; ledger: {} accepted, {} refused, \
          {interrupted} unclear by {} take-overs, {doubted} by {} doubtful answers",
         histogram.count(),
-        histogram.missed,
+        histogram.missed(),
         since.elapsed().as_secs(),
         evidence.lost,
         evidence.book.accepted,
@@ -132,7 +132,15 @@ fn the_chaos_check_finds_what_sinks_and_ledger_do_wrong() {
     let broken = evidence.broken();
     assert!(broken.contains_key(&Broken::Twice), "a sink delivered twice and nobody noticed: {broken:?}");
     assert!(broken.contains_key(&Broken::NotThere), "a sink lost messages and nobody noticed: {broken:?}");
-    for promise in [Broken::Lost, Broken::NotKnown, Broken::NotRefused, Broken::Unexplained, Broken::TooMany, Broken::Hidden] {
+    for promise in [
+        Broken::OtherText,
+        Broken::Lost,
+        Broken::NotKnown,
+        Broken::NotRefused,
+        Broken::Unexplained,
+        Broken::TooMany,
+        Broken::Hidden,
+    ] {
         assert!(!broken.contains_key(&promise), "{broken:?}");
     }
     let now_broken = |town: &mut Town, change: &'static str, promise: Broken| {

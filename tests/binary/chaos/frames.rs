@@ -78,6 +78,7 @@ fn message(buffer: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
 
 pub const RENEWAL: &str = "renewing the lease";
 pub const COMMIT: &str = "COMMIT";
+pub const WRITE: &str = "write";
 
 /// A statement as a person would name it.
 fn words(query: &str) -> String {
@@ -109,7 +110,7 @@ pub fn kind_of(statement: &str) -> &'static str {
         RENEWAL | "taking the lease" | "UPDATE lease" => "lease",
         COMMIT => "COMMIT",
         "BEGIN" | "the fence" => "BEGIN, fence",
-        s if s.starts_with("INSERT") || s.starts_with("UPDATE") || s.starts_with("DELETE") => "write",
+        s if s.starts_with("INSERT") || s.starts_with("UPDATE") || s.starts_with("DELETE") => WRITE,
         _ => "read",
     }
 }

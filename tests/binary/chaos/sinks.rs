@@ -49,6 +49,8 @@ pub struct Book {
     pub doubts: BTreeMap<Place, u32>,
     /// These were refused in so many words at least once.
     pub refused: BTreeSet<Place>,
+    /// The texts that came under each key.
+    pub texts: BTreeMap<String, BTreeSet<String>>,
     /// Each kind of misbehaviour.
     pub misdeeds: BTreeMap<String, u32>,
     pub accepted: usize,
@@ -133,6 +135,9 @@ impl Book {
                 *self.keys.entry(key).or_default() += 1;
             }
             "answered" => self.answered += 1,
+            "text" => {
+                self.texts.entry(key).or_default().insert(word());
+            }
             "doubt" => *self.doubts.entry(place).or_default() += 1,
             "refused" => {
                 self.refused.insert(place);
@@ -176,7 +181,7 @@ impl Desk {
     /// The time that every answer takes, so that there is something in flight.
     pub fn think(&self, medium: &str) {
         let n = self.number.fetch_add(1, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_millis(60 + self.dice.roll(&format!("{medium} delay"), n, 120)));
+        std::thread::sleep(Duration::from_millis(80 + self.dice.roll(&format!("{medium} delay"), n, 250)));
     }
 
     pub fn accept(&self, medium: &str, to: &str, key: &str) -> Accepted<'_> {
@@ -185,6 +190,12 @@ impl Desk {
         let copies = if every(self.flaws.loses) { 0 } else { 1 + usize::from(every(self.flaws.doubles)) };
         self.write(&format!("got {medium} {to} {key}\n").repeat(copies));
         Accepted { desk: self, line: format!("answered {medium} {to} {key}\n").repeat(copies) }
+    }
+
+    /// Whatever came whole, accepted or not.
+    pub fn text(&self, medium: &str, to: &str, key: &str, text: &str) {
+        let hash = rekindle::model::stable_hash(&[text.as_bytes()]);
+        self.write(&format!("text {medium} {to} {key} {hash:x}\n"));
     }
 
     pub fn doubt(&self, medium: &str, to: &str, key: &str) {

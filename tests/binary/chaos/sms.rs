@@ -65,6 +65,7 @@ pub fn serve(stream: TcpStream, desk: &Desk) -> Option<()> {
         read.read_exact(&mut body).ok()?;
         let json: serde_json::Value = serde_json::from_slice(&body).ok()?;
         let (to, key) = (json["to"].as_str()?, json["id"].as_str()?);
+        desk.text(MEDIUM, to, key, json["text"].as_str()?);
         let (status, accepted) = match desk.misdeed(MEDIUM, to, &TABLE) {
             Some(Misdeed::TooFast) => {
                 desk.refused(MEDIUM, to);

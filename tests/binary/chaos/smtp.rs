@@ -100,7 +100,7 @@ fn content(
     to: &str,
     misdeed: Option<Misdeed>,
 ) -> Option<&'static [u8]> {
-    let (mut line, mut key) = (String::new(), String::new());
+    let (mut line, mut key, mut text) = (String::new(), String::new(), String::new());
     loop {
         line.clear();
         if lines.read_line(&mut line).ok()? == 0 {
@@ -109,6 +109,7 @@ fn content(
         if line == ".\r\n" {
             break;
         }
+        text.push_str(&line);
         if line.to_ascii_lowercase().starts_with("message-id:") && key.is_empty() {
             line[11..].trim().clone_into(&mut key);
             if misdeed == Some(Misdeed::HangUp) {
@@ -118,6 +119,7 @@ fn content(
             }
         }
     }
+    desk.text(MEDIUM, to, &key, &text);
     match misdeed {
         Some(Misdeed::Later) => {
             desk.refused(MEDIUM, to);

@@ -26,6 +26,8 @@ pub struct Evidence {
 pub enum Broken {
     /// A sink has a message twice, by its key or by its address and item.
     Twice,
+    /// A later attempt at a message had another text.
+    OtherText,
     /// A message that should be there is in no state, or in two.
     Lost,
     /// The ledger calls accepted what no sink has.
@@ -87,6 +89,9 @@ impl Evidence {
         }
         for (place, times) in self.book.places.iter().filter(|(_, times)| **times > 1) {
             say(Broken::Twice, format!("{place:?} {times} times; the ledger: {:?}", self.ledger.get(place)));
+        }
+        for (key, texts) in self.book.texts.iter().filter(|(_, texts)| texts.len() > 1) {
+            say(Broken::OtherText, format!("{key}: {texts:?}"));
         }
         let planned: BTreeSet<Place> =
             (0..i64::try_from(self.lost).unwrap_or(0)).flat_map(|deal| [letter(deal), text_to(deal)]).collect();

@@ -1,6 +1,6 @@
 //! The way of one process to its PostgreSQL: TCP on one side, the server's socket on the other, and faults in between.
 
-use super::frames::{Answers, COMMIT, RENEWAL, Requests};
+use super::frames::{Answers, COMMIT, RENEWAL, Requests, WRITE, kind_of};
 use crate::dice::Dice;
 use std::{
     collections::BTreeMap,
@@ -31,7 +31,19 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aim {
     Any,
+    /// One that changes rows.
+    Write,
     Commit,
+}
+
+impl Aim {
+    fn met(self, begun: &[String]) -> bool {
+        begun.iter().any(|statement| match self {
+            Self::Any => true,
+            Self::Write => kind_of(statement) == WRITE,
+            Self::Commit => statement == COMMIT,
+        })
+    }
 }
 
 /// What a connection is doing.
@@ -278,8 +290,7 @@ impl Shared {
         }
         link.doing.waiting = true;
         let doing = link.doing.clone();
-        let aimed = |aim| aim == Aim::Any && !begun.is_empty() || begun.iter().any(|s| s == COMMIT);
-        let fault = state.armed.filter(|(_, aim)| !silent && aimed(*aim)).map(|(fault, _)| fault);
+        let fault = state.armed.filter(|(_, aim)| !silent && aim.met(begun)).map(|(fault, _)| fault);
         if let Some(fault) = fault {
             (state.armed, state.hit) = (None, Some(doing));
             match fault {

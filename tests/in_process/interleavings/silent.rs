@@ -1,0 +1,102 @@
+//! A connection goes silent: a firewall forgot it, the machine at the other end is gone, and nobody says so. Whoever asks must not wait
+//! for ever, and what never answers must not stay in the pool.
+
+use crate::store_contract::{Backend, world::*};
+use rekindle::store::{Store, StoreError};
+use std::{
+    io::{Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// A socket in front of the shared PostgreSQL whose open connections can go silent.
+struct Wire {
+    _folder: tempfile::TempDir,
+    /// Of the connections that are open.
+    silence: Arc<std::sync::Mutex<Vec<Arc<AtomicBool>>>>,
+}
+
+impl Wire {
+    fn before(url: &str) -> (Self, String) {
+        let (front, host) = url.split_once("?host=").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let through = format!("{front}?host={}", folder.path().display());
+        let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
+        let behind = Path::new(host).join(".s.PGSQL.5432");
+        let silence = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let all = silence.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = UnixStream::connect(&behind) else { return };
+                let silent = Arc::new(AtomicBool::new(false));
+                all.lock().unwrap().push(silent.clone());
+                carry(client.try_clone().unwrap(), server.try_clone().unwrap(), silent.clone());
+                carry(server, client, silent);
+            }
+        });
+        (Self { _folder: folder, silence }, through)
+    }
+
+    fn go_silent(&self) {
+        self.silence.lock().unwrap().iter().for_each(|silent| silent.store(true, Ordering::SeqCst));
+    }
+}
+
+/// What is said into a silent connection goes nowhere.
+fn carry(mut from: UnixStream, mut to: UnixStream, silent: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 16384];
+        while let Ok(n @ 1..) = from.read(&mut buffer) {
+            if !silent.load(Ordering::SeqCst) && to.write_all(&buffer[..n]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_connection_is_given_up_and_replaced() {
+    let Some(direct) = Backend::postgres().await else { return };
+    let (wire, through) = Wire::before(&direct.url);
+    let store = Store::open(&through).await.unwrap();
+    let lease = store.journal.take("one", Duration::from_mins(10)).await.unwrap().unwrap();
+    assert!(store.journal.renew(&lease, Duration::from_secs(1)).await.unwrap());
+    wire.go_silent();
+    let started = std::time::Instant::now();
+    // The lease's own connection: no longer than the lease that was asked for, and the pool's question before it.
+    let unheard = store.journal.renew(&lease, Duration::from_secs(1)).await;
+    assert!(unheard.is_ok() || matches!(unheard, Err(StoreError::Unavailable(_))), "{unheard:?}");
+    let _ = store.journal.renew(&lease, Duration::from_mins(10)).await.unwrap();
+    // And those of everything else.
+    assert!(store.journal.holds().await.unwrap().is_empty());
+    let again = store.journal.take("one", TTL).await.unwrap().unwrap();
+    assert!(again.epoch > lease.epoch);
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
+}
+
+/// The answer is lost while it is waited for: the place in the pool is free again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewal_whose_answer_never_comes_ends_with_the_lease() {
+    let Some(direct) = Backend::postgres().await else { return };
+    let (wire, through) = Wire::before(&direct.url);
+    let store = Arc::new(Store::open(&through).await.unwrap());
+    let lease = store.journal.take("one", Duration::from_mins(10)).await.unwrap().unwrap();
+    // Somebody holds the row, so that the renewal waits for its answer when the connection goes silent.
+    let mut other = <sqlx::PgConnection as sqlx::Connection>::connect(&direct.url).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT 1 FROM lease FOR UPDATE").execute(&mut other).await.unwrap();
+    let (asked, of) = (store.clone(), lease.clone());
+    let renewal = tokio::spawn(async move { asked.journal.renew(&of, Duration::from_secs(2)).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    wire.go_silent();
+    let unheard = tokio::time::timeout(Duration::from_mins(1), renewal).await.expect("it does not wait for ever").unwrap();
+    assert!(matches!(unheard, Err(StoreError::Unavailable(_))), "{unheard:?}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    let renewed = tokio::time::timeout(Duration::from_mins(1), store.journal.renew(&lease, Duration::from_mins(10))).await;
+    assert!(renewed.expect("another connection is made").is_ok());
+}
