@@ -25,6 +25,7 @@ use std::{
 };
 use town::Town;
 use verdict::{Broken, Evidence};
+use wire::{Aim, Fault};
 
 /// A town keeps two cores busy: one at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -96,6 +97,20 @@ fn chaos_loses_nothing_and_sends_nothing_twice() {
         (left, seed) = (left - events, seed + 1);
     }
     eprintln!("{}\nwhat the sinks did: {misdeeds:?}", all.table());
+}
+
+/// Found by the chaos above: it ended, and left it to its supervisor to start it again.
+#[test]
+fn a_process_whose_first_commit_gets_no_answer_waits_and_starts() {
+    let _alone = alone();
+    let Some(mut town) = Town::new(6, Flaws::default()) else { return };
+    town.wait("the deals", false, |town| town.ledger.met().is_some_and(|met| met > 0));
+    town.kill(0);
+    town.replicas[0].wire.arm(Fault::CutBeforeReply, Aim::Commit);
+    town.start(0);
+    town.wait("it to wait", false, |town| town.replicas[0].wire.was_hit());
+    town.wait("it to go on", false, |town| town.replicas[0].log().contains("the store answers"));
+    assert!(town.end());
 }
 
 /// Control: a store that is put back to an earlier copy forgets what it sent, and that must show.

@@ -35,10 +35,10 @@ pub enum Event {
 impl Event {
     /// With its share in a hundred.
     const ALL: [(Self, u64, &str); 16] = [
-        (Self::KillWorker, 22, "SIGKILL of the working engine"),
-        (Self::KillAtWrite, 5, "SIGKILL at a statement that writes"),
-        (Self::KillAtCommit, 5, "SIGKILL at a COMMIT that arrives"),
-        (Self::KillBeforeCommit, 5, "SIGKILL at a COMMIT that does not"),
+        (Self::KillWorker, 18, "SIGKILL of the working engine"),
+        (Self::KillAtWrite, 8, "SIGKILL at a statement that writes"),
+        (Self::KillAtCommit, 6, "SIGKILL at a COMMIT that arrives"),
+        (Self::KillBeforeCommit, 6, "SIGKILL at a COMMIT that does not"),
         (Self::KillStandby, 8, "SIGKILL of a standby"),
         (Self::Stop, 12, "SIGSTOP for longer than the lease"),
         (Self::StopPostgres, 7, "pg_ctl stop -m immediate"),

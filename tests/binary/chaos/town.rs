@@ -34,6 +34,12 @@ pub struct Replica {
     log: std::path::PathBuf,
 }
 
+impl Replica {
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
 pub struct Town {
     pub world: World,
     pub sinks: Sinks,
@@ -161,8 +167,7 @@ impl Town {
         let tail = |text: String| text.lines().rev().take(25).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
         let mut out = String::new();
         for (n, replica) in self.replicas.iter().enumerate() {
-            let text = std::fs::read_to_string(&replica.log).unwrap_or_default();
-            out.push_str(&format!("--- process {n}, at the store: {:?}\n{}\n", replica.wire.doing(), tail(text)));
+            out.push_str(&format!("--- process {n}, at the store: {:?}\n{}\n", replica.wire.doing(), tail(replica.log())));
         }
         out + "--- PostgreSQL\n" + &tail(self.postgres.log())
     }
