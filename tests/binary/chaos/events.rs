@@ -8,6 +8,7 @@ use super::{
 use crate::dice::Dice;
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     time::{Duration, Instant},
 };
 
@@ -124,7 +125,7 @@ impl Histogram {
             let places = PLACES.iter().map(|place| hits.iter().filter(|(_, at)| at == place).count());
             let cells: Vec<String> = flying.chain(places).map(|n| if n == 0 { String::new() } else { n.to_string() }).collect();
             let missed = self.missed.get(&event).copied().unwrap_or(0);
-            out.push_str(&format!("| {name} | {} | {missed} | {} |\n", hits.len(), cells.join(" | ")));
+            let _ = writeln!(out, "| {name} | {} | {missed} | {} |", hits.len(), cells.join(" | "));
         }
         out
     }

@@ -186,7 +186,7 @@ impl Desk {
 
     pub fn accept(&self, medium: &str, to: &str, key: &str) -> Accepted<'_> {
         let n = self.number.fetch_add(1, Ordering::SeqCst);
-        let every = |flaw: u64| flaw > 0 && n % flaw == 0;
+        let every = |flaw: u64| flaw > 0 && n.is_multiple_of(flaw);
         let copies = if every(self.flaws.loses) { 0 } else { 1 + usize::from(every(self.flaws.doubles)) };
         self.write(&format!("got {medium} {to} {key}\n").repeat(copies));
         Accepted { desk: self, line: format!("answered {medium} {to} {key}\n").repeat(copies) }

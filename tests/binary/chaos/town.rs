@@ -11,6 +11,7 @@ use crate::{
     harness::{BINARY, World},
 };
 use std::{
+    fmt::Write as _,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -22,7 +23,7 @@ pub const SMS_SLOTS: usize = 4;
 pub const LEASE: Duration = Duration::from_secs(1);
 /// For whatever must come about. A process that was cut off in the middle of a transaction keeps it open on the server for up to ten
 /// seconds, and a lost connection costs each side its time-outs, so several such things in a row take their time on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// So many lost deals are under way at a time, so that every kill finds messages in flight.
 const BACKLOG: usize = 40;
@@ -167,7 +168,7 @@ impl Town {
         let tail = |text: String| text.lines().rev().take(25).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
         let mut out = String::new();
         for (n, replica) in self.replicas.iter().enumerate() {
-            out.push_str(&format!("--- process {n}, at the store: {:?}\n{}\n", replica.wire.doing(), tail(replica.log())));
+            let _ = writeln!(out, "--- process {n}, at the store: {:?}\n{}", replica.wire.doing(), tail(replica.log()));
         }
         out + "--- PostgreSQL\n" + &tail(self.postgres.log())
     }

@@ -108,7 +108,7 @@ impl Evidence {
             let doubted = self.book.doubts.contains_key(place);
             match entry.status {
                 EffectStatus::Accepted | EffectStatus::Delivered if !there => {
-                    say(Broken::NotThere, format!("{place:?}: {entry:?}"))
+                    say(Broken::NotThere, format!("{place:?}: {entry:?}"));
                 }
                 EffectStatus::Skipped | EffectStatus::Failed | EffectStatus::Expired if there => {
                     say(Broken::NotKnown, format!("{place:?}: {entry:?}"));
