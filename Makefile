@@ -33,10 +33,11 @@ demo:
 	cargo run --locked -- demo
 
 # Optimised: 100,000 drawn runs on the model, a twentieth of that on SQLite, deaths at every place of every story and at every two of
-# two, the canaries, the model of the protocol; then 50 kills of the real binary on each store.
+# two, the canaries, the model of the protocol; then 50 kills of the real binary on each store, and 1,000 events of chaos with three.
 proof: peers
 	REKINDLE_PROOF=all REKINDLE_SEEDS=$${REKINDLE_SEEDS:-100000} cargo test --release --locked --test proof -- --nocapture --test-threads 1
 	REKINDLE_KILLS=50 cargo test --locked --test binary kill -- --nocapture
+	REKINDLE_CHAOS=1000 cargo test --locked --test binary chaos -- --nocapture --test-threads 1
 
 figures:
 	scripts/figures

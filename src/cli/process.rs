@@ -1,9 +1,6 @@
 //! What `run` and `operator` have in common: listening, waiting for the store, ending.
 
-use crate::{
-    model::HumanDuration,
-    store::{Store, StoreError},
-};
+use crate::{model::HumanDuration, store::Store};
 use axum::{Router, http::StatusCode, routing::get};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
@@ -33,7 +30,8 @@ pub(super) async fn open(url: &str, admin: &TcpListener, mut stop: watch::Receiv
                 }
                 return Ok(Some(store));
             }
-            Err(error @ StoreError::Unavailable(_)) => {
+            // A lost reply to a COMMIT as well: what it wrote is looked for again, as by any process that starts.
+            Err(error) if error.temporary() => {
                 if waiting.is_none() {
                     tracing::warn!(%error, "waiting for the store");
                     waiting = Some(tokio::spawn(answer_waiting(again(admin)?)));

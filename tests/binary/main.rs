@@ -1,7 +1,10 @@
 //! Tests of the real binary as its users run it.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers outside of #[test] functions
 
+mod chaos;
 mod demo;
+#[path = "../proof/dice.rs"]
+mod dice;
 mod harness;
 mod http;
 mod kill;
@@ -12,4 +15,5 @@ mod promises;
 mod restore;
 mod run;
 mod sink;
+#[allow(dead_code)] // the other suites use the rest of it
 mod wire;

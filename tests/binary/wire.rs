@@ -1,4 +1,4 @@
-//! A way to the shared PostgreSQL that can be cut without stopping the server for other tests.
+//! A way to the shared PostgreSQL that can be cut, or go silent, without stopping the server for other tests.
 
 use std::{
     io::{Read, Write},
@@ -16,6 +16,8 @@ pub struct Wire {
     behind: PathBuf,
     cut: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<UnixStream>>>,
+    /// Of each connection that was opened.
+    silence: Arc<Mutex<Vec<Arc<AtomicBool>>>>,
 }
 
 impl Wire {
@@ -25,7 +27,7 @@ impl Wire {
         let folder = tempfile::tempdir().unwrap();
         let through = format!("{front}?host={}", folder.path().display());
         let behind = Path::new(host).join(".s.PGSQL.5432");
-        let wire = Self { folder, behind, cut: Arc::default(), open: Arc::default() };
+        let wire = Self { folder, behind, cut: Arc::default(), open: Arc::default(), silence: Arc::default() };
         wire.join();
         (wire, through)
     }
@@ -37,7 +39,7 @@ impl Wire {
     pub fn join(&self) {
         self.cut.store(false, Ordering::SeqCst);
         let listener = UnixListener::bind(self.socket()).unwrap();
-        let (behind, cut, open) = (self.behind.clone(), self.cut.clone(), self.open.clone());
+        let (behind, cut, open, silence) = (self.behind.clone(), self.cut.clone(), self.open.clone(), self.silence.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if cut.load(Ordering::SeqCst) {
@@ -46,10 +48,18 @@ impl Wire {
                 let Ok(server) = UnixStream::connect(&behind) else { return };
                 let both = [client.try_clone().unwrap(), server.try_clone().unwrap()];
                 open.lock().unwrap().extend(both);
-                carry(client.try_clone().unwrap(), server.try_clone().unwrap());
-                carry(server, client);
+                let silent = Arc::new(AtomicBool::new(false));
+                silence.lock().unwrap().push(silent.clone());
+                carry(client.try_clone().unwrap(), server.try_clone().unwrap(), silent.clone());
+                carry(server, client, silent);
             }
         });
+    }
+
+    /// What is said into the connections that are open goes nowhere, and nobody is told: a firewall forgot them, or the machine at the
+    /// other end is gone.
+    pub fn go_silent(&self) {
+        self.silence.lock().unwrap().iter().for_each(|silent| silent.store(true, Ordering::SeqCst));
     }
 
     pub fn cut(&self) {
@@ -63,11 +73,11 @@ impl Wire {
     }
 }
 
-fn carry(mut from: UnixStream, mut to: UnixStream) {
+fn carry(mut from: UnixStream, mut to: UnixStream, silent: Arc<AtomicBool>) {
     std::thread::spawn(move || {
         let mut buffer = [0; 16384];
         while let Ok(n @ 1..) = from.read(&mut buffer) {
-            if to.write_all(&buffer[..n]).is_err() {
+            if !silent.load(Ordering::SeqCst) && to.write_all(&buffer[..n]).is_err() {
                 break;
             }
         }

@@ -3,7 +3,7 @@
 use super::Result;
 use super::dialect::sql;
 use super::open::Database;
-use super::session::{Session, args, json_rows};
+use super::session::{SILENCE_IN_TRANSACTION, Session, args, json_rows};
 use super::suppress::ref_rows;
 use crate::model::{CopyId, EffectRef, EffectStatus};
 use crate::store::{Lease, StoreError};
@@ -71,18 +71,19 @@ pub(super) async fn take(database: &Database, owner: &str, ttl: Duration) -> Res
 /// found as ever. On PostgreSQL nothing proves a death but time.
 pub(super) async fn bury_dead(database: &Database) -> Result<()> {
     if matches!(database, Database::Sqlite { .. }) {
-        database.lease().await?.run(sql!("lease/bury"), args![]).await?;
+        database.lease(SILENCE_IN_TRANSACTION).await?.run(sql!("lease/bury"), args![]).await?;
     }
     Ok(())
 }
 
 pub(super) async fn renew(database: &Database, lease: &Lease, ttl: Duration) -> Result<bool> {
-    let mut session = database.lease().await?;
+    // Whoever waits longer for the answer does not learn that another has the lease by then.
+    let mut session = database.lease(ttl).await?;
     Ok(session.run(sql!("lease/renew"), args![&lease.owner, lease.epoch, millis(ttl)]).await? > 0)
 }
 
 pub(super) async fn release(database: &Database, lease: &Lease) -> Result<()> {
-    let mut session = database.lease().await?;
+    let mut session = database.lease(SILENCE_IN_TRANSACTION).await?;
     session.run(sql!("lease/release"), args![&lease.owner, lease.epoch]).await?;
     Ok(())
 }

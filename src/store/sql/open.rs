@@ -1,12 +1,12 @@
 //! Opening a database: connections, the lock file beside SQLite, migrations, the installation's secret.
 
 use super::dialect::{expand, sql};
-use super::session::{Session, args, fault};
+use super::session::{SILENCE_IN_TRANSACTION, SILENCE_OF_READ, Session, args, fault, heard};
 use crate::store::StoreError;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use ring::rand::SecureRandom as _;
 use sqlx::Connection as _;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use std::{fs::File, fs::TryLockError, path::Path, path::PathBuf, time::Duration};
 
@@ -57,7 +57,7 @@ impl Database {
     pub(super) async fn read(&self) -> Result<Session> {
         match self {
             Self::Sqlite { read, .. } => read.acquire().await.map(Session::Sqlite),
-            Self::Postgres { pool, .. } => pool.acquire().await.map(Session::Postgres),
+            Self::Postgres { pool, .. } => pool.acquire().await.map(|c| Session::Postgres(c, SILENCE_OF_READ)),
         }
         .map_err(|e| fault(e, "connect"))
     }
@@ -66,7 +66,7 @@ impl Database {
     pub(super) async fn snapshot(&self) -> Result<Session> {
         match self {
             Self::Sqlite { read, .. } => read.begin().await.map(Session::SqliteTx),
-            Self::Postgres { pool, .. } => pool.acquire().await.map(Session::Postgres),
+            Self::Postgres { pool, .. } => pool.acquire().await.map(|c| Session::Postgres(c, SILENCE_OF_READ)),
         }
         .map_err(|e| fault(e, "begin"))
     }
@@ -75,22 +75,25 @@ impl Database {
     pub(super) async fn report(&self) -> Result<Session> {
         match self {
             Self::Sqlite { .. } => self.snapshot().await,
-            Self::Postgres { reports, .. } => reports.acquire().await.map(Session::Postgres).map_err(|e| fault(e, "connect")),
+            Self::Postgres { reports, .. } => {
+                reports.acquire().await.map(|c| Session::Postgres(c, SILENCE_OF_READ)).map_err(|e| fault(e, "connect"))
+            }
         }
     }
 
     pub(super) async fn write(&self) -> Result<Session> {
         match self {
             Self::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Session::SqliteTx),
-            Self::Postgres { pool, .. } => pool.begin().await.map(Session::PostgresTx),
+            Self::Postgres { pool, .. } => heard(SILENCE_IN_TRANSACTION, pool.begin()).await.map(Session::PostgresTx),
         }
         .map_err(|e| fault(e, "begin"))
     }
 
-    pub(super) async fn lease(&self) -> Result<Session> {
+    /// For a question about the lease, whose answer is worth nothing after `patience`.
+    pub(super) async fn lease(&self, patience: Duration) -> Result<Session> {
         match self {
             Self::Sqlite { write, .. } => write.acquire().await.map(Session::Sqlite),
-            Self::Postgres { lease, .. } => lease.acquire().await.map(Session::Postgres),
+            Self::Postgres { lease, .. } => lease.acquire().await.map(|c| Session::Postgres(c, patience)),
         }
         .map_err(|e| fault(e, "connect"))
     }
@@ -173,9 +176,18 @@ fn postgres(url: &str) -> Result<Database> {
             .acquire_timeout(Duration::from_secs(10))
             // A table that was empty when it was last analysed still misleads: no plan lives longer than this.
             .max_lifetime(Duration::from_mins(2))
+            // The pool's own questions would wait for ever on a connection that went silent, and keep its place.
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| Box::pin(answers(connection)))
+            .after_release(|connection, _| Box::pin(answers(connection)))
             .connect_lazy_with(options)
     };
     Ok(Database::Postgres { pool: pool(8, from_the_batch.clone()), reports: pool(2, options), lease: pool(1, from_the_batch) })
+}
+
+/// Whether there is somebody at the other end.
+async fn answers(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    heard(Duration::from_secs(3), connection.ping()).await.map(|()| true)
 }
 
 /// Brings the schema to this version, each step in a transaction of its own.

@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, Column as _, Row as _, Transaction, TypeInfo as _, Value as _, ValueRef as _, pool::PoolConnection};
+use std::{future::Future, time::Duration};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -185,11 +186,24 @@ impl Cells {
     }
 }
 
+/// A server that says nothing for so long is taken for gone: a connection that a firewall forgot gives no sign of it, and whoever asked
+/// would wait for ever. What stands in a transaction is a batch; a read may go through whole tables.
+pub(super) const SILENCE_IN_TRANSACTION: Duration = Duration::from_secs(30);
+pub(super) const SILENCE_OF_READ: Duration = Duration::from_mins(2);
+
+/// The answer, or that there was none in time. Whoever drops a connection that was given up here leaves it to the pool, which finds out
+/// that it is silent.
+pub(super) async fn heard<T>(patience: Duration, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let silent = |_| Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time")));
+    tokio::time::timeout(patience, answer).await.unwrap_or_else(silent)
+}
+
 /// A connection, inside a transaction or not.
 pub(super) enum Session {
     Sqlite(PoolConnection<Sqlite>),
     SqliteTx(Transaction<'static, Sqlite>),
-    Postgres(PoolConnection<Postgres>),
+    /// With how long an answer is waited for.
+    Postgres(PoolConnection<Postgres>, Duration),
     PostgresTx(Transaction<'static, Postgres>),
 }
 
@@ -203,15 +217,15 @@ impl Session {
                 let rows = match self {
                     Self::Sqlite(c) => query.fetch_all(&mut **c).await,
                     Self::SqliteTx(c) => query.fetch_all(&mut **c).await,
-                    Self::Postgres(_) | Self::PostgresTx(_) => Ok(Vec::new()),
+                    Self::Postgres(..) | Self::PostgresTx(_) => Ok(Vec::new()),
                 };
                 rows.map_err(fault)?.iter().map(|row| sqlite_row(row, statement.name)).collect()
             }
-            Self::Postgres(_) | Self::PostgresTx(_) => {
+            Self::Postgres(..) | Self::PostgresTx(_) => {
                 let query = sqlx::query_with(statement.text(Dialect::Postgres), pg_args(args).map_err(|e| bind(e, statement))?);
                 let rows = match self {
-                    Self::Postgres(c) => query.fetch_all(&mut **c).await,
-                    Self::PostgresTx(c) => query.fetch_all(&mut **c).await,
+                    Self::Postgres(c, patience) => heard(*patience, query.fetch_all(&mut **c)).await,
+                    Self::PostgresTx(c) => heard(SILENCE_IN_TRANSACTION, query.fetch_all(&mut **c)).await,
                     Self::Sqlite(_) | Self::SqliteTx(_) => Ok(Vec::new()),
                 };
                 rows.map_err(fault)?.iter().map(|row| pg_row(row, statement.name)).collect()
@@ -228,15 +242,15 @@ impl Session {
                 let done = match self {
                     Self::Sqlite(c) => query.execute(&mut **c).await,
                     Self::SqliteTx(c) => query.execute(&mut **c).await,
-                    Self::Postgres(_) | Self::PostgresTx(_) => return Ok(0),
+                    Self::Postgres(..) | Self::PostgresTx(_) => return Ok(0),
                 };
                 Ok(done.map_err(fault)?.rows_affected())
             }
-            Self::Postgres(_) | Self::PostgresTx(_) => {
+            Self::Postgres(..) | Self::PostgresTx(_) => {
                 let query = sqlx::query_with(statement.text(Dialect::Postgres), pg_args(args).map_err(|e| bind(e, statement))?);
                 let done = match self {
-                    Self::Postgres(c) => query.execute(&mut **c).await,
-                    Self::PostgresTx(c) => query.execute(&mut **c).await,
+                    Self::Postgres(c, patience) => heard(*patience, query.execute(&mut **c)).await,
+                    Self::PostgresTx(c) => heard(SILENCE_IN_TRANSACTION, query.execute(&mut **c)).await,
                     Self::Sqlite(_) | Self::SqliteTx(_) => return Ok(0),
                 };
                 Ok(done.map_err(fault)?.rows_affected())
@@ -250,7 +264,7 @@ impl Session {
         let done = match self {
             Self::Sqlite(c) => script.execute(&mut **c).await.map(|_| ()),
             Self::SqliteTx(c) => script.execute(&mut **c).await.map(|_| ()),
-            Self::Postgres(c) => script.execute(&mut **c).await.map(|_| ()),
+            Self::Postgres(c, _) => script.execute(&mut **c).await.map(|_| ()),
             Self::PostgresTx(c) => script.execute(&mut **c).await.map(|_| ()),
         };
         done.map_err(|e| fault(e, name))
@@ -259,7 +273,7 @@ impl Session {
     pub(super) fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) | Self::SqliteTx(_) => Dialect::Sqlite,
-            Self::Postgres(_) | Self::PostgresTx(_) => Dialect::Postgres,
+            Self::Postgres(..) | Self::PostgresTx(_) => Dialect::Postgres,
         }
     }
 
@@ -268,13 +282,13 @@ impl Session {
         let done = match self {
             Self::SqliteTx(tx) => tx.commit().await,
             Self::PostgresTx(tx) => {
-                return tx.commit().await.map_err(|e| match e {
+                return heard(SILENCE_IN_TRANSACTION, tx.commit()).await.map_err(|e| match e {
                     // Refused (a deadlock, a full disk): certainly not stored. A server going down may have stored it.
                     sqlx::Error::Database(ref d) if !d.code().is_some_and(|c| c.starts_with("57")) => fault(e, "commit"),
                     _ => StoreError::AmbiguousCommit,
                 });
             }
-            Self::Sqlite(_) | Self::Postgres(_) => Ok(()),
+            Self::Sqlite(_) | Self::Postgres(..) => Ok(()),
         };
         done.map_err(|e| fault(e, "commit"))
     }

@@ -5,4 +5,5 @@ mod lost_commit;
 mod merge;
 mod one_address;
 mod pinned_log;
+mod silent;
 mod stop;

@@ -31,7 +31,7 @@ wait "$child" || true
 rm -rf "$1"
 "#;
 
-fn programs() -> Option<PathBuf> {
+pub fn programs() -> Option<PathBuf> {
     let configured = Command::new("pg_config").arg("--bindir").output().ok();
     let configured = configured.map(|o| PathBuf::from(String::from_utf8_lossy(&o.stdout).trim()));
     let debian = std::fs::read_dir("/usr/lib/postgresql").ok();
