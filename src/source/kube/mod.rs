@@ -80,7 +80,11 @@ impl From<kube::Error> for KubeError {
 
 /// Waits for an answer, but not for ever.
 async fn within<T>(answer: impl Future<Output = Result<T, kube::Error>>) -> Result<T, KubeError> {
-    match tokio::time::timeout(PATIENCE, answer).await {
+    heard_in(PATIENCE, answer).await
+}
+
+async fn heard_in<T>(patience: Duration, answer: impl Future<Output = Result<T, kube::Error>>) -> Result<T, KubeError> {
+    match tokio::time::timeout(patience, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(KubeError::Slow),
     }

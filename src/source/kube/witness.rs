@@ -3,7 +3,7 @@
 //! Sending never rests on the API server: while that is away, blocks are used without being witnessed, and said so. What a database
 //! restored in just that time forgot is not noticed.
 
-use super::{Cluster, KubeError, watch, within};
+use super::{Cluster, KubeError, heard_in, watch};
 use crate::store::{Reserved, Witness, WitnessError};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -16,6 +16,10 @@ use tokio::time::Instant;
 
 /// After a failure the API server is left alone for that long: a slow one must not slow sending down.
 const REST: Duration = Duration::from_secs(10);
+
+/// What it may take for an answer while a lease is taken over: nothing is sent meanwhile, and who was killed while the API server was away
+/// must be replaced within the ten seconds that are promised.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct ConfigMapWitness {
@@ -47,7 +51,7 @@ impl ConfigMapWitness {
 impl Witness for ConfigMapWitness {
     async fn read(&self) -> Result<Option<Reserved>, WitnessError> {
         let api = self.cluster.api(&watch::core("ConfigMap"), Some(&self.namespace));
-        let found = match within(api.get(&self.name)).await {
+        let found = match heard_in(PATIENCE, api.get(&self.name)).await {
             Ok(found) => found,
             Err(error) if error.is(404) => return Ok(None),
             Err(error) => {
@@ -79,7 +83,7 @@ impl Witness for ConfigMapWitness {
         });
         let api = self.cluster.api(&watch::core("ConfigMap"), Some(&self.namespace));
         let parameters = PatchParams::apply(super::status::MANAGER).force();
-        if let Err(error) = within(api.patch(&self.name, &parameters, &Patch::Apply(&body))).await {
+        if let Err(error) = heard_in(PATIENCE, api.patch(&self.name, &parameters, &Patch::Apply(&body))).await {
             self.away(&error);
         }
         Ok(())
