@@ -117,7 +117,7 @@ struct Waits(Duration);
 
 impl Waits {
     const SHORTEST: Duration = Duration::from_millis(400);
-    const LONGEST: Duration = Duration::from_secs(4);
+    const LONGEST: Duration = Duration::from_secs(2);
 }
 
 impl Default for Waits {
