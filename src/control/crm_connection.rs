@@ -7,12 +7,13 @@ use super::{
     standing::Standing,
 };
 use crate::{
-    api::{CrmConnectionStatus, Problem},
+    api::{CrmConnectionStatus, PipelineFound, Problem},
     compile::ObjectRef,
     store::Cursor,
 };
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use std::collections::BTreeSet;
 
 pub(super) fn status(object: &ObjectRef, generation: i64, standing: &Standing, figures: &Figures) -> CrmConnectionStatus {
     let mut conditions = standing.ready(object, generation, false);
@@ -34,9 +35,17 @@ pub(super) fn status(object: &ObjectRef, generation: i64, standing: &Standing, f
         conditions,
         last_read_at: cursor.and_then(|cursor| cursor.read_at).and_then(minute).map(Time),
         deals: cursor.filter(|cursor| cursor.complete).map(|cursor| number(cursor.rows)),
+        pipelines: cursor.map(pipelines).unwrap_or_default(),
         problems,
-        ..CrmConnectionStatus::default()
     }
+}
+
+fn pipelines(cursor: &Cursor) -> Vec<PipelineFound> {
+    let found = |(title, stages): (&String, &BTreeSet<String>)| PipelineFound {
+        title: short(title, 256),
+        stages: stages.iter().take(100).map(|stage| short(stage, 256)).collect(),
+    };
+    cursor.pipelines.iter().take(50).map(found).collect()
 }
 
 /// Whether the CRM can be read.

@@ -202,13 +202,14 @@ impl Connector for FileConnector {
                 }
             },
         };
-        let (look, step) = blocking(move || {
+        let (mut look, step) = blocking(move || {
             let step = look.step(limit)?;
             Ok((look, step))
         })
         .await?;
         let mut page = step.page;
         if step.done {
+            let pipelines = look.pipelines();
             // A file that was written meanwhile is looked at again: nothing of it is marked as seen.
             let files = look.seen().unwrap_or_else(|| position.files.clone());
             page.cursor = Cursor {
@@ -218,6 +219,7 @@ impl Connector for FileConnector {
                 position: json(&Position { files, look: None }),
                 read_at: Some(now),
                 findings: page.findings.clone(),
+                pipelines,
                 error: None,
                 ..cursor.clone()
             };

@@ -9,7 +9,7 @@ use crate::model::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -71,6 +71,9 @@ pub struct Cursor {
     pub rows: u64,
     /// Bad rows by kind, with their first examples.
     pub findings: Vec<Finding>,
+    /// Pipelines of the last full look with their stages, as many as people read.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pipelines: BTreeMap<String, BTreeSet<String>>,
     /// Why the last attempt failed, in words.
     pub error: Option<String>,
     /// Who has met every deal of this connection: funnels with their pipelines. A funnel that comes later makes it look again.

@@ -195,4 +195,6 @@ fn a_funnel_that_comes_after_its_connection_has_all_the_deals() {
     later.apply(funnel);
     later.until_ready("funnel/sales");
     later.wait("the deals", SOON, || later.object("funnel", "sales")["status"]["copies"]["inWork"] == 4);
+    let found = || later.object("crm", "crm")["status"]["pipelines"].clone();
+    later.wait("pipelines and stages", SOON, || found() == serde_json::json!([{ "title": "Sales", "stages": ["Talks"] }]));
 }

@@ -7,10 +7,10 @@ use super::settings::{ContactColumn, Settings};
 use super::source::Input;
 use super::table::{Bad, Item, Row, Scan, Table, Want, id_hash};
 use crate::crm::{CrmError, ReadPage};
-use crate::model::Contact;
+use crate::model::{Contact, Deal};
 use jiff::Timestamp;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -42,6 +42,8 @@ pub(super) struct Look {
     inline: bool,
     /// Contacts did not change since the last look: they are read for their findings only.
     contacts_unchanged: bool,
+    /// Pipelines with their stages, as the deals name them.
+    pipelines: BTreeMap<String, BTreeSet<String>>,
     /// A file was written while we read it.
     torn: bool,
     /// Rows of which nobody can say whose they are.
@@ -53,6 +55,10 @@ pub(super) struct Step {
     pub page: ReadPage,
     pub done: bool,
 }
+
+/// More of them are noise: a column was mapped that is not one of pipelines or stages.
+const MOST_PIPELINES: usize = 50;
+const MOST_STAGES: usize = 100;
 
 const MANAGERS: usize = 0;
 const CONTACTS: usize = 1;
@@ -98,6 +104,7 @@ impl Look {
             findings: Findings::default(),
             inline: false,
             contacts_unchanged,
+            pipelines: BTreeMap::new(),
             torn: false,
             hidden: 0,
         })
@@ -106,6 +113,21 @@ impl Look {
     /// The files that a finished look has seen, unless one was written meanwhile.
     pub fn seen(self) -> Option<Marks> {
         (!self.torn).then_some(self.marks)
+    }
+
+    /// What the deals are in.
+    pub fn pipelines(&mut self) -> BTreeMap<String, BTreeSet<String>> {
+        std::mem::take(&mut self.pipelines)
+    }
+
+    fn meet(&mut self, deal: &Deal) {
+        if self.pipelines.len() >= MOST_PIPELINES && !self.pipelines.contains_key(&deal.pipeline) {
+            return;
+        }
+        let stages = self.pipelines.entry(deal.pipeline.clone()).or_default();
+        if stages.len() < MOST_STAGES && !stages.contains(&deal.stage) {
+            stages.insert(deal.stage.clone());
+        }
     }
 
     /// The next page of at most `limit` rows.
@@ -202,6 +224,7 @@ impl Look {
                 if let Some(contact) = contact {
                     put(contact, page, places);
                 }
+                self.meet(&deal);
                 page.deals.push(deal);
             }
         }

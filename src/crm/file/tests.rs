@@ -115,6 +115,18 @@ fn text(value: &str) -> FieldValue {
 }
 
 #[tokio::test]
+async fn a_finished_look_tells_pipelines_and_stages() {
+    let seen = read_text("id,stage\nD1,Talks\nD2,Lost\nD3,Talks\n").await;
+    let stages: Vec<&String> = seen.cursor.pipelines.values().flatten().collect();
+    assert_eq!(
+        (seen.cursor.pipelines.len(), stages),
+        (1, vec![&"Lost".to_owned(), &"Talks".to_owned()]),
+        "of {} deals",
+        seen.deals.len()
+    );
+}
+
+#[tokio::test]
 async fn a_deal_with_its_contact_inline() {
     let seen = read_text(
         "id,title,stage,lost reason,manager,amount,currency,created_at,closedAt,nextTaskAt,name,firstName,phone,email,consent,UF_LAYOUT,UF_AREA,UF_CITY\n\
