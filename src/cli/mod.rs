@@ -107,7 +107,10 @@ fn wait_for(command: impl Future<Output = Result<ExitCode, String>>) -> ExitCode
 
 /// Warnings by default; `RUST_LOG=rekindle=info` for more. Logs carry ids, labels and counts, never personal data.
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    let asked = std::env::var(tracing_subscriber::EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| "warn".into());
+    // The Kubernetes client tells every attempt that fails, several a second while the API server is away; we say it once.
+    let words = if asked.contains("kube_client") { asked } else { format!("{asked},kube_client=off") };
+    let filter = tracing_subscriber::EnvFilter::new(words);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
 }
 
