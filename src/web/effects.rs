@@ -85,7 +85,13 @@ impl Effects {
         if let Some(known) = remembered.as_ref().filter(|k| now < k.fresh_until) {
             return Ok(Some(Arc::clone(known)));
         }
-        match (self.lookups.effect(effect).await, remembered) {
+        let asked = self.lookups.effect(effect).await;
+        // Another click may have asked at the same moment: what it was answered holds the hits since.
+        let remembered = self.known.get(&effect).or(remembered);
+        if let Some(known) = remembered.as_ref().filter(|k| now < k.fresh_until) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        match (asked, remembered) {
             (Ok(Some(info)), before) => {
                 let known = Arc::new(Known::new(info, before.as_deref(), now));
                 self.known.insert(effect, Arc::clone(&known));

@@ -207,7 +207,8 @@ async fn many_clicks_share_transactions() {
     }
     assert_eq!(site.journal.take().len(), 400);
     assert!(site.journal.batches.load(Ordering::SeqCst) < 300);
-    assert_eq!(site.journal.lookups.load(Ordering::SeqCst), 1, "looked up once");
+    let lookups = site.journal.lookups.load(Ordering::SeqCst);
+    assert!(lookups <= 2, "the first click asks, and those that come meanwhile ask together: {lookups}");
 }
 
 #[tokio::test]
