@@ -39,6 +39,18 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         Some(value)
     }
 
+    /// What is there if it will do, else the new value: whoever came first decides for all who asked at the same moment.
+    pub fn settle(&self, key: K, value: V, will_do: impl Fn(&V) -> bool) -> V {
+        let Some(mut generations) = self.shard(&key) else { return value };
+        let there = generations.young.get(&key).or_else(|| generations.old.get(&key)).filter(|there| will_do(there)).cloned();
+        if let Some(there) = there {
+            return there;
+        }
+        generations.old.remove(&key);
+        self.put(&mut generations, key, value.clone());
+        value
+    }
+
     pub fn insert(&self, key: K, value: V) {
         if let Some(mut generations) = self.shard(&key) {
             generations.old.remove(&key);
@@ -73,6 +85,15 @@ mod tests {
         let held = (0..100_000).filter(|key| cache.get(key).is_some()).count();
         assert!(held <= 320, "{held}");
         assert_eq!(Cache::<u32, u32>::new(0).get(&1), None);
+    }
+
+    #[test]
+    fn who_comes_first_decides_as_long_as_it_will_do() {
+        let cache = Cache::new(64);
+        assert_eq!(cache.settle(1, "first", |_| true), "first");
+        assert_eq!(cache.settle(1, "second", |_| true), "first");
+        assert_eq!(cache.settle(1, "third", |there| *there != "first"), "third");
+        assert_eq!(cache.get(&1), Some("third"));
     }
 
     #[test]

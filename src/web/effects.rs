@@ -85,17 +85,11 @@ impl Effects {
         if let Some(known) = remembered.as_ref().filter(|k| now < k.fresh_until) {
             return Ok(Some(Arc::clone(known)));
         }
-        let asked = self.lookups.effect(effect).await;
-        // Another click may have asked at the same moment: what it was answered holds the hits since.
-        let remembered = self.known.get(&effect).or(remembered);
-        if let Some(known) = remembered.as_ref().filter(|k| now < k.fresh_until) {
-            return Ok(Some(Arc::clone(known)));
-        }
-        match (asked, remembered) {
+        match (self.lookups.effect(effect).await, remembered) {
             (Ok(Some(info)), before) => {
                 let known = Arc::new(Known::new(info, before.as_deref(), now));
-                self.known.insert(effect, Arc::clone(&known));
-                Ok(Some(known))
+                // Another click may have asked at the same moment: what it was answered holds the hits since.
+                Ok(Some(self.known.settle(effect, known, |there| now < there.fresh_until)))
             }
             (Err(_), Some(known)) => Ok(Some(known)),
             (Ok(None), _) => Ok(None),
