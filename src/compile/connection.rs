@@ -314,14 +314,11 @@ pub(super) fn http_url(text: &str, path: &str, found: &mut Findings) {
     }
 }
 
-/// Addresses under which clouds tell a machine its secrets.
+/// Where clouds tell a machine its secrets.
 fn of_the_node(url: &url::Url) -> bool {
     match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_link_local(),
-        Some(url::Host::Ipv6(ip)) => {
-            let mapped = ip.to_ipv4_mapped().is_some_and(|ip| ip.is_link_local());
-            mapped || ip.is_unicast_link_local() || ip == std::net::Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254)
-        }
+        Some(url::Host::Ipv4(ip)) => crate::model::of_the_node(ip.into()),
+        Some(url::Host::Ipv6(ip)) => crate::model::of_the_node(ip.into()),
         Some(url::Host::Domain(name)) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
             matches!(name.as_str(), "metadata" | "metadata.google.internal" | "instance-data" | "instance-data.ec2.internal")

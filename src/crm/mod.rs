@@ -5,6 +5,7 @@ mod cloud_event;
 mod connector;
 mod file;
 mod journal;
+mod resolver;
 mod webhook;
 mod write_back;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod write_back_tests;
 
 pub use connector::{Connector, CrmError, Operation, ReadPage, WriteBack};
 pub use file::FileConnector;
+pub(crate) use resolver::Elsewhere;
 
 use crate::compile::{ConnectionKind, ConnectionWiring};
 use std::sync::Arc;

@@ -40,6 +40,7 @@ impl Webhook {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(redirect::Policy::none())
+            .dns_resolver(super::Elsewhere)
             .timeout(TIMEOUT)
             .user_agent(concat!("rekindle/", env!("CARGO_PKG_VERSION")))
             .build()

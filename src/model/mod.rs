@@ -11,6 +11,7 @@ mod id;
 mod inbox;
 mod money;
 mod name;
+mod node;
 mod role;
 mod suppression;
 
@@ -23,5 +24,6 @@ pub use id::{ClientId, CopyId, FunnelKey, ManagerId, SHARDS, shard_of};
 pub use inbox::{ClickVerdict, InboxEvent, Reaction, SignalKind, SignalSubject};
 pub use money::Money;
 pub use name::first_and_last;
+pub use node::of_the_node;
 pub use role::{Mode, Purpose, Role};
 pub use suppression::{Consent, ConsentStatus, Suppression, SuppressionReason, SuppressionScope};

@@ -152,6 +152,7 @@ pub(super) fn client(timeout: Duration) -> Result<Client, ChannelError> {
     Client::builder()
         .user_agent(concat!("rekindle/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(crate::crm::Elsewhere)
         .referer(false)
         .timeout(timeout)
         .connect_timeout((timeout / 2).min(Duration::from_secs(10)))
