@@ -20,7 +20,7 @@ mod validate;
 use clap::{Parser, Subcommand};
 use std::{
     future::Future,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -111,7 +111,9 @@ fn log_to_stderr() {
     // The Kubernetes client tells every attempt that fails, several a second while the API server is away; we say it once.
     let words = if asked.contains("kube_client") { asked } else { format!("{asked},kube_client=off") };
     let filter = tracing_subscriber::EnvFilter::new(words);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+    // Colours are for people; a log that is collected holds words.
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).with_target(false).init();
 }
 
 #[cfg(test)]

@@ -57,8 +57,8 @@ pub struct DemoArgs {
     serve: bool,
 }
 
-/// The clock moves in quarters of an hour: short enough for every delay in the lists, long enough for sixty days in seconds.
-const STEP: SignedDuration = SignedDuration::from_mins(15);
+/// The clock moves in half hours: short enough for every delay in the lists, long enough for sixty days in seconds.
+const STEP: SignedDuration = SignedDuration::from_mins(30);
 /// The made-up CRM exports its files once a day, in the morning.
 const EXPORT_EVERY: SignedDuration = SignedDuration::from_hours(23);
 const TOKEN: &str = "demo-signals-token";

@@ -2,8 +2,8 @@
 
 use super::Backend;
 use super::world::*;
-use rekindle::model::EffectStatus;
-use rekindle::store::{Batch, Hold, HoldScope, Store, StoreError};
+use rekindle::model::{EffectStatus, Outcome};
+use rekindle::store::{Batch, Charge, Hold, HoldScope, Mark, NewEffect, Period, Store, StoreError};
 use sqlx::{Connection as _, Executor as _, Row as _};
 use std::time::{Duration, Instant};
 
@@ -147,5 +147,57 @@ async fn a_receipt_and_its_mark_at_the_same_moment_both_count() {
         a.unwrap().unwrap();
         b.unwrap().unwrap();
         assert_eq!(world.status(copy, seq).await, Some(EffectStatus::Delivered), "{seq}");
+    }
+}
+
+/// Twenty messages at ten each, committed at the same moment over several connections while others are given back: the budget of a hundred is
+/// never exceeded, and what it says was spent is what the ledger has.
+async fn a_budget_holds_over_connections(backend: &Backend) {
+    let world = World::new(backend).await;
+    let names: Vec<(String, String)> = (0..20).map(|n| (format!("d{n}"), format!("c{n}"))).collect();
+    let rows: Vec<(&str, &str, u32)> = names.iter().zip(1..).map(|((d, c), n)| (d.as_str(), c.as_str(), n)).collect();
+    let copies = world.deals(&rows).await;
+    let mut all = Vec::new();
+    for (copy, n) in copies.iter().zip(1..) {
+        let (policy, currency, day) = ("shop/default".into(), "RUB".into(), "2026-03-02".into());
+        let charge = Charge { policy, currency, day, cost: 10, per_day: Some(100), per_month: None };
+        let effects = vec![NewEffect { charge: Some(charge), ..message(&world.store, 1, "a", &phone(n)) }];
+        all.push(Batch { now: Some(at(10)), changes: vec![world.decided(*copy, effects).await], ..Batch::default() });
+    }
+    let asked = [Period { policy: "shop/default".into(), currency: "RUB".into(), period: "2026-03-02".into() }];
+    let mut under_way = tokio::task::JoinSet::new();
+    for batch in all {
+        let (journal, lease) = (world.store.journal.clone(), world.lease.clone());
+        let asked = asked.clone();
+        under_way.spawn(async move {
+            let copy = batch.changes[0].copy.id;
+            let commit = journal.commit(&lease, batch).await.unwrap();
+            if !commit.stale.is_empty() {
+                return 0;
+            }
+            assert!(journal.spent(&asked).await.unwrap()[0] <= 100, "more than the budget");
+            // Every other one certainly did not leave: its money is somebody else's again.
+            if copy.0 % 2 == 0 {
+                return 10;
+            }
+            let outcome = Outcome::Rejected { reason: "no".into(), suppress: false };
+            journal.mark(vec![Mark { effect: effect(copy, 1), attempt: 1, outcome, at: at(11), next: None }]).await.unwrap();
+            0
+        });
+    }
+    let kept: i64 = under_way.join_all().await.into_iter().sum();
+    assert_eq!(world.store.journal.spent(&asked).await.unwrap(), [kept]);
+    assert!(kept <= 100, "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_holds_over_connections_on_sqlite() {
+    a_budget_holds_over_connections(&Backend::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_holds_over_connections_on_postgres() {
+    if let Some(backend) = Backend::postgres().await {
+        a_budget_holds_over_connections(&backend).await;
     }
 }
