@@ -28,7 +28,7 @@ pub(in crate::store) enum Access {
     Beside,
 }
 
-/// Connections to one database. SQLite has one writer, because it can only have one; PostgreSQL one connection apart for the
+/// Connections to one database. SQLite has one writer, because it can only have one; PostgreSQL some apart for the
 /// lease, so that renewals never wait behind batches, and some for people's questions, which read much and plan for what is there.
 pub(super) enum Database {
     Sqlite { write: SqlitePool, read: SqlitePool, _lock: Option<File> },
@@ -182,7 +182,9 @@ fn postgres(url: &str) -> Result<Database> {
             .after_release(|connection, _| Box::pin(answers(connection)))
             .connect_lazy_with(options)
     };
-    Ok(Database::Postgres { pool: pool(8, from_the_batch.clone()), reports: pool(2, options), lease: pool(1, from_the_batch) })
+    // One is enough for the lease; but the pool asks a question of its own when it takes a connection back, without end, and a connection
+    // that goes silent in that moment keeps its place for good.
+    Ok(Database::Postgres { pool: pool(8, from_the_batch.clone()), reports: pool(2, options), lease: pool(3, from_the_batch) })
 }
 
 /// Whether there is somebody at the other end.
