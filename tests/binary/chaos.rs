@@ -21,7 +21,7 @@ use rekindle::model::EffectStatus;
 use sinks::Flaws;
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use town::Town;
 use verdict::{Broken, Evidence};
@@ -57,11 +57,12 @@ fn rest(town: &mut Town, histogram: &Histogram) -> Evidence {
     evidence
 }
 
-fn line(seed: u64, histogram: &Histogram, evidence: &Evidence, since: Instant) -> String {
+fn line(seed: u64, histogram: &Histogram, evidence: &Evidence, since: Instant, standstill: Duration) -> String {
     let (interrupted, doubted) = evidence.unclear_by_cause();
     format!(
         "seed {seed}: {} events ({} more found nothing to hit) in {} s; {} deals, {} messages at the sinks; ledger: {} accepted, {} refused, \
-         {interrupted} unclear by {} take-overs, {doubted} by {} doubtful answers",
+         {interrupted} unclear by {} take-overs, {doubted} by {} doubtful answers; \
+         nobody worked for {} s at most",
         histogram.count(),
         histogram.missed(),
         since.elapsed().as_secs(),
@@ -71,6 +72,7 @@ fn line(seed: u64, histogram: &Histogram, evidence: &Evidence, since: Instant) -
         evidence.count(EffectStatus::Failed),
         evidence.takeovers,
         evidence.book.doubts.values().sum::<u32>(),
+        standstill.as_secs(),
     )
 }
 
@@ -87,7 +89,7 @@ fn chaos_loses_nothing_and_sends_nothing_twice() {
         let Some(mut town) = Town::new(seed, Flaws::default()) else { return };
         let histogram = torment(&mut town, Dice(seed), events);
         let evidence = rest(&mut town, &histogram);
-        eprintln!("{}", line(seed, &histogram, &evidence, since));
+        eprintln!("{}", line(seed, &histogram, &evidence, since, town.standstill));
         let broken = evidence.broken();
         assert!(broken.is_empty(), "seed {seed}: {broken:#?}\n{}", town.logs());
         for (what, n) in &evidence.book.misdeeds {

@@ -38,6 +38,10 @@ use tokio::sync::watch as signal;
 /// What an API server may take for an answer before it counts as gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What it may take to take a connection. A server that comes back can leave attempts from before it hanging: a replica that waits
+/// them out learns so much later what to send by.
+const CONNECT: Duration = Duration::from_secs(2);
+
 /// Why the API server could not be asked. Its label stands in metrics.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeError {
@@ -110,7 +114,7 @@ impl Cluster {
     /// [`KubeError::Config`].
     pub async fn connect(namespaces: Vec<String>, volume_root: Option<PathBuf>) -> Result<Arc<Self>, KubeError> {
         let mut config = kube::Config::infer().await.map_err(|e| KubeError::Config(e.to_string()))?;
-        config.connect_timeout = Some(PATIENCE);
+        config.connect_timeout = Some(CONNECT);
         let client = Client::try_from(config).map_err(|e| KubeError::Config(e.to_string()))?;
         Ok(Arc::new(Self {
             client,

@@ -50,6 +50,8 @@ pub struct Town {
     pub lost: usize,
     rows: Vec<String>,
     fed: Instant,
+    /// How long it took at most until somebody worked again.
+    pub standstill: Duration,
     pub postgres: Server,
 }
 
@@ -65,8 +67,17 @@ impl Town {
         let manifest = MANIFEST.replace("SMTP_PORT", &sinks.smtp.to_string()).replace("SMS_PORT", &sinks.sms.to_string());
         world.write("funnel.yaml", &manifest);
         let ledger = Ledger::of(postgres.url());
-        let mut town =
-            Self { world, sinks, ledger, replicas: Vec::new(), lost: 0, rows: Vec::new(), fed: Instant::now(), postgres };
+        let mut town = Self {
+            world,
+            sinks,
+            ledger,
+            replicas: Vec::new(),
+            lost: 0,
+            rows: Vec::new(),
+            fed: Instant::now(),
+            standstill: Duration::ZERO,
+            postgres,
+        };
         town.open(LEAD);
         for n in 0..REPLICAS {
             let wire = Wire::to(town.postgres.folder(), Dice(seed ^ (n as u64 + 1)));
@@ -183,6 +194,9 @@ impl Town {
                 self.feed();
             }
             std::thread::sleep(Duration::from_millis(10));
+        }
+        if feed {
+            self.standstill = self.standstill.max(since.elapsed());
         }
     }
 
