@@ -28,6 +28,11 @@ impl Backend {
         Some(Self { url: peers::postgres::database().await?, _folder: None })
     }
 
+    /// The same database, for somebody else.
+    pub fn beside(other: &Self) -> Self {
+        Self { url: other.url.clone(), _folder: None }
+    }
+
     pub fn memory() -> Self {
         Self { url: "memory:".into(), _folder: None }
     }
