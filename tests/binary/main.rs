@@ -14,6 +14,7 @@ mod postgres;
 mod promises;
 mod restore;
 mod run;
+mod simulate;
 mod sink;
 #[allow(dead_code)] // the other suites use the rest of it
 mod wire;
