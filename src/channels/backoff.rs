@@ -11,10 +11,21 @@ const MIN: Duration = Duration::from_millis(500);
 const MAX: Duration = Duration::from_mins(1);
 
 /// Doubles from half a second to a minute, with up to half of it taken off, so that processes do not knock together.
-pub(super) fn delay(who: &str, failures: u32) -> Duration {
+fn delay(who: &str, failures: u32) -> Duration {
     let full = MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(MAX);
     let seed = stable_hash(&[who.as_bytes(), &failures.to_be_bytes(), &std::process::id().to_be_bytes()]);
     full.mul_f64(1.0 - share(seed) / 2.0)
+}
+
+/// After one more failure: how many there were, and when to knock again. Attempts that were under way together are one: a restart of
+/// the other side would otherwise cost a pool of thirty the longest wait at once. `until`: as it stood.
+pub(super) fn next(who: &str, failures: u32, until: Option<Instant>) -> (u32, Instant) {
+    let now = Instant::now();
+    if let Some(until) = until.filter(|until| *until > now) {
+        return (failures, until);
+    }
+    let failures = failures.saturating_add(1);
+    (failures, now + delay(who, failures))
 }
 
 /// Answers for a provider that cannot be reached, so that a batch costs one time-out and the next provider gets it soon.
@@ -39,10 +50,10 @@ impl Breaker {
     /// No connection came about.
     pub(super) fn unreachable(&self, reason: &str) -> Outcome {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 = state.0.saturating_add(1);
-        let after = delay(&self.who, state.0);
-        state.1 = Some((Instant::now() + after, reason.to_owned()));
-        tracing::warn!(provider = %self.who, failures = state.0, retry_in_ms = after.as_millis(), reason, "SMS provider not reachable");
+        let (failures, until) = next(&self.who, state.0, state.1.as_ref().map(|(until, _)| *until));
+        let after = until.saturating_duration_since(Instant::now());
+        *state = (failures, Some((until, reason.to_owned())));
+        tracing::warn!(provider = %self.who, failures, retry_in_ms = after.as_millis(), reason, "SMS provider not reachable");
         Outcome::Retry { reason: reason.to_owned(), after: Some(after) }
     }
 
@@ -73,5 +84,14 @@ mod tests {
         assert!(matches!(breaker.answer(), Some(Outcome::Retry { after: Some(_), .. })));
         breaker.reachable();
         assert_eq!(breaker.answer(), None);
+    }
+
+    #[test]
+    fn thirty_who_knock_together_wait_no_longer_than_one() {
+        let breaker = Breaker::new("main");
+        for _ in 0..30 {
+            let Outcome::Retry { after: Some(after), .. } = breaker.unreachable("no connection") else { panic!() };
+            assert!(after <= MIN, "{after:?}");
+        }
     }
 }

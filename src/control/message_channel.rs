@@ -49,13 +49,16 @@ pub(super) fn health(key: &str, figures: &Figures, adapters: &Adapters, now: Tim
     if let Some(hold) = figures.holds.iter().find(held) {
         return (Is::No, ConditionReason::Held, format!("held since {} by rekindle hold: {}", hold.since, hold.reason));
     }
-    match adapters.channels.get(key).map(|channel| channel.paused(now)) {
-        Some(Some((until, why))) => (
-            Is::No,
-            ConditionReason::ProviderDown,
-            format!("{why}; messages wait, it is tried again at {}", until.strftime("%H:%M:%SZ")),
-        ),
-        Some(None) => (Is::Yes, ConditionReason::Working, "its providers take messages".to_owned()),
-        None => (Is::Unknown, ConditionReason::CannotOpen, "it is not open yet".to_owned()),
+    let Some(channel) = adapters.channels.get(key) else {
+        return (Is::Unknown, ConditionReason::CannotOpen, "it is not open yet".to_owned());
+    };
+    if let Some((until, why)) = channel.paused(now) {
+        let message = format!("{why}; messages wait, it is tried again at {}", until.strftime("%H:%M:%SZ"));
+        return (Is::No, ConditionReason::ProviderDown, message);
     }
+    if let Some((since, why)) = channel.outage() {
+        let message = format!("{why}; nothing was taken since {}, messages wait and are tried again", since.strftime("%H:%M:%SZ"));
+        return (Is::No, ConditionReason::ProviderDown, message);
+    }
+    (Is::Yes, ConditionReason::Working, "its providers take messages".to_owned())
 }

@@ -5,10 +5,11 @@ use crate::{
     channels::{self, Channel, ChannelError},
     compile::{ChannelWiring, ConnectionWiring, Wiring},
     crm::{self, Connector, CrmError},
+    model::{EffectRef, Outcome},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -69,6 +70,26 @@ pub struct ChannelState {
     under_way: AtomicUsize,
     pace: Mutex<Pace>,
     pause: Mutex<Option<(Timestamp, String)>>,
+    trouble: Mutex<Option<Trouble>>,
+}
+
+/// Several messages one after the other were not taken, and none was meanwhile.
+struct Trouble {
+    since: Timestamp,
+    last: Timestamp,
+    messages: BTreeSet<EffectRef>,
+    reason: String,
+}
+
+impl Trouble {
+    /// So many different messages: one alone may have a full mailbox.
+    const MESSAGES: usize = 3;
+    /// A server that starts again is none.
+    const LASTS: SignedDuration = SignedDuration::from_secs(5);
+
+    fn is_outage(&self) -> bool {
+        self.messages.len() >= Self::MESSAGES && self.last.duration_since(self.since) >= Self::LASTS
+    }
 }
 
 /// Room for one message of a channel, from before it is intended until its outcome is written down; free again when dropped.
@@ -101,6 +122,36 @@ impl ChannelState {
 
     pub fn resume(&self) {
         *lock(&self.pause) = None;
+    }
+
+    /// What its providers said to a message.
+    pub fn heard(&self, message: EffectRef, outcome: &Outcome, now: Timestamp) {
+        let mut trouble = lock(&self.trouble);
+        match outcome {
+            Outcome::Accepted { .. } | Outcome::Delivered | Outcome::Rejected { .. } => *trouble = None,
+            Outcome::Retry { reason, .. } => {
+                let trouble = trouble.get_or_insert_with(|| Trouble {
+                    since: now,
+                    last: now,
+                    messages: BTreeSet::new(),
+                    reason: String::new(),
+                });
+                trouble.last = now;
+                trouble.reason.clone_from(reason);
+                if trouble.messages.len() < Trouble::MESSAGES {
+                    trouble.messages.insert(message);
+                }
+            }
+            // Its own fault, told by the pause; or nobody's.
+            Outcome::ChannelDown { .. } | Outcome::Unknown { .. } | Outcome::NotStarted | Outcome::Expired => {}
+        }
+    }
+
+    /// Since when nothing is taken by any of its providers, and why, in their codes and our words.
+    #[must_use]
+    pub fn outage(&self) -> Option<(Timestamp, String)> {
+        let trouble = lock(&self.trouble);
+        trouble.as_ref().filter(|trouble| trouble.is_outage()).map(|trouble| (trouble.since, trouble.reason.clone()))
     }
 
     /// Room for one more message, if there is any. A kill makes everything intended ambiguous, so no more is intended than may be:
@@ -213,6 +264,7 @@ impl Adapters {
                         under_way: AtomicUsize::new(0),
                         pace: Mutex::new(Pace::new(bound)),
                         pause: Mutex::new(None),
+                        trouble: Mutex::new(None),
                     };
                     next.channels.insert(key.clone(), Arc::new(state));
                 }

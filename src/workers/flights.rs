@@ -123,6 +123,7 @@ impl Engine {
         let mut outcome = report.outcome.clone();
         let channel = flight.slot.channel();
         let wiring = &channel.wiring;
+        channel.heard(report.effect, &outcome, now);
         let again_at = match &outcome {
             Outcome::Retry { after, .. } => {
                 Some(now + after.and_then(|d| SignedDuration::try_from(d).ok()).unwrap_or_else(|| backoff(wiring, report)))

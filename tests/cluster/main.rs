@@ -8,6 +8,10 @@ mod apply;
 mod child;
 mod control_plane;
 mod edits;
+mod happenings;
+#[path = "../binary/http.rs"]
+#[allow(dead_code)]
+mod http;
 mod kstatus;
 mod manifests;
 mod operator;

@@ -239,9 +239,11 @@ impl Pool {
         let after;
         {
             let mut state = self.state();
-            state.failures = state.failures.saturating_add(1);
-            after = backoff::delay(&self.wiring.host, state.failures);
-            state.backoff = Some((Instant::now() + after, why.clone()));
+            let (failures, until) =
+                backoff::next(&self.wiring.host, state.failures, state.backoff.as_ref().map(|(until, _)| *until));
+            after = until.saturating_duration_since(Instant::now());
+            state.failures = failures;
+            state.backoff = Some((until, why.clone()));
             if state.live > 0 {
                 // Other sessions are open: one connection too many, not an outage.
                 for item in all.drain(..) {
