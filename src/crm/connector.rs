@@ -39,7 +39,8 @@ pub struct ReadPage {
     pub contacts: Vec<Contact>,
     pub managers: Vec<Manager>,
     pub deals: Vec<Deal>,
-    /// Ids of deals whose row is there but cannot be used: what is known of them is kept, they are not gone.
+    /// Ids of deals that are there with nothing to tell: unchanged since `cursor`, or their row cannot be used. What is known of them is
+    /// kept, they are not gone.
     pub kept: Vec<String>,
     /// The last page of a full look: deals in none of its pages, neither read nor `kept`, are gone.
     pub full_look: bool,
@@ -90,7 +91,8 @@ pub trait Connector: Send + Sync {
     /// Whether something may have changed since `cursor` (cheap: a file's time and size). Hints make polling prompt.
     async fn changed(&self, cursor: &Cursor) -> Result<bool, CrmError>;
 
-    /// Reads the next page from `cursor`, at most about `limit` deals.
+    /// Reads the next page from `cursor`, at most about `limit` deals. A cursor that is not `looking` begins a look, also where another one
+    /// was broken off: only who sees a look from its first page to its last knows who is gone.
     async fn read(&self, cursor: &Cursor, limit: usize, now: Timestamp) -> Result<ReadPage, CrmError>;
 
     /// Performs write-backs in the given order; one outcome each. Stops at the first `Retry` of a deal for that deal only.

@@ -18,6 +18,7 @@ mod source;
 mod table;
 #[cfg(test)]
 mod tests;
+mod told;
 mod values;
 
 use super::connector::{Connector, CrmError, ReadPage, WriteBack};
@@ -32,6 +33,7 @@ use settings::Settings;
 use source::{Input, Stamp, digest_of};
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use told::Told;
 
 /// Fewer deals than this may halve without arousing suspicion.
 const MANY: u64 = 20;
@@ -52,6 +54,8 @@ pub struct FileConnector {
 struct State {
     looks: u64,
     under_way: Option<(Progress, Look)>,
+    /// The rows of the last finished look.
+    told: Arc<Told>,
     /// Digest of a file that shrank too much, and how often it was seen so.
     suspicion: Option<(String, u32)>,
 }
@@ -79,6 +83,7 @@ impl FileConnector {
     async fn begin(&self, position: &Position, state: &mut State, now: Timestamp) -> Result<Begun, CrmError> {
         let (inputs, meaning, before) = (self.inputs.clone(), self.meaning.clone(), position.files.clone());
         let settings = Arc::clone(&self.settings);
+        let told = Arc::clone(&state.told);
         let begun = blocking(move || {
             let mark = |input: &Arc<Input>, before: &Option<FileMark>| -> Result<FileMark, CrmError> {
                 let stamp = input.stamp()?;
@@ -102,7 +107,7 @@ impl FileConnector {
             if had > 0 && marks.deals.as_ref().is_some_and(|d| d.stamp.size == 0) {
                 return Err(emptied(&inputs.deals.name, had));
             }
-            Ok(Begun::Look(Box::new(Look::begin(settings, inputs, marks, &before, now)?)))
+            Ok(Begun::Look(Box::new(Look::begin(settings, inputs, marks, &before, told, now)?)))
         })
         .await?;
         if let Begun::Look(look) = &begun {
@@ -187,20 +192,25 @@ impl Connector for FileConnector {
 
     async fn read(&self, cursor: &Cursor, limit: usize, now: Timestamp) -> Result<ReadPage, CrmError> {
         let mut state = self.state.lock().await;
-        let position = position_of(cursor);
+        let mut position = position_of(cursor);
         let (progress, mut look) = match state.under_way.take() {
-            Some((progress, look)) if position.look == Some(progress) => (progress, look),
-            _ => match self.begin(&position, &mut state, now).await? {
-                Begun::Look(look) => {
-                    state.looks += 1;
-                    (Progress { look: state.looks, pages: 0 }, *look)
+            Some((progress, look)) if cursor.looking && position.look == Some(progress) => (progress, look),
+            _ => {
+                position.forget_look();
+                match self.begin(&position, &mut state, now).await? {
+                    Begun::Look(look) => {
+                        state.looks += 1;
+                        // From its first page on, what was told before is no longer what the caller stored last.
+                        state.told = Arc::default();
+                        (Progress { look: state.looks, pages: 0 }, *look)
+                    }
+                    Begun::Unchanged(files) => {
+                        let position = Position { files: *files, look: None };
+                        let cursor = Cursor { position: json(&position), read_at: Some(now), error: None, ..cursor.clone() };
+                        return Ok(ReadPage { findings: cursor.findings.clone(), cursor, ..ReadPage::default() });
+                    }
                 }
-                Begun::Unchanged(files) => {
-                    let position = Position { files: *files, look: None };
-                    let cursor = Cursor { position: json(&position), read_at: Some(now), error: None, ..cursor.clone() };
-                    return Ok(ReadPage { findings: cursor.findings.clone(), cursor, ..ReadPage::default() });
-                }
-            },
+            }
         };
         let (mut look, step) = blocking(move || {
             let step = look.step(limit)?;
@@ -210,12 +220,19 @@ impl Connector for FileConnector {
         let mut page = step.page;
         if step.done {
             let pipelines = look.pipelines();
-            // A file that was written meanwhile is looked at again: nothing of it is marked as seen.
-            let files = look.seen().unwrap_or_else(|| position.files.clone());
+            let seen = look.seen();
+            let complete = cursor.complete || seen.is_some();
+            let files = if let Some((files, told)) = seen {
+                state.told = Arc::new(told);
+                files
+            } else {
+                // A file that was written meanwhile is looked at again, even if it should be as it was before: some rows were told.
+                Marks { settings: String::new(), ..position.files }
+            };
             page.cursor = Cursor {
                 looking: false,
                 rows: files.deals.as_ref().map_or(cursor.rows, |d| d.rows),
-                complete: cursor.complete || files != position.files,
+                complete,
                 position: json(&Position { files, look: None }),
                 read_at: Some(now),
                 findings: page.findings.clone(),
@@ -225,7 +242,8 @@ impl Connector for FileConnector {
             };
         } else {
             let progress = Progress { pages: progress.pages + 1, ..progress };
-            page.cursor = Cursor { position: json(&Position { files: position.files, look: Some(progress) }), ..cursor.clone() };
+            let position = json(&Position { files: position.files, look: Some(progress) });
+            page.cursor = Cursor { position, looking: true, ..cursor.clone() };
             page.more = true;
             state.under_way = Some((progress, look));
         }
@@ -247,10 +265,12 @@ fn emptied(name: &str, had: u64) -> CrmError {
 /// A position written by another version or another connector counts as none: the files are read anew.
 fn position_of(cursor: &Cursor) -> Position {
     let mut position: Position = serde_json::from_value(cursor.position.clone()).unwrap_or_default();
-    if !cursor.meeting.is_empty() && !cursor.looking {
-        // Somebody has not met these deals: everything is read, whatever the files say.
-        position.look = None;
-        position.files.settings = String::new();
+    if !cursor.looking {
+        position.forget_look();
+        if !cursor.meeting.is_empty() {
+            // Somebody has not met these deals: everything is read, whatever the files say.
+            position.files.settings.clear();
+        }
     }
     position
 }

@@ -65,7 +65,7 @@ pub struct Cursor {
     pub read_at: Option<Timestamp>,
     /// Whether a full look was ever finished (the first import).
     pub complete: bool,
-    /// Between two pages of a look. One that goes on after a crash or an error has not seen all deals itself.
+    /// Between two pages of a look. Where it stands so after a crash or an error, the look begins again.
     pub looking: bool,
     /// Rows seen in the last full look.
     pub rows: u64,

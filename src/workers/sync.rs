@@ -53,12 +53,12 @@ impl Engine {
         if !newcomers.iter().all(|reader| cursor.meeting.contains(reader)) {
             // The CRM has not changed, but to a new funnel all of it is new. The position stays: with it the connector tells an emptied
             // source from a small one.
-            cursor.looking = false;
             cursor.meeting.clone_from(&newcomers);
         }
-        let resumed = cursor.looking;
+        // Where it was broken off, nobody knows any more who was seen: it begins again, and stays unfinished until its end.
+        let mut unfinished = std::mem::take(&mut cursor.looking);
         let (met, meeting) = (cursor.met.clone(), cursor.meeting.clone());
-        match connection.connector.changed(&cursor).await {
+        match if unfinished { Ok(true) } else { connection.connector.changed(&cursor).await } {
             Ok(true) => {}
             Ok(false) => {
                 cursor.read_at = Some(now);
@@ -76,14 +76,18 @@ impl Engine {
             let held = self.held()?;
             let page = match connection.connector.read(&cursor, PAGE, now).await {
                 Ok(page) => page,
-                Err(error) => return self.sync_failed(&held, key, cursor, &error).await,
+                Err(error) => {
+                    let cursor = Cursor { looking: unfinished, ..cursor };
+                    return self.sync_failed(&held, key, cursor, &error).await;
+                }
             };
             let (more, full_look) = (page.more, page.full_look);
             let here = page.deals.iter().map(|deal| &deal.id).chain(&page.kept);
             seen.extend(here.map(|id| stable_hash(&[id.as_bytes()])));
             managers.extend(page.managers.iter().map(|m| (m.id.clone(), m.clone())));
-            cursor = page.cursor.clone();
-            cursor.looking = more;
+            // Whoever is gone is known only after the last page: until that is stored as well, the look is not finished.
+            let before = Cursor { looking: true, ..std::mem::replace(&mut cursor, page.cursor.clone()) };
+            (cursor.looking, unfinished) = (more, more);
             (cursor.met, cursor.meeting) = (met.clone(), meeting.clone());
             if !more {
                 if full_look {
@@ -93,13 +97,15 @@ impl Engine {
                 cursor.complete |= full_look;
                 cursor.error = None;
             }
-            done += self.take_over(&held, key, page, &cursor, &managers, !newcomers.is_empty(), now).await?;
+            let leaves = !more && full_look;
+            let reached = if leaves { &before } else { &cursor };
+            done += self.take_over(&held, key, page, reached, &managers, !newcomers.is_empty(), now).await?;
             if more {
                 continue;
             }
-            // What came before the interruption was seen by somebody else: only a look from its beginning tells who is gone.
-            if full_look && !resumed {
+            if leaves {
                 done += self.take_leave(key, &seen, &managers, now).await?;
+                self.journal.set_cursor(&self.held()?.lease, key, &cursor).await?;
             }
             return Ok(done);
         }

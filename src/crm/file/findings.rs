@@ -78,6 +78,10 @@ impl Findings {
         }
     }
 
+    pub fn count(&self) -> u64 {
+        self.0.values().map(|finding| finding.count).sum()
+    }
+
     pub fn list(&self) -> Vec<Finding> {
         self.0.values().cloned().collect()
     }

@@ -1,13 +1,15 @@
 //! One look through the files, page by page: managers, contacts, deals. Blocking; memory holds a page and the hashes of ids.
 
 use super::findings::{Findings, Kind};
-use super::mapping::{Known, Mapper};
+use super::mapping::{Known, Mapper, pipeline_of};
 use super::position::{FileMark, Marks};
-use super::settings::{ContactColumn, Settings};
+use super::settings::{ContactColumn, DealColumn, Settings};
 use super::source::Input;
 use super::table::{Bad, Item, Row, Scan, Table, Want, id_hash};
+use super::told::{Telling, Told, row_hash};
+use super::values;
 use crate::crm::{CrmError, ReadPage};
-use crate::model::{Contact, Deal};
+use crate::model::Contact;
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -48,6 +50,11 @@ pub(super) struct Look {
     torn: bool,
     /// Rows of which nobody can say whose they are.
     hidden: u64,
+    /// What the last look told, if all of it was stored; then what this one tells.
+    told: Option<Arc<Told>>,
+    telling: Telling,
+    /// Contacts told anew while rows may be passed over: another row about one of them is not, because of several the last one counts.
+    renewed: HashSet<u64>,
 }
 
 /// What a page says beside its rows.
@@ -60,17 +67,22 @@ pub(super) struct Step {
 const MOST_PIPELINES: usize = 50;
 const MOST_STAGES: usize = 100;
 
+/// As many rows that were told before count as one.
+const KNOWN_A_ROW: usize = 16;
+
 const MANAGERS: usize = 0;
 const CONTACTS: usize = 1;
 const DEALS: usize = 2;
 
 impl Look {
-    /// Scans the files for ids. `marks` comes from the stamps just taken; `before` are those of the last finished look.
+    /// Scans the files for ids. `marks` comes from the stamps just taken; `before` are those of the last finished look, and `told` is
+    /// what is remembered of it.
     pub fn begin(
         settings: Arc<Settings>,
         inputs: Inputs,
         mut marks: Marks,
         before: &Marks,
+        told: Arc<Told>,
         now: Timestamp,
     ) -> Result<Self, CrmError> {
         let scan = |input: &Option<Arc<Input>>, wants: &Arc<[Want]>, mark: &mut Option<FileMark>| -> Result<Scan, CrmError> {
@@ -107,12 +119,15 @@ impl Look {
             pipelines: BTreeMap::new(),
             torn: false,
             hidden: 0,
+            told: told.is_stored(before).then_some(told),
+            telling: Telling::default(),
+            renewed: HashSet::new(),
         })
     }
 
-    /// The files that a finished look has seen, unless one was written meanwhile.
-    pub fn seen(self) -> Option<Marks> {
-        (!self.torn).then_some(self.marks)
+    /// The files that a finished look has seen, and the rows that it told; nothing if one was written meanwhile.
+    pub fn seen(self) -> Option<(Marks, Told)> {
+        (!self.torn).then(|| (self.marks.clone(), Told::new(self.marks, self.telling)))
     }
 
     /// What the deals are in.
@@ -120,23 +135,29 @@ impl Look {
         std::mem::take(&mut self.pipelines)
     }
 
-    fn meet(&mut self, deal: &Deal) {
-        if self.pipelines.len() >= MOST_PIPELINES && !self.pipelines.contains_key(&deal.pipeline) {
-            return;
+    fn meet(&mut self, row: &Row) {
+        let (pipeline, stage) = (pipeline_of(row, &self.settings), row.cell(DealColumn::Stage as usize));
+        if !self.pipelines.contains_key(pipeline) {
+            if self.pipelines.len() >= MOST_PIPELINES {
+                return;
+            }
+            self.pipelines.insert(pipeline.to_owned(), BTreeSet::new());
         }
-        let stages = self.pipelines.entry(deal.pipeline.clone()).or_default();
-        if stages.len() < MOST_STAGES && !stages.contains(&deal.stage) {
-            stages.insert(deal.stage.clone());
+        if let Some(stages) = self.pipelines.get_mut(pipeline)
+            && stages.len() < MOST_STAGES
+            && !stages.contains(stage)
+        {
+            stages.insert(stage.to_owned());
         }
     }
 
-    /// The next page of at most `limit` rows.
+    /// The next page of at most `limit` rows, or some times as many of those that were told before.
     pub fn step(&mut self, limit: usize) -> Result<Step, CrmError> {
         let mut page = ReadPage::default();
         let mut places: HashMap<String, usize> = HashMap::new();
-        let limit = limit.max(1);
+        let room = limit.max(1).saturating_mul(KNOWN_A_ROW);
         let mut taken = 0;
-        while taken < limit {
+        while taken < room {
             let (item, which) = match &mut self.part {
                 Part::Managers(table) => (next(table.as_mut())?, MANAGERS),
                 Part::Contacts(table) => (next(table.as_mut())?, CONTACTS),
@@ -148,9 +169,10 @@ impl Look {
                 }
                 return Ok(self.finish(page));
             };
-            taken += 1;
+            taken += KNOWN_A_ROW;
             match item {
                 Item::Row(row) if self.superseded(&row, which) => {}
+                Item::Row(row) if self.pass_over(&row, which, &mut page) => taken -= KNOWN_A_ROW - 1,
                 Item::Row(row) => self.take(&row, which, &mut page, &mut places),
                 Item::Bad(bad) => self.bad(bad, which, &mut page),
             }
@@ -195,12 +217,29 @@ impl Look {
         true
     }
 
+    /// Whether the last look told this very row, so that there is nothing to say but that it is still there.
+    fn pass_over(&mut self, row: &Row, which: usize, page: &mut ReadPage) -> bool {
+        let Some(told) = &self.told else { return false };
+        let hash = row_hash(row, self.inline);
+        match which {
+            CONTACTS if told.contact(hash) => self.telling.contacts.push((id_hash(row.cell(0)), hash)),
+            DEALS if told.deal(hash) && self.known.all_of(row) && !self.renewed.contains(&whose(row, self.inline)) => {
+                self.meet(row);
+                page.kept.push(row.cell(0).to_owned());
+                self.telling.deals.push((whose(row, self.inline), hash));
+            }
+            _ => return false,
+        }
+        true
+    }
+
     fn take(&mut self, row: &Row, which: usize, page: &mut ReadPage, places: &mut HashMap<String, usize>) {
         let wants = match which {
             MANAGERS => &self.settings.managers,
             CONTACTS => &self.settings.contacts,
             _ => &self.settings.deals,
         };
+        let noted = self.findings.count();
         let mut mapper = Mapper {
             settings: &self.settings,
             file: name(&self.inputs, which),
@@ -215,6 +254,9 @@ impl Look {
             }
             CONTACTS => {
                 let contact = mapper.contact(row);
+                if self.told.is_some() {
+                    self.renewed.insert(id_hash(row.cell(0)));
+                }
                 if !self.contacts_unchanged {
                     put(contact, page, places);
                 }
@@ -222,10 +264,21 @@ impl Look {
             _ => {
                 let (deal, contact) = mapper.deal(row, &self.known, self.inline);
                 if let Some(contact) = contact {
+                    if self.told.is_some() {
+                        self.renewed.insert(whose(row, self.inline));
+                    }
                     put(contact, page, places);
                 }
-                self.meet(&deal);
+                self.meet(row);
                 page.deals.push(deal);
+            }
+        }
+        if self.findings.count() == noted {
+            let hash = row_hash(row, self.inline);
+            match which {
+                MANAGERS => {}
+                CONTACTS => self.telling.contacts.push((id_hash(row.cell(0)), hash)),
+                _ => self.telling.deals.push((whose(row, self.inline), hash)),
             }
         }
     }
@@ -258,6 +311,12 @@ impl Look {
         page.findings = self.findings.list();
         Step { page, done: true }
     }
+}
+
+/// Whose contact a deal's row tells: the first that it names, else the deal's own. `inline`: it tells one.
+fn whose(row: &Row, inline: bool) -> u64 {
+    let named = if inline { values::several(row.cell(DealColumn::ContactId as usize)).next() } else { None };
+    id_hash(named.unwrap_or_else(|| row.cell(0)))
 }
 
 /// A store takes each id once a page; the last row counts.

@@ -27,6 +27,24 @@ pub(super) struct Known {
     pub managers: Option<HashSet<u64>>,
 }
 
+/// The pipeline that a deal's row names, or the connection for all of them.
+pub(super) fn pipeline_of<'r>(row: &'r Row, settings: &'r Settings) -> &'r str {
+    match row.cell(DealColumn::Pipeline as usize) {
+        "" => settings.pipeline.as_deref().unwrap_or_default(),
+        pipeline => pipeline,
+    }
+}
+
+impl Known {
+    /// Whether everybody whom a deal's row names has a row of their own, where there are such files.
+    pub fn all_of(&self, row: &Row) -> bool {
+        let has = |ids: &Option<HashSet<u64>>, id: &str| ids.as_ref().is_none_or(|ids| ids.contains(&id_hash(id)));
+        let manager = row.cell(DealColumn::Manager as usize);
+        (manager.is_empty() || has(&self.managers, manager))
+            && values::several(row.cell(DealColumn::ContactId as usize)).all(|id| has(&self.contacts, id))
+    }
+}
+
 impl Mapper<'_> {
     /// `inline`: the file holds the contact itself, in columns of its own.
     pub fn deal(&mut self, row: &Row, known: &Known, inline: bool) -> (Deal, Option<Contact>) {
@@ -83,10 +101,7 @@ impl Mapper<'_> {
         let deal = Deal {
             title: if cell(D::Title).is_empty() { id.clone() } else { cell(D::Title).to_owned() },
             url: is_link.then(|| url.to_owned()),
-            pipeline: match cell(D::Pipeline) {
-                "" => self.settings.pipeline.clone().unwrap_or_default(),
-                pipeline => pipeline.to_owned(),
-            },
+            pipeline: pipeline_of(row, self.settings).to_owned(),
             stage: stage_title,
             state,
             lost_reason: (!cell(D::LostReason).is_empty()).then(|| cell(D::LostReason).to_owned()),

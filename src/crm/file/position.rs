@@ -15,6 +15,15 @@ pub(super) struct Position {
     pub look: Option<Progress>,
 }
 
+impl Position {
+    /// A look that was broken off begins again, even if the files should be as they were before it: some of their rows were told.
+    pub fn forget_look(&mut self) {
+        if self.look.take().is_some() {
+            self.files.settings.clear();
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Progress {
     pub look: u64,

@@ -44,6 +44,10 @@ impl Row {
         self.cells.get(index).and_then(|range| self.text.get(range.clone())).unwrap_or_default()
     }
 
+    pub fn cells(&self) -> impl Iterator<Item = &str> {
+        self.cells.iter().map(|range| self.text.get(range.clone()).unwrap_or_default())
+    }
+
     fn push(&mut self, text: &str, index: usize) {
         let start = self.text.len();
         let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');

@@ -7,7 +7,12 @@ use crate::model::{Contact, Deal, DealState, FieldValue, Manager, Phone};
 use crate::store::{Cursor, Finding};
 use jiff::Timestamp;
 use proptest::prelude::*;
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::SystemTime,
+};
 
 fn now() -> Timestamp {
     "2026-03-10T12:00:00Z".parse().unwrap()
@@ -430,7 +435,7 @@ async fn only_a_changed_file_is_read_again() {
 
     write_old(&path, &rows(4), 50);
     let more = read_from(&connector, touched.cursor, 10).await.unwrap();
-    assert_eq!((more.deals.len(), more.full_look), (4, true));
+    assert_eq!((more.ids(), more.kept.len(), more.full_look), (vec!["3"], 3, true), "of its rows only the new one is told");
 
     let mut other = wiring(FileSource::Path(path.clone()));
     other.won_stages.push("New".into());
@@ -466,7 +471,7 @@ async fn an_emptied_file_deletes_nothing() {
     }
     write_old(&path, &rows(2), 80);
     let back = read_from(&connector, seen.cursor, 10).await.unwrap();
-    assert_eq!((back.deals.len(), back.full_look), (2, true));
+    assert_eq!((back.deals.len() + back.kept.len(), back.full_look), (2, true));
 }
 
 #[tokio::test]
@@ -484,7 +489,7 @@ async fn a_file_that_halved_is_believed_when_it_stays_so() {
     assert_eq!(suspicious().await, Some("suspicious"), "it still changes: counting begins again");
     assert_eq!(suspicious().await, Some("suspicious"));
     let believed = read_from(&connector, seen.cursor.clone(), 1000).await.unwrap();
-    assert_eq!((believed.deals.len(), believed.full_look), (30, true));
+    assert_eq!((believed.deals.len() + believed.kept.len(), believed.full_look), (30, true));
 }
 
 #[tokio::test]
@@ -500,6 +505,110 @@ async fn unchanged_contacts_are_not_handed_out_again() {
     write_old(&path, "id,stage,contactId\n1,Won,K1\n", 90);
     let again = read_from(&connector, seen.cursor, 10).await.unwrap();
     assert_eq!((again.contacts.len(), again.deals.len(), again.count("NoAddress")), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn of_an_export_written_anew_only_the_changes_are_handed_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deals.csv");
+    let connector = connector(wiring(FileSource::Path(path.clone())));
+    std::fs::write(&path, "id,stage,phone\n1,New,+79990000001\n2,New,+79990000002\n3,New,nonsense\n4,New,+79990000004\n").unwrap();
+    let first = read_from(&connector, Cursor::default(), 10).await.unwrap();
+    assert_eq!((first.deals.len(), first.contacts.len(), first.count("InvalidPhone")), (4, 4, 1));
+
+    let text = "id,stage,phone\n5,New,+79990000005\n3,New,nonsense\n2,Won,+79990000002\n1,New,+79990000001\n";
+    std::fs::write(&path, text).unwrap();
+    let next = read_from(&connector, first.cursor.clone(), 10).await.unwrap();
+    assert_eq!(next.ids(), ["5", "3", "2"], "a row that something is wrong with is told, and counted, every time");
+    assert_eq!(next.kept, ["1"]);
+    assert_eq!((next.count("InvalidPhone"), next.full_look, next.cursor.rows), (1, true, 4));
+    assert_eq!(
+        next.cursor.pipelines,
+        first.cursor.pipelines.into_keys().map(|p| (p, ["New", "Won"].map(String::from).into())).collect()
+    );
+
+    std::fs::write(&path, text.replace("5,New", "5,Won")).unwrap();
+    let stale = read_from(&connector, Cursor { position: serde_json::Value::Null, ..next.cursor.clone() }, 10).await.unwrap();
+    assert_eq!(stale.deals.len(), 4, "what was told is not what was stored last");
+    let newcomer = Cursor { meeting: vec!["sales".into()], ..stale.cursor };
+    assert_eq!(read_from(&connector, newcomer, 10).await.unwrap().deals.len(), 4, "somebody has met none of them");
+}
+
+/// What a caller knows who stores each page.
+#[derive(Default)]
+struct Knowledge {
+    deals: BTreeMap<String, Deal>,
+    contacts: BTreeMap<String, Contact>,
+    cursor: Cursor,
+}
+
+impl Knowledge {
+    /// Reads on, for at most so many pages, and does with them what `workers::sync` does. Whether the end was reached.
+    async fn read(&mut self, connector: &FileConnector, pages: usize) -> bool {
+        self.cursor.looking = false;
+        let mut seen = BTreeSet::new();
+        for _ in 0..pages {
+            let page = connector.read(&self.cursor, 2, now()).await.unwrap();
+            seen.extend(page.deals.iter().map(|d| d.id.clone()).chain(page.kept));
+            self.contacts.extend(page.contacts.into_iter().map(|c| (c.id.clone(), c)));
+            self.deals.extend(page.deals.into_iter().map(|d| (d.id.clone(), d)));
+            self.cursor = page.cursor;
+            if !page.more {
+                if page.full_look {
+                    self.deals.retain(|id, _| seen.contains(id));
+                }
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn exported(rows: &[(u8, u8, u8, u8, u8)]) -> String {
+    let line = |(id, stage, contact, phone, manager): &(u8, u8, u8, u8, u8)| {
+        let phone = ["", "nonsense", "+79990000001", "+79990000002"][usize::from(*phone)];
+        format!(
+            "{id},{},{},{phone},{}\n",
+            ["New", "Won"][usize::from(*stage)],
+            ["", "K1", "K2"][usize::from(*contact)],
+            ["", "ann", "bob"][usize::from(*manager)]
+        )
+    };
+    rows.iter().map(line).fold("id,stage,contactId,phone,manager\n".to_owned(), |text, line| text + &line)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Whatever is exported, in whichever order, however a look is broken off: who reads on with a connector that remembers what it told
+    /// knows in the end what one knows who reads the last export alone.
+    #[test]
+    fn what_is_passed_over_is_known(
+        exports in prop::collection::vec((prop::collection::vec((0_u8..5, 0_u8..2, 0_u8..3, 0_u8..4, 0_u8..3), 1..7), prop::bool::ANY, 1_usize..4), 2..7),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let (deals, managers) = (folder.path().join("deals.csv"), folder.path().join("managers.csv"));
+            let wired = || FileWiring { managers: Some(FileSource::Path(managers.clone())), ..wiring(FileSource::Path(deals.clone())) };
+            let connector = connector(wired());
+            let mut known = Knowledge::default();
+            for (rows, bob_is_there, pages) in &exports {
+                std::fs::write(&deals, exported(rows)).unwrap();
+                std::fs::write(&managers, if *bob_is_there { "id\nann\nbob\n" } else { "id\nann\n" }).unwrap();
+                known.read(&connector, *pages).await;
+            }
+            assert!(known.read(&connector, 100).await);
+            let mut fresh = Knowledge::default();
+            fresh.read(&self::connector(wired()), 100).await;
+            assert_eq!(known.deals.keys().collect::<Vec<_>>(), fresh.deals.keys().collect::<Vec<_>>());
+            assert_eq!(known.deals, fresh.deals);
+            assert_eq!((&known.cursor.findings, &known.cursor.pipelines), (&fresh.cursor.findings, &fresh.cursor.pipelines));
+            for (id, contact) in &fresh.contacts {
+                assert_eq!(known.contacts.get(id), Some(contact));
+            }
+        });
+    }
 }
 
 proptest! {
