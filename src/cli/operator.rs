@@ -89,6 +89,11 @@ pub struct OperatorArgs {
     /// The one folder that connections may read files from (`path` is relative to it), like a mounted volume. Default: none.
     #[arg(long, env = "REKINDLE_VOLUME_ROOT", value_name = "DIR")]
     volume_root: Option<PathBuf>,
+    /// A folder in memory (in a pod: an emptyDir with `medium: Memory`) where the resources and the Secrets they name are kept as they
+    /// were last read. A container that starts again while the API server is away then knows where to send. Default: nothing is kept, and
+    /// it waits for the API server.
+    #[arg(long, env = "REKINDLE_CACHE_DIR", value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
 }
 
 /// Runs until a signal tells it to stop.
@@ -110,8 +115,11 @@ pub async fn run(args: OperatorArgs) -> Result<ExitCode, String> {
     if let Some(root) = args.volume_root.as_ref().filter(|root| !root.is_dir()) {
         return Err(format!("--volume-root {} is not a folder; mount the volume there", root.display()));
     }
+    if let Some(cache) = args.cache_dir.as_ref().filter(|cache| !cache.is_dir()) {
+        return Err(format!("--cache-dir {} is not a folder; mount an emptyDir with medium: Memory there", cache.display()));
+    }
     let namespaces: Vec<String> = args.namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect();
-    let cluster = Cluster::connect(namespaces, args.volume_root).await.map_err(|e| e.to_string())?;
+    let cluster = Cluster::connect(namespaces, args.volume_root, args.cache_dir).await.map_err(|e| e.to_string())?;
     let public = bind(args.listen, "--listen").await?;
     let admin = bind(args.admin, "--admin").await?;
     let pages_at = public.local_addr().map_err(|e| e.to_string())?;

@@ -12,6 +12,8 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(400);
 /// How often one that stands by does: it only answers clients.
 const CALM: Duration = Duration::from_secs(2);
+/// An API server that has not told everything by then is away, and what was kept of it counts.
+const AWAY: Duration = Duration::from_secs(2);
 /// What failed is tried again after that.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -22,11 +24,16 @@ impl Control {
         let (mut dirty, mut led) = (true, false);
         // Before the API server was asked: the stored revisions are what is in force.
         let mut next_look = Instant::now();
+        let mut away_at = Some(Instant::now() + AWAY);
         while !*stop.borrow() {
             let leading = *leads.borrow_and_update();
             if leading != std::mem::replace(&mut led, leading) {
                 dirty = true;
                 self.set_standing(None);
+            }
+            let away = away_at.is_some_and(|at| at <= Instant::now());
+            if self.engine.is_wired() || away && self.work_by_what_was_kept().await {
+                away_at = None;
             }
             let pause = match self.publish_once(leading, dirty, &mut next_look).await {
                 Some(done) => {
@@ -62,6 +69,9 @@ impl Control {
         } else {
             None
         };
+        if let Some(reading) = &reading {
+            self.cluster.remember(&reading.snapshot);
+        }
         match reading {
             Some(reading) if leading => match self.engine.publish(&reading.snapshot, Some(&reading.declared())).await {
                 Ok(published) => {
@@ -101,6 +111,20 @@ impl Control {
                 }
             }
         }
+    }
+
+    /// The API server was away when this process started: addresses and secrets as a process in the same place last read them. What is
+    /// in force is told by the store. False: not yet.
+    async fn work_by_what_was_kept(&self) -> bool {
+        let Some(snapshot) = self.cluster.recall() else { return true };
+        match self.engine.follow(Some(&snapshot)).await {
+            Ok(_) => tracing::info!("the API server is away: addresses and secrets are those that were last read"),
+            Err(error) => {
+                self.cannot(&error);
+                return false;
+            }
+        }
+        true
     }
 
     fn cannot(&self, error: &WorkerError) -> Option<bool> {

@@ -212,6 +212,12 @@ impl Engine {
         &self.clock
     }
 
+    /// Whether it was told where to read and where to send: that stands in resources, never in the store.
+    #[must_use]
+    pub fn is_wired(&self) -> bool {
+        self.wired.load(Ordering::SeqCst)
+    }
+
     #[must_use]
     pub fn phase(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()

@@ -12,6 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What may report signals to the operators of these tests.
+pub const TOKEN: &str = "a-token-of-the-telephony";
+
 /// One test's namespace, and what its operators have in common.
 pub struct World {
     pub plane: &'static ControlPlane,
@@ -77,6 +80,11 @@ impl World {
 
     /// An operator whose API server is on `port`.
     pub fn start_at(&self, name: &str, port: u16) -> Operator {
+        self.start_with(name, port, &[])
+    }
+
+    /// With more arguments.
+    pub fn start_with(&self, name: &str, port: u16, args: &[&str]) -> Operator {
         let token = self.plane.must(&["create", "token", "rekindle", "-n", &self.namespace]);
         let kubeconfig = self.dir.path().join(format!("{name}.kubeconfig"));
         fs::write(&kubeconfig, self.plane.kubeconfig(port, &format!("{{token: {}}}", token.trim()))).unwrap();
@@ -93,7 +101,10 @@ impl World {
                 &self.namespace,
                 "--identity",
                 name,
+                "--signal-tokens",
+                TOKEN,
             ])
+            .args(args)
             .env("KUBECONFIG", kubeconfig)
             .env("RUST_LOG", "rekindle=info")
             .stdin(Stdio::null())
@@ -176,9 +187,18 @@ impl Operator {
     }
 
     pub fn admin(&self) -> String {
+        self.address("health and metrics on http://")
+    }
+
+    /// Where clients' pages and signals are served.
+    pub fn pages(&self) -> String {
+        self.address("pages on http://")
+    }
+
+    fn address(&self, before: &str) -> String {
         let log = self.log();
-        let after = log.split("health and metrics on http://").nth(1).unwrap_or_default();
-        after.lines().next().unwrap_or_default().to_owned()
+        let after = log.split(before).nth(1).unwrap_or_default();
+        after.split([',', '\n']).next().unwrap_or_default().to_owned()
     }
 
     /// The body of a page of its admin listener, with the status line.

@@ -118,3 +118,29 @@ fn a_replica_that_knows_no_address_yet_leaves_the_sending_to_others() {
     assert!(!late.iter().any(crate::operator::Operator::works));
     nobody_twice(&sink, 12);
 }
+
+#[test]
+fn a_container_that_starts_again_while_the_api_server_is_away_knows_where_to_send() {
+    let Some(world) = World::on_postgres() else { return };
+    let sink = Sink::start(world.dir.path(), Duration::ZERO);
+    let proxy = Proxy::to(world.plane.port);
+    let kept = world.dir.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    let start = || world.start_with("a", proxy.port, &["--cache-dir", kept.to_str().unwrap()]);
+    let first = start();
+    six_lost(&world, &sink, "12s");
+    proxy.cut();
+    first.kill();
+    let again = start();
+    world.wait("the second messages", SOON, || sink.accepted().len() == 12);
+    assert!(again.log().contains("are those that were last read"), "{}", again.log());
+    // It catches up with what was edited meanwhile.
+    world.apply(&two_messages("12s").replace("First", "Edited meanwhile"));
+    proxy.mend();
+    world.wait("the edit in force", Duration::from_mins(1), || {
+        let list = world.object("contents", "price");
+        list["status"]["observedGeneration"] == list["metadata"]["generation"] && condition(&list, "Ready")[0] == "True"
+    });
+    world.wait("the counts", SOON, || world.object("funnel", "sales")["status"]["lastDay"]["sent"] == 12);
+    nobody_twice(&sink, 12);
+}

@@ -102,6 +102,7 @@ spec:
         {{- else }}
         - {name: REKINDLE_STORE, value: "sqlite:/data/rekindle.db"}
         {{- end }}
+        - {name: REKINDLE_CACHE_DIR, value: /run/rekindle}
         {{- with .Values.watch.namespaces }}
         - {name: REKINDLE_WATCH_NAMESPACES, value: {{ join "," . | quote }}}
         {{- end }}
@@ -140,6 +141,7 @@ spec:
       {{- end }}
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
+        - {name: cache, mountPath: /run/rekindle}
         {{- if .Values.database.existingSecret }}
         - {name: store, mountPath: /etc/rekindle/store, readOnly: true}
         {{- else }}
@@ -151,6 +153,8 @@ spec:
   volumes:
     # Large sorts of SQLite; nothing of worth.
     - {name: tmp, emptyDir: {}}
+    # Addresses and secrets as last read, for a container that starts again while the API server is away. Memory: no disk sees them.
+    - {name: cache, emptyDir: {medium: Memory, sizeLimit: 64Mi}}
     {{- if .Values.database.existingSecret }}
     - name: store
       secret:

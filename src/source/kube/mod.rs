@@ -8,6 +8,7 @@ mod events;
 mod index;
 mod lease;
 mod reading;
+mod recall;
 mod references;
 mod status;
 mod watch;
@@ -26,6 +27,7 @@ use kube::{
     Client,
     api::{Api, ApiResource, DynamicObject},
 };
+use recall::Recall;
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -101,6 +103,7 @@ pub struct Cluster {
     namespaces: Vec<String>,
     /// The one folder that a path in a connection may lead into.
     volume_root: Option<PathBuf>,
+    recall: Option<Recall>,
     index: Arc<Mutex<Index>>,
     changes: signal::Sender<u64>,
     /// Bodies by object, with the resource version they were read at.
@@ -108,11 +111,16 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The API server that the process runs in, or that `KUBECONFIG` names. Asks it nothing yet: it may be away.
+    /// The API server that the process runs in, or that `KUBECONFIG` names. Asks it nothing yet: it may be away. `cache`: a folder of
+    /// memory where what is read is kept for the next start.
     ///
     /// # Errors
     /// [`KubeError::Config`].
-    pub async fn connect(namespaces: Vec<String>, volume_root: Option<PathBuf>) -> Result<Arc<Self>, KubeError> {
+    pub async fn connect(
+        namespaces: Vec<String>,
+        volume_root: Option<PathBuf>,
+        cache: Option<PathBuf>,
+    ) -> Result<Arc<Self>, KubeError> {
         let mut config = kube::Config::infer().await.map_err(|e| KubeError::Config(e.to_string()))?;
         config.connect_timeout = Some(CONNECT);
         let client = Client::try_from(config).map_err(|e| KubeError::Config(e.to_string()))?;
@@ -120,6 +128,7 @@ impl Cluster {
             client,
             namespaces,
             volume_root,
+            recall: cache.map(Recall::new),
             index: Arc::default(),
             changes: signal::Sender::new(0),
             bodies: Mutex::default(),
