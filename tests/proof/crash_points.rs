@@ -44,7 +44,7 @@ fn story(name: &str) -> Scenario {
     let mut lines = lines;
     // Faults may strike until the story is over.
     lines.push(Line::At(250_000, Happening::Touch(7)));
-    Scenario { seed: 5, processes: 2, sqlite: false, resend: false, manners, slow_store: 0, lines }
+    Scenario { seed: 5, processes: 2, sqlite: false, resend: false, manners, slow_store: 0, witness: false, lines }
 }
 
 /// Tells the story with each of these sets of faults; the first that breaks a promise stops the test.

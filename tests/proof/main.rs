@@ -15,6 +15,7 @@ mod managers_move;
 mod model;
 mod node;
 mod provider;
+mod restored;
 mod scenario;
 mod seeds;
 mod truth;

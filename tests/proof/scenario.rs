@@ -58,6 +58,9 @@ pub enum Happening {
     Publish(u8, bool),
     /// The same, and the others never hear of it.
     PublishOn(usize, u8, bool),
+    /// The database is copied, and later put back as it was then, with all processes stopped.
+    Backup,
+    Restore,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +104,8 @@ pub struct Scenario {
     pub manners: Manners,
     /// The reply to a renewal is on its way for up to so many milliseconds, and at least half as long.
     pub slow_store: u64,
+    /// Hand-over numbers are set aside outside the database.
+    pub witness: bool,
     pub lines: Vec<Line>,
 }
 
@@ -187,13 +192,26 @@ impl Scenario {
         };
         let processes = 1 + usize::try_from(dice.roll("processes", 0, 3)).unwrap();
         let slow_store = if dice.chance("slow store", 0, 300) { 500 + dice.roll("slow store", 1, 5_500) } else { 0 };
-        Self { seed, processes, sqlite, resend: dice.chance("resend", 0, 150), manners, slow_store, lines }
+        Self { seed, processes, sqlite, resend: dice.chance("resend", 0, 150), manners, slow_store, witness: false, lines }
+    }
+
+    /// Everything may happen, and then the database is put back to an earlier copy. Nobody holds or releases anything.
+    pub fn restored(seed: u64) -> Self {
+        let mut drawn = Self::drawn(seed, true);
+        let dice = Dice(seed);
+        let backup = 120 + dice.roll("backup", 0, 3_000);
+        let restore = backup + 60 + dice.roll("restore", 0, 2 * 86_400);
+        drawn.lines.retain(
+            |line| !matches!(line, Line::At(at, what) if *at > restore || matches!(what, Happening::Hold | Happening::Release)),
+        );
+        drawn.lines.extend([Line::At(backup, Happening::Backup), Line::At(restore, Happening::Restore)]);
+        Self { witness: true, ..drawn }
     }
 
     /// Four deals of three people are lost and warmed in peace.
     pub fn quiet(seed: u64) -> Self {
         let lines = [0, 6, 2, 3].iter().zip(0..).map(|(deal, n)| Line::At(30 + 7 * n, Happening::Lose(*deal))).collect();
-        Self { seed, processes: 2, sqlite: false, resend: false, manners: Manners::default(), slow_store: 0, lines }
+        Self { seed, processes: 2, sqlite: false, resend: false, manners: Manners::default(), slow_store: 0, witness: false, lines }
     }
 
     /// What strikes the n-th change, which is the `over`-th hand-over if it is one.

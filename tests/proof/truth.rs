@@ -37,6 +37,16 @@ pub struct Intent {
     cleared_at: Instant,
 }
 
+/// What putting an earlier copy back did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Attempts that the copy does not know of.
+    pub forgotten: usize,
+    /// By its witness the database can tell.
+    pub noticeable: bool,
+    at: Instant,
+}
+
 #[derive(Default)]
 pub struct Truth {
     pub violation: Option<Violation>,
@@ -67,6 +77,10 @@ pub struct Truth {
     applied: BTreeMap<EffectRef, u32>,
     last_applied: BTreeMap<i64, i32>,
     pub handed_over: u64,
+    /// Addresses with the items of which an attempt was made.
+    attempted: BTreeSet<(String, String)>,
+    /// The database was put back to an earlier copy.
+    pub restored: Option<Restored>,
     pub crashes: u64,
     pub takeovers: u64,
 }
@@ -104,6 +118,34 @@ impl Truth {
     pub fn renewed(&mut self, lease: &Lease, until: Instant) {
         self.until = Some(until);
         self.leases.insert(lease.owner.clone(), until);
+    }
+
+    /// Everything that the database knew since the copy is gone, its count of epochs as well. What providers and people have is not.
+    /// `known`: attempts that the copy knows of.
+    pub fn put_back(&mut self, known: &BTreeSet<(String, String)>, noticeable: bool) {
+        let forgotten = self.attempted.difference(known).count();
+        self.note(&format!("an earlier copy is put back: {forgotten} attempts are forgotten, noticeable: {noticeable}"));
+        (self.epoch, self.until) = (0, None);
+        self.owner.clear();
+        self.leases.clear();
+        self.intents.clear();
+        self.accepted.clear();
+        self.by_item.clear();
+        self.by_day.clear();
+        self.suppressed.clear();
+        self.looked.clear();
+        self.applied.clear();
+        self.last_applied.clear();
+        self.restored = Some(Restored { forgotten, noticeable, at: Instant::now() });
+    }
+
+    pub fn attempted(&self) -> &BTreeSet<(String, String)> {
+        &self.attempted
+    }
+
+    /// For so long the restored database was worked with.
+    pub fn since_restored(&self) -> Option<std::time::Duration> {
+        self.restored.as_ref().map(|restored| restored.at.elapsed())
     }
 
     /// A fenced transaction went through.
@@ -218,12 +260,22 @@ impl Truth {
             self.wrong("I2", format!("{effect} left without having been written down"));
             return;
         };
+        let item = (intent.address.as_str().to_owned(), intent.natural.item.clone());
         let heard = intent.heard.entry(provider.to_owned()).or_default();
         *heard += 1;
         let early = *heard > intent.clearances;
         let late = intent.cleared_at.elapsed();
         let (same_key, same_text) = (intent.key == key, intent.message == text_of(message));
         let suppressed = self.suppressed.get(intent.address.as_str()).copied();
+        match &self.restored {
+            None => {
+                self.attempted.insert(item);
+            }
+            Some(restored) if restored.noticeable && self.attempted.contains(&item) => {
+                self.wrong("I11", format!("{effect} goes out again, the restored database does not know of its first time"));
+            }
+            Some(_) => {}
+        }
         if early {
             self.wrong("I2", format!("{effect} left more often than it was written down"));
         }

@@ -9,7 +9,7 @@ use super::{
     node::Node,
     provider::SimProvider,
     scenario::{Fault, Happening, Line, Manners, Scenario},
-    truth::{Truth, Violation},
+    truth::{Restored, Truth, Violation},
 };
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -34,6 +34,9 @@ use tokio::time::Instant;
 
 /// In the place of a process's number: whoever holds the lease.
 pub const AT_WORK: usize = 3;
+
+/// For so long a restored database is worked with. It stands still by then, so that no promise about its rest is asked.
+const AFTER_RESTORE: Duration = Duration::from_mins(15);
 
 pub const LEASE: Duration = Duration::from_secs(8);
 
@@ -83,13 +86,17 @@ pub struct Outcome {
     /// The CRM's deals at the end.
     pub deals: BTreeMap<String, Deal>,
     pub story: String,
+    pub restored: Option<Restored>,
+    /// Everything is on hold at the end.
+    pub held: bool,
 }
 
 /// The store that all processes share, and how it is reached without the runtime noticing that another thread works.
 pub struct Backing {
-    store: Store,
+    store: Mutex<Store>,
     threaded: bool,
-    _folder: Option<tempfile::TempDir>,
+    folder: Option<tempfile::TempDir>,
+    copies: AtomicUsize,
 }
 
 fn helper() -> &'static tokio::runtime::Runtime {
@@ -99,7 +106,7 @@ fn helper() -> &'static tokio::runtime::Runtime {
 
 impl Backing {
     fn memory() -> Self {
-        Self { store: Store::in_memory([7; 32]), threaded: false, _folder: None }
+        Self { store: Mutex::new(Store::in_memory([7; 32])), threaded: false, folder: None, copies: AtomicUsize::new(0) }
     }
 
     /// A real database file. Its secret is the same in each run: it is a copy of one that was made once.
@@ -107,16 +114,10 @@ impl Backing {
         static TEMPLATE: OnceLock<Vec<u8>> = OnceLock::new();
         let shm = std::path::Path::new("/dev/shm");
         let folder = || if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() }.unwrap();
-        let open = |path: &std::path::Path| {
-            let url = format!("sqlite:{}", path.display());
-            let (tx, rx) = std::sync::mpsc::channel();
-            helper().spawn(async move { tx.send(Store::open(&url).await).unwrap() });
-            rx.recv().unwrap().unwrap()
-        };
         let template = TEMPLATE.get_or_init(|| {
             let folder = folder();
             let path = folder.path().join("t.db");
-            drop(open(&path));
+            drop(Self::open(&path));
             let copy = folder.path().join("c.db");
             let (tx, rx) = std::sync::mpsc::channel();
             let (from, into) = (path.display().to_string(), copy.display().to_string());
@@ -134,16 +135,62 @@ impl Backing {
         let folder = folder();
         let path = folder.path().join("r.db");
         std::fs::write(&path, template).unwrap();
-        Self { store: open(&path), threaded: true, _folder: Some(folder) }
+        let store = Mutex::new(Self::open(&path));
+        Self { store, threaded: true, folder: Some(folder), copies: AtomicUsize::new(0) }
     }
 
-    pub fn journal(&self) -> &Arc<dyn Journal> {
-        &self.store.journal
+    fn open(path: &std::path::Path) -> Store {
+        let url = format!("sqlite:{}", path.display());
+        let (tx, rx) = std::sync::mpsc::channel();
+        helper().spawn(async move { tx.send(Store::open(&url).await).unwrap() });
+        rx.recv().unwrap().unwrap()
+    }
+
+    /// The file of the store that is open, or of a copy.
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.as_ref().expect("only a file is copied").path().join(name)
+    }
+
+    fn name(&self) -> String {
+        match self.copies.load(Ordering::SeqCst) {
+            0 => "r.db".to_owned(),
+            n => format!("r{n}.db"),
+        }
+    }
+
+    /// Copies the database as it is now, beside those who work with it.
+    fn back_up(&self) {
+        let (from, into) = (self.file(&self.name()), self.file("backup.db"));
+        let _ = std::fs::remove_file(&into);
+        let (tx, rx) = std::sync::mpsc::channel();
+        helper().spawn(async move {
+            use sqlx::{Connection as _, Executor as _};
+            let mut c = sqlx::SqliteConnection::connect(&format!("sqlite:{}", from.display())).await.unwrap();
+            c.execute(sqlx::AssertSqlSafe(format!("VACUUM INTO '{}'", into.display()))).await.unwrap();
+            tx.send(()).unwrap();
+        });
+        rx.recv().unwrap();
+    }
+
+    /// Puts the copy in its place. Nobody may be at work.
+    fn put_back(&self) {
+        self.copies.fetch_add(1, Ordering::SeqCst);
+        let path = self.file(&self.name());
+        std::fs::copy(self.file("backup.db"), &path).unwrap();
+        *self.store.lock().unwrap() = Self::open(&path);
+    }
+
+    fn current(&self) -> Store {
+        self.store.lock().unwrap().clone()
+    }
+
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        self.current().journal
     }
 
     /// Does something in one moment of the world: no time passes, nobody else has a turn.
     pub async fn call<T: Send + 'static>(&self, work: impl FnOnce(Arc<dyn Journal>) -> BoxFuture<'static, T> + Send) -> T {
-        let future = work(self.store.journal.clone());
+        let future = work(self.journal());
         if !self.threaded {
             return future.await;
         }
@@ -158,6 +205,33 @@ impl Backing {
 fn base64_of(secret: [u8; 32]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret)
+}
+
+/// Outlives every database.
+#[derive(Debug, Default)]
+struct SimWitness(Mutex<Option<Reserved>>);
+
+#[async_trait::async_trait]
+impl Witness for SimWitness {
+    async fn read(&self) -> std::result::Result<Option<Reserved>, WitnessError> {
+        Ok(*self.0.lock().unwrap())
+    }
+
+    async fn write(&self, reserved: Reserved) -> std::result::Result<(), WitnessError> {
+        *self.0.lock().unwrap() = Some(reserved);
+        Ok(())
+    }
+
+    fn pace(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+}
+
+/// What the copy of the database knew.
+#[derive(Default)]
+struct BackedUp {
+    intents: i64,
+    attempted: BTreeSet<(String, String)>,
 }
 
 struct Running {
@@ -195,6 +269,8 @@ pub struct World {
     rush: Mutex<(u64, u32)>,
     questions: AtomicU64,
     before_rest: AtomicU64,
+    witness: Arc<SimWitness>,
+    backed_up: Mutex<Option<BackedUp>>,
 }
 
 /// Runs a scenario to its end.
@@ -239,6 +315,8 @@ impl World {
             rush: Mutex::default(),
             questions: AtomicU64::new(0),
             before_rest: AtomicU64::new(0),
+            witness: Arc::default(),
+            backed_up: Mutex::default(),
         })
     }
 
@@ -408,6 +486,7 @@ impl World {
             owner: node.name.clone(),
             lease: LEASE,
             batch: 32,
+            witness: self.scenario.witness.then(|| self.witness.clone() as Arc<dyn Witness>),
             ..EngineSettings::default()
         };
         let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
@@ -455,7 +534,7 @@ impl World {
             }
             life += 1;
             self.restart(life);
-            if self.truth().violation.is_some() {
+            if self.truth().violation.is_some() || self.truth().since_restored() > Some(AFTER_RESTORE) {
                 return;
             }
             if lines.peek().is_none() && healing.is_none() {
@@ -723,6 +802,22 @@ impl World {
             Happening::Release => {
                 self.store.call(|journal| Box::pin(async move { journal.release_hold(&HoldScope::All).await })).await.unwrap();
             }
+            Happening::Backup => {
+                let intents = self.store.call(|journal| Box::pin(async move { journal.intents().await })).await.unwrap();
+                self.store.back_up();
+                *self.backed_up.lock().unwrap() = Some(BackedUp { intents, attempted: self.truth().attempted().clone() });
+            }
+            Happening::Restore => {
+                let Some(copy) = self.backed_up.lock().unwrap().take() else { return };
+                for running in &*self.nodes.lock().unwrap() {
+                    running.node.kill();
+                }
+                self.store.put_back();
+                // What is forgotten within the newest block is not noticed, by design.
+                let newest = *self.witness.0.lock().unwrap();
+                let noticeable = newest.is_none_or(|newest| copy.intents < newest.from);
+                self.truth().put_back(&copy.attempted, noticeable);
+            }
             Happening::Publish(text, sooner) => {
                 for slot in 0..self.scenario.processes {
                     let edition = Edition { text, sooner, resend: self.scenario.resend };
@@ -801,7 +896,7 @@ impl World {
         let now = self.now();
         let load = Load::Copies(ids);
         let subjects = self.store.call(move |journal| Box::pin(async move { journal.load(&load, now).await })).await.unwrap();
-        let views = self.store.store.views.clone();
+        let views = self.store.current().views;
         let dead = self.store.call(|_| Box::pin(async move { (views.dead_letters(100).await, views.ambiguous(1000).await) })).await;
         let (dead, ambiguous) = (dead.0.unwrap(), dead.1.unwrap());
         let late = now + SignedDuration::from_hours(24 * 365);
@@ -902,13 +997,17 @@ impl World {
     }
 
     async fn outcome(&self) -> Outcome {
-        if self.truth().violation.is_none() {
+        let restored = self.truth().restored.clone();
+        if self.truth().violation.is_none() && restored.is_none() {
             self.last_look().await;
         }
-        let views = self.store.store.views.clone();
+        let views = self.store.current().views;
         let unknown = self.store.call(|_| Box::pin(async move { views.ambiguous(1000).await })).await.unwrap().len();
+        let holds = self.store.call(|journal| Box::pin(async move { journal.holds().await })).await.unwrap();
         let truth = self.truth();
         Outcome {
+            restored,
+            held: holds.iter().any(|hold| hold.scope == HoldScope::All),
             violation: truth.violation.clone(),
             trace: truth.trace,
             ops: self.ops(),

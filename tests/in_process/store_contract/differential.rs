@@ -28,7 +28,7 @@ impl Dice {
 #[derive(Clone, Debug)]
 enum Step {
     Page { person: u32, second: Option<u32>, deal: u64, state: DealState, version: i64, consent: Option<bool> },
-    Message { deal: u64, person: u32, item: u64, planned: bool },
+    Message { deal: u64, person: u32, item: u64, planned: bool, resend: bool, costs: Option<i64> },
     WriteBacks { deal: u64 },
     Cycle { deal: u64, end: bool },
     Start,
@@ -40,6 +40,13 @@ enum Step {
     Release(HoldScope),
     TakeOver,
     Publish(u64),
+    Retire,
+    Resolve { deal: u64, seq: i32, how: Resolution },
+    Click { deal: u64, seq: i32, id: u64, verdict: Option<ClickVerdict> },
+    Judge { deal: u64, seq: i32, verdict: ClickVerdict },
+    Bury { source: Source, deal: u64 },
+    Cursor(u64),
+    Raise(i64),
 }
 
 fn step(dice: &mut Dice, n: i64) -> Step {
@@ -47,7 +54,9 @@ fn step(dice: &mut Dice, n: i64) -> Step {
     let scopes = [HoldScope::All, HoldScope::Channel("sms".into()), HoldScope::Funnel(funnel())];
     let scope = scopes[usize::try_from(dice.roll(3)).unwrap()].clone();
     let reason = || "Busy".to_owned();
-    match dice.roll(20) {
+    let seq = |dice: &mut Dice| 1 + i32::try_from(dice.roll(6)).unwrap();
+    let verdict = |dice: &mut Dice| if dice.roll(2) == 0 { ClickVerdict::Human } else { ClickVerdict::Machine };
+    match dice.roll(26) {
         0..=3 => Step::Page {
             person: dice.person(),
             second: (dice.roll(6) == 0).then(|| dice.person()),
@@ -56,13 +65,20 @@ fn step(dice: &mut Dice, n: i64) -> Step {
             version: n - i64::try_from(dice.roll(4)).unwrap(),
             consent: [None, Some(true), Some(false)][usize::try_from(dice.roll(3)).unwrap()],
         },
-        4..=7 => Step::Message { deal, person: dice.person(), item: dice.roll(4), planned: dice.roll(4) == 0 },
+        4..=7 => Step::Message {
+            deal,
+            person: dice.person(),
+            item: dice.roll(4),
+            planned: dice.roll(4) == 0,
+            resend: dice.roll(4) == 0,
+            costs: (dice.roll(3) == 0).then(|| i64::try_from(dice.roll(3)).unwrap() * 10),
+        },
         8 => Step::WriteBacks { deal },
         9 => Step::Cycle { deal, end: dice.roll(2) == 0 },
         10 | 11 => Step::Start,
         12..=14 => Step::Mark {
             deal,
-            seq: 1 + i32::try_from(dice.roll(6)).unwrap(),
+            seq: seq(dice),
             attempt: i32::try_from(dice.roll(4)).unwrap() - 1,
             outcome: match dice.roll(8) {
                 0 | 1 => Outcome::Accepted { provider: "p".into(), provider_id: Some(dice.roll(5).to_string()) },
@@ -82,9 +98,22 @@ fn step(dice: &mut Dice, n: i64) -> Step {
             0 => Step::Hold(scope),
             _ => Step::Release(scope),
         },
-        _ => match dice.roll(3) {
+        19 => match dice.roll(3) {
             0 => Step::Publish(dice.roll(2)),
             _ => Step::TakeOver,
+        },
+        20 | 21 => Step::Click { deal, seq: seq(dice), id: dice.roll(20), verdict: (dice.roll(2) == 0).then(|| verdict(dice)) },
+        22 => Step::Judge { deal, seq: seq(dice), verdict: verdict(dice) },
+        23 => Step::Resolve {
+            deal,
+            seq: seq(dice),
+            how: [Resolution::Accepted, Resolution::Dropped, Resolution::Resend][usize::try_from(dice.roll(3)).unwrap()],
+        },
+        24 => Step::Bury { source: [Source::Inbox, Source::Outbox, Source::Copy][usize::try_from(dice.roll(3)).unwrap()], deal },
+        _ => match dice.roll(4) {
+            0 => Step::Retire,
+            1 => Step::Raise(i64::try_from(dice.roll(30)).unwrap()),
+            _ => Step::Cursor(dice.roll(3)),
         },
     }
 }
@@ -137,14 +166,25 @@ impl Side {
                 }
                 format!("{commit:?}")
             }
-            Step::Message { deal, person, item, planned } => {
+            Step::Message { deal, person, item, planned, resend, costs } => {
                 let store = self.world.store.clone();
                 self.change(deal, now, |change| {
                     let mut new = message(&store, change.copy.next_seq, &format!("i{item}"), &phone(person));
                     new.codes = vec![format!("{deal}.{}", change.copy.next_seq)];
                     new.revision = 99;
+                    new.resend = resend;
+                    new.charge = costs.map(|cost| Charge {
+                        policy: "shop/default".into(),
+                        currency: "RUB".into(),
+                        day: format!("2026-03-{:02}", 1 + n / 20),
+                        cost,
+                        per_day: Some(30),
+                        per_month: Some(90),
+                    });
                     if planned {
                         new.status = EffectStatus::Planned;
+                    }
+                    if planned || resend {
                         new.payload = Some("text".into());
                     }
                     change.effects = vec![new];
@@ -226,6 +266,53 @@ impl Side {
                 self.world.lease = lease;
                 told
             }
+            Step::Retire => format!("{:?}", journal.retire(&funnel(), now).await.unwrap()),
+            Step::Resolve { deal, seq, how } => {
+                let Some(copy) = self.known(deal) else { return String::new() };
+                format!("{:?}", journal.resolve(&[effect(copy, seq)], how, now).await.unwrap())
+            }
+            Step::Click { deal, seq, id, verdict } => {
+                let Some(copy) = self.known(deal) else { return String::new() };
+                let hit = Clicked { effect: effect(copy, seq), link: 0, at: now, verdict, why: "step".into() };
+                let incoming = Incoming {
+                    source: "click".into(),
+                    id: id.to_string(),
+                    event: InboxEvent::Click { effect: hit.effect, link: 0, at: now, verdict },
+                    received_at: now,
+                    not_before: verdict.is_none().then(|| at(n + 2)),
+                    suppress: Vec::new(),
+                    click: Some(hit),
+                };
+                format!("{:?}", journal.receive(vec![incoming]).await.unwrap())
+            }
+            Step::Judge { deal, seq, verdict } => {
+                let Some(copy) = self.known(deal) else { return String::new() };
+                // What was clicked last, as a glance at the effect tells.
+                let known = journal.effect(effect(copy, seq)).await.unwrap();
+                let Some((link, hit_at)) = known.and_then(|known| known.hits.last().copied()) else { return String::new() };
+                let hit = Clicked { effect: effect(copy, seq), link, at: hit_at, verdict: Some(verdict), why: "judged".into() };
+                journal.judge(&[hit]).await.unwrap();
+                String::new()
+            }
+            Step::Bury { source, deal } => {
+                let id = match source {
+                    Source::Inbox => journal.inbox(at(n + 100), 1).await.unwrap().first().map(|row| row.id),
+                    Source::Outbox => None,
+                    Source::Copy => self.known(deal).map(|copy| copy.0),
+                };
+                let Some(id) = id else { return String::new() };
+                journal.bury(&self.world.lease, source, id, "it cannot be read", now).await.unwrap();
+                String::new()
+            }
+            Step::Cursor(position) => {
+                let cursor = Cursor { position: position.into(), read_at: Some(now), rows: position, ..Cursor::default() };
+                journal.set_cursor(&self.world.lease, CRM, &cursor).await.unwrap();
+                String::new()
+            }
+            Step::Raise(to) => {
+                journal.raise_intents(&self.world.lease, to).await.unwrap();
+                String::new()
+            }
             Step::Publish(what) => {
                 format!(
                     "{:?}",
@@ -255,6 +342,28 @@ impl Side {
             writeln!(out, "{:#?} {:#?}", views.counts(&funnel(), Some(at(5)), now).await.unwrap(), views.channels().await.unwrap());
         let _ = writeln!(out, "{:#?}", views.stages_at(&funnel(), &[at(n / 2), now]).await.unwrap());
         let _ = writeln!(out, "{:#?}", views.ambiguous(9).await.unwrap());
+        let known: Vec<String> = journal.effects(&effects).await.unwrap().iter().map(|e| format!("{e:?}")).collect();
+        let _ = writeln!(out, "{known:#?} {}", journal.intents().await.unwrap());
+        let codes: Vec<String> = (0..DEALS).flat_map(|deal| (1..8).map(move |seq| format!("{deal}.{seq}"))).collect();
+        let codes: std::collections::BTreeMap<_, _> = journal.codes(&codes).await.unwrap().into_iter().collect();
+        let _ = writeln!(out, "{codes:#?}");
+        for id in 0..5 {
+            let _ = writeln!(out, "{:?}", journal.by_provider_id("p", &id.to_string()).await.unwrap());
+        }
+        let _ = writeln!(
+            out,
+            "{:#?} {:#?}",
+            views.spent_since("2026-03").await.unwrap(),
+            views.messages_by_channel(at(3)).await.unwrap()
+        );
+        let _ = writeln!(out, "{:#?} {:#?}", journal.cursor(CRM).await.unwrap(), journal.revisions().await.unwrap());
+        let _ = writeln!(out, "{:#?}", journal.copies_of(&funnel(), CopyId(0), 99).await.unwrap());
+        let _ = writeln!(out, "{:#?} {:#?}", journal.backfill(&funnel(), 99).await.unwrap(), views.dead_letters(9).await.unwrap());
+        for deal in 0..DEALS {
+            let _ = writeln!(out, "{:#?}", views.timeline(&funnel(), &format!("d{deal}")).await.unwrap());
+        }
+        let ids: Vec<String> = (0..DEALS).map(|deal| format!("d{deal}")).collect();
+        let _ = writeln!(out, "{:#?}", journal.stored(CRM, &ids).await.unwrap());
         for person in 0..PEOPLE {
             let hash = journal.address_hash(&Address::Phone(phone(person)));
             out = out.replace(&hash.0, &format!("phone {person}"));

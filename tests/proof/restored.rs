@@ -1,0 +1,43 @@
+//! I11: a database that was put back to an earlier copy sends nothing again that was attempted since.
+
+use super::{
+    scenario::Scenario,
+    world::{Outcome, run},
+};
+
+fn seeds(few: u64) -> std::ops::Range<u64> {
+    if std::env::var("REKINDLE_PROOF").is_ok_and(|all| all == "all") { 0..few * 20 } else { 0..few }
+}
+
+/// A run whose restored database lacks something.
+fn forgetful(seed: u64, witness: bool) -> Option<Outcome> {
+    let outcome = run(Scenario { witness, ..Scenario::restored(seed) }, None, false);
+    outcome.restored.as_ref().is_some_and(|restored| restored.forgotten > 0).then_some(outcome)
+}
+
+#[test]
+fn a_restored_database_sends_nothing_again() {
+    let (mut noticed, mut within_a_block) = (0, 0);
+    for seed in seeds(20) {
+        let Some(outcome) = forgetful(seed, true) else { continue };
+        assert_eq!(outcome.violation, None, "REKINDLE_SEED={seed} of the restored: {:?}", outcome.restored);
+        if outcome.restored.is_some_and(|restored| restored.noticeable) {
+            assert!(outcome.held, "seed {seed}: it forgot, and nothing is on hold");
+            noticed += 1;
+        } else {
+            within_a_block += 1;
+        }
+    }
+    eprintln!(
+        "restored databases that had forgotten attempts: {noticed} noticed and held, {within_a_block} within the newest block"
+    );
+    assert!(noticed >= 3, "hardly anything was tried");
+}
+
+/// Without a witness the same runs send again: the check can fail.
+#[test]
+fn without_a_witness_a_restored_database_sends_again() {
+    let broken = seeds(20).filter_map(|seed| forgetful(seed, false)).filter_map(|outcome| outcome.violation);
+    let promises: Vec<&str> = broken.map(|violation| violation.promise).collect();
+    assert!(promises.contains(&"I11"), "{promises:?}");
+}
