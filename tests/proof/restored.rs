@@ -11,7 +11,9 @@ fn seeds(few: u64) -> std::ops::Range<u64> {
 
 /// A run whose restored database lacks something.
 fn forgetful(seed: u64, witness: bool) -> Option<Outcome> {
-    let outcome = run(Scenario { witness, ..Scenario::restored(seed) }, None, false);
+    let verbose = std::env::var("REKINDLE_SEED").is_ok_and(|one| one == seed.to_string());
+    let outcome = run(Scenario { witness, ..Scenario::restored(seed) }, None, verbose);
+    eprint!("{}", outcome.story);
     outcome.restored.as_ref().is_some_and(|restored| restored.forgotten > 0).then_some(outcome)
 }
 

@@ -44,7 +44,8 @@ pub struct Restored {
     pub forgotten: usize,
     /// By its witness the database can tell.
     pub noticeable: bool,
-    at: Instant,
+    /// Milliseconds since the world began.
+    pub at: i64,
 }
 
 #[derive(Default)]
@@ -122,7 +123,7 @@ impl Truth {
 
     /// Everything that the database knew since the copy is gone, its count of epochs as well. What providers and people have is not.
     /// `known`: attempts that the copy knows of.
-    pub fn put_back(&mut self, known: &BTreeSet<(String, String)>, noticeable: bool) {
+    pub fn put_back(&mut self, known: &BTreeSet<(String, String)>, noticeable: bool, at: i64) {
         let forgotten = self.attempted.difference(known).count();
         self.note(&format!("an earlier copy is put back: {forgotten} attempts are forgotten, noticeable: {noticeable}"));
         (self.epoch, self.until) = (0, None);
@@ -136,16 +137,11 @@ impl Truth {
         self.looked.clear();
         self.applied.clear();
         self.last_applied.clear();
-        self.restored = Some(Restored { forgotten, noticeable, at: Instant::now() });
+        self.restored = Some(Restored { forgotten, noticeable, at });
     }
 
     pub fn attempted(&self) -> &BTreeSet<(String, String)> {
         &self.attempted
-    }
-
-    /// For so long the restored database was worked with.
-    pub fn since_restored(&self) -> Option<std::time::Duration> {
-        self.restored.as_ref().map(|restored| restored.at.elapsed())
     }
 
     /// A fenced transaction went through.

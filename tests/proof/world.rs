@@ -35,8 +35,8 @@ use tokio::time::Instant;
 /// In the place of a process's number: whoever holds the lease.
 pub const AT_WORK: usize = 3;
 
-/// For so long a restored database is worked with. It stands still by then, so that no promise about its rest is asked.
-const AFTER_RESTORE: Duration = Duration::from_mins(15);
+/// For so long (milliseconds) a restored database is worked with. It stands still by then, so that no promise about its rest is asked.
+const AFTER_RESTORE: i64 = 15 * 60_000;
 
 pub const LEASE: Duration = Duration::from_secs(8);
 
@@ -534,7 +534,8 @@ impl World {
             }
             life += 1;
             self.restart(life);
-            if self.truth().violation.is_some() || self.truth().since_restored() > Some(AFTER_RESTORE) {
+            let restored = self.truth().restored.as_ref().is_some_and(|restored| self.passed() - restored.at > AFTER_RESTORE);
+            if restored || self.truth().violation.is_some() {
                 return;
             }
             if lines.peek().is_none() && healing.is_none() {
@@ -816,7 +817,7 @@ impl World {
                 // What is forgotten within the newest block is not noticed, by design.
                 let newest = *self.witness.0.lock().unwrap();
                 let noticeable = newest.is_none_or(|newest| copy.intents < newest.from);
-                self.truth().put_back(&copy.attempted, noticeable);
+                self.truth().put_back(&copy.attempted, noticeable, self.passed());
             }
             Happening::Publish(text, sooner) => {
                 for slot in 0..self.scenario.processes {

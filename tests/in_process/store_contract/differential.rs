@@ -126,7 +126,10 @@ struct Side {
 
 impl Side {
     async fn new(backend: &Backend) -> Self {
-        Self { world: World::new(backend).await, copies: [CopyId(0); DEALS] }
+        let world = World::new(backend).await;
+        // What was never published is never retired.
+        world.store.journal.publish(&funnel(), &Voice::default(), &serde_json::json!({ "v": 0 }), at(0)).await.unwrap();
+        Self { world, copies: [CopyId(0); DEALS] }
     }
 
     fn known(&self, deal: u64) -> Option<CopyId> {
