@@ -56,7 +56,7 @@ pub(super) fn health(key: &str, figures: &Figures, adapters: &Adapters, now: Tim
         let message = format!("{why}; messages wait, it is tried again at {}", until.strftime("%H:%M:%SZ"));
         return (Is::No, ConditionReason::ProviderDown, message);
     }
-    if let Some((since, why)) = channel.outage() {
+    if let Some((since, why)) = channel.outage(now) {
         let message = format!("{why}; nothing was taken since {}, messages wait and are tried again", since.strftime("%H:%M:%SZ"));
         return (Is::No, ConditionReason::ProviderDown, message);
     }

@@ -147,11 +147,13 @@ impl ChannelState {
         }
     }
 
-    /// Since when nothing is taken by any of its providers, and why, in their codes and our words.
+    /// Since when nothing is taken by any of its providers, and why, in their codes and our words. What waits is tried again at least
+    /// every `retry.max`; where nothing has been for longer, nothing waits, and nobody knows.
     #[must_use]
-    pub fn outage(&self) -> Option<(Timestamp, String)> {
+    pub fn outage(&self, now: Timestamp) -> Option<(Timestamp, String)> {
         let trouble = lock(&self.trouble);
-        trouble.as_ref().filter(|trouble| trouble.is_outage()).map(|trouble| (trouble.since, trouble.reason.clone()))
+        let known = |trouble: &&Trouble| now.duration_since(trouble.last) <= self.wiring.retry_max.signed().saturating_mul(2);
+        trouble.as_ref().filter(|trouble| trouble.is_outage()).filter(known).map(|trouble| (trouble.since, trouble.reason.clone()))
     }
 
     /// Room for one more message, if there is any. A kill makes everything intended ambiguous, so no more is intended than may be:

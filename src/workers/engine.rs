@@ -410,6 +410,7 @@ impl Engine {
         round.take(self.backfill_pass().await)?;
         round.take(self.tick_pass().await)?;
         round.take(self.outbox_pass().await)?;
+        round.take(self.witness_pass().await)?;
         self.metrics.step(started.elapsed(), round.done);
         round.failed.map_or(Ok(round.done), Err)
     }

@@ -107,9 +107,10 @@ impl Engine {
         }
         let ids: Vec<EffectRef> = starting.iter().map(|(_, job, _)| job.effect).collect();
         if !ids.is_empty() {
-            self.reserve(ids.len()).await?;
+            self.reserve(&held.lease, ids.len()).await?;
             let started: HashSet<EffectRef> = self.journal.start(&held.lease, &ids, now).await?.into_iter().collect();
             starting.retain(|(_, job, _)| started.contains(&job.effect));
+            self.counted(starting.len());
             self.hand_over(held, starting).await?;
         }
         Ok(count)

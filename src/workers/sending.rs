@@ -45,7 +45,7 @@ impl Engine {
     pub(super) async fn commit_and_send(&self, held: &Held, prepared: Prepared, batch: Batch) -> Result<Commit, WorkerError> {
         let Prepared { changes, jobs, .. } = prepared;
         if !jobs.is_empty() {
-            self.reserve(jobs.len()).await?;
+            self.reserve(&held.lease, jobs.len()).await?;
         }
         let told: Vec<(CopyId, History)> =
             changes.iter().flat_map(|c| c.history.iter().filter(|h| is_reaction(h)).map(|h| (c.copy.id, h.clone()))).collect();
@@ -64,6 +64,7 @@ impl Engine {
         let barred: HashSet<EffectRef> = commit.conflicts.iter().chain(&commit.held).copied().collect();
         let leaving: Vec<_> =
             jobs.into_iter().filter(|(_, job, _)| !stale.contains(&job.effect.copy) && !barred.contains(&job.effect)).collect();
+        self.counted(leaving.len());
         self.hand_over(held, leaving).await?;
         if !commit.outdated.is_empty() {
             tracing::info!(funnels = commit.outdated.len(), "somebody else published; catching up");

@@ -15,6 +15,8 @@ mod town;
 mod verdict;
 mod wire;
 
+pub use postgres::Server;
+
 use crate::dice::Dice;
 use events::{Event, Histogram, torment};
 use rekindle::model::EffectStatus;

@@ -12,6 +12,7 @@ mod outage;
 #[path = "../in_process/peers/postgres.rs"]
 mod postgres;
 mod promises;
+mod promotion;
 mod restore;
 mod run;
 mod simulate;

@@ -54,13 +54,39 @@ fn a_restored_database_starts_on_hold_and_says_why() {
     assert!(running.stop());
 }
 
-/// Behind the process's back, while it does not run.
-fn change(world: &World, statement: &'static str) {
+/// The copy of last night, one batch later: nothing started in between.
+#[test]
+fn a_copy_that_lacks_only_the_last_batch_is_noticed() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::ZERO);
+    let world = World::new(sink.port);
+    world.deals(5, false);
+    let running = world.start();
+    world.wait("the import", Duration::from_mins(1), || world.in_role("InWork") == 5);
+    let backup = world.dir.path().join("backup.db");
+    change(&world, &format!("VACUUM INTO '{}'", backup.display()));
+    world.deals(5, true);
+    world.wait("the messages", Duration::from_mins(1), || world.messages("accepted") == 5);
+    // What was sent is put down outside once it rests.
+    std::thread::sleep(Duration::from_secs(3));
+    running.kill();
+    for part in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(world.dir.path().join(format!("store.db{part}")));
+    }
+    std::fs::copy(&backup, world.dir.path().join("store.db")).unwrap();
+    let _running = world.start();
+    world.wait("the messages to be held", Duration::from_mins(1), || world.messages("planned") == 5);
+    assert_eq!(sink.accepted().len(), 5, "nothing went out a second time");
+    assert_eq!(world.status()["holds"][0]["by"], "witness");
+}
+
+/// Behind the process's back.
+fn change(world: &World, statement: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         use sqlx::{Connection as _, Executor as _};
         let mut connection = sqlx::SqliteConnection::connect(&world.store).await.unwrap();
-        connection.execute(statement).await.unwrap();
+        connection.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
         connection.close().await.unwrap();
     });
 }

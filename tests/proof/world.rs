@@ -279,7 +279,10 @@ pub fn run(scenario: Scenario, bug: Option<Bug>, verbose: bool) -> Outcome {
     let outcome = runtime.block_on(async {
         let world = World::new(scenario, bug, verbose);
         world.live().await;
-        world.outcome().await
+        let outcome = world.outcome().await;
+        // They hold the world, and it holds them.
+        world.nodes.lock().unwrap().clear();
+        outcome
     });
     runtime.shutdown_background();
     outcome
@@ -487,7 +490,6 @@ impl World {
             lease: LEASE,
             batch: 32,
             witness: self.scenario.witness.then(|| self.witness.clone() as Arc<dyn Witness>),
-            ..EngineSettings::default()
         };
         let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
         let outside = Arc::new(SimOutside { world: self.clone(), node: node.clone() });

@@ -26,6 +26,19 @@ $as "$2/pg_ctl" -D "$1/data" -m immediate stop >/dev/null 2>&1 || true
 rm -rf "$1"
 "#;
 
+/// $1: folder, $2: their directory, $3: the folder of the one to follow.
+const STANDBY: &str = r#"
+set -e
+cd "$1"
+as=""
+if [ "$(id -u)" = 0 ]; then chown postgres "$1"; as="setpriv --reuid=postgres --regid=postgres --clear-groups"; fi
+$as "$2/pg_basebackup" -h "$3" -U postgres -D "$1/data" -R -c fast >"$1/log" 2>&1
+echo made
+cat >/dev/null || true
+$as "$2/pg_ctl" -D "$1/data" -m immediate stop >/dev/null 2>&1 || true
+rm -rf "$1"
+"#;
+
 /// The same privileges for `pg_ctl`. $1: its directory, then its arguments.
 const CONTROL: &str = r#"
 bin="$1"; shift
@@ -106,6 +119,30 @@ impl Server {
     /// As if it had been killed: no checkpoint, no farewell, and what it has at the next start is what recovery finds.
     pub fn stop_at_once(&self) {
         self.control(&["-w", "-t", "120", "-m", "immediate", "stop"]);
+    }
+
+    /// Another one that follows it, as it follows: nobody waits for it. It serves readers, in a folder of its own.
+    pub fn standby(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("rk-pg").tempdir().unwrap().keep();
+        let mut supervisor = Command::new("sh")
+            .args(["-c", STANDBY, "sh"])
+            .args([&folder, &self.bin, &self.folder])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut made = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(supervisor.stdout.take().unwrap()), &mut made).unwrap();
+        let standby = Self { folder, bin: self.bin.clone(), supervisor };
+        assert_eq!(made.trim(), "made", "{}", standby.log());
+        standby.start();
+        standby
+    }
+
+    /// It follows nobody any more, and takes writers.
+    pub fn promote(&self) {
+        self.control(&["-w", "-t", "120", "promote"]);
     }
 
     fn copy(&self, from: &str, to: &str) {
