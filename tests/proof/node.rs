@@ -9,7 +9,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 pub struct Node {
     /// Which of the processes, and how many of them there were before in its place.
@@ -17,6 +20,7 @@ pub struct Node {
     pub slot: usize,
     dead: AtomicBool,
     until: Mutex<Option<Instant>>,
+    resumed: Notify,
     pub offset: Arc<AtomicI64>,
     pub clock: Clock,
     /// Conversations with providers.
@@ -31,6 +35,7 @@ impl Node {
             slot,
             dead: AtomicBool::new(false),
             until: Mutex::default(),
+            resumed: Notify::new(),
             offset,
             clock,
             busy: AtomicUsize::new(0),
@@ -54,6 +59,11 @@ impl Node {
 
     pub fn resume(&self) {
         *self.until.lock().unwrap() = None;
+        self.resumed.notify_waiters();
+    }
+
+    pub fn stands_still(&self) -> bool {
+        self.until.lock().unwrap().is_some_and(|until| until > Instant::now())
     }
 
     /// Every door to the outside: the dead never pass, the paused later.
@@ -62,9 +72,12 @@ impl Node {
             if self.dead() {
                 std::future::pending::<()>().await;
             }
+            let resumed = self.resumed.notified();
             let until = *self.until.lock().unwrap();
             match until.filter(|until| *until > Instant::now()) {
-                Some(until) => tokio::time::sleep_until(until).await,
+                Some(until) => {
+                    let _ = tokio::time::timeout_at(until, resumed).await;
+                }
                 None => return,
             }
         }

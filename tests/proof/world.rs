@@ -573,7 +573,7 @@ impl World {
             let nodes = self.nodes.lock().unwrap();
             self.busy.load(Ordering::SeqCst) == 0
                 && nodes.iter().any(|r| Some(&r.node.name) == at_work.as_ref())
-                && nodes.iter().all(|r| !r.node.dead() && r.node.busy.load(Ordering::SeqCst) == 0)
+                && nodes.iter().all(|r| !r.node.dead() && !r.node.stands_still() && r.node.busy.load(Ordering::SeqCst) == 0)
                 && !self.store_is_away()
         };
         if !quiet {
