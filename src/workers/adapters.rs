@@ -69,7 +69,8 @@ pub struct ChannelState {
     pub limiter: Limiter,
     under_way: AtomicUsize,
     pace: Mutex<Pace>,
-    pause: Mutex<Option<(Timestamp, String)>>,
+    /// From when, until when, and why.
+    pause: Mutex<Option<(Timestamp, Timestamp, String)>>,
     trouble: Mutex<Option<Trouble>>,
 }
 
@@ -113,11 +114,12 @@ impl ChannelState {
     /// Until when the channel paused itself (credentials, money), and why.
     #[must_use]
     pub fn paused(&self, now: Timestamp) -> Option<(Timestamp, String)> {
-        lock(&self.pause).clone().filter(|(until, _)| *until > now)
+        // Before it began: the clock was ahead then, and has been put right.
+        lock(&self.pause).clone().filter(|(from, until, _)| *from <= now && now < *until).map(|(_, until, why)| (until, why))
     }
 
-    pub fn pause(&self, until: Timestamp, why: &str) {
-        *lock(&self.pause) = Some((until, why.to_owned()));
+    pub fn pause(&self, from: Timestamp, until: Timestamp, why: &str) {
+        *lock(&self.pause) = Some((from, until, why.to_owned()));
     }
 
     pub fn resume(&self) {

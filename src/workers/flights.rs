@@ -130,7 +130,7 @@ impl Engine {
             }
             Outcome::ChannelDown { reason } => {
                 let until = now + backoff(wiring, report).max(SignedDuration::from_secs(60));
-                channel.pause(until, reason);
+                channel.pause(now, until, reason);
                 Some(until)
             }
             Outcome::NotStarted => Some(now),

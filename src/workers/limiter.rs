@@ -20,6 +20,21 @@ struct State {
     /// Theoretical arrival time of the next message, in microseconds.
     next_us: i64,
     reserved: HashMap<CopyId, Timestamp>,
+    /// The clock when it was asked last.
+    now_us: i64,
+}
+
+impl State {
+    /// A clock that was ahead and was put right takes the moments that it gave along: else nothing would leave until it has caught up.
+    fn set_right(&mut self, now_us: i64) {
+        let back_us = self.now_us - now_us;
+        self.now_us = now_us;
+        if back_us > 1_000_000 {
+            self.next_us -= back_us;
+            let back = SignedDuration::from_micros(back_us);
+            self.reserved.values_mut().for_each(|at| *at = at.saturating_sub(back).unwrap_or(*at));
+        }
+    }
 }
 
 impl Limiter {
@@ -31,7 +46,7 @@ impl Limiter {
         Self {
             interval_us,
             burst_us: interval_us * i64::from(burst.max(1) - 1),
-            state: Mutex::new(State { next_us: i64::MIN / 2, reserved: HashMap::new() }),
+            state: Mutex::new(State { next_us: i64::MIN / 2, reserved: HashMap::new(), now_us: i64::MIN / 2 }),
         }
     }
 
@@ -44,7 +59,9 @@ impl Limiter {
         if self.interval_us == 0 {
             return now;
         }
+        let now_us = now.as_microsecond();
         let mut state = self.lock();
+        state.set_right(now_us);
         if let Some(slot) = state.reserved.get(&copy).copied() {
             if slot <= now {
                 state.reserved.remove(&copy);
@@ -52,7 +69,6 @@ impl Limiter {
             }
             return slot;
         }
-        let now_us = now.as_microsecond();
         let slot_us = state.next_us.max(now_us - self.burst_us);
         state.next_us = slot_us + self.interval_us;
         if slot_us <= now_us {
@@ -86,6 +102,17 @@ mod tests {
         let later = t0 + SignedDuration::from_millis(500);
         assert_eq!(limiter.reserve(CopyId(4), later), later, "its kept slot has come");
         assert_eq!(limiter.reserve(CopyId(7), later).as_millisecond(), t0.as_millisecond() + 2000, "a newcomer queues behind");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_takes_its_moments_along() {
+        let limiter = Limiter::new(1.0, 1);
+        let right = Timestamp::from_second(1_000_000).unwrap();
+        let ahead = right + SignedDuration::from_hours(24);
+        assert_eq!(limiter.reserve(CopyId(1), ahead), ahead);
+        assert_eq!(limiter.reserve(CopyId(2), ahead), ahead + SignedDuration::from_secs(1));
+        assert_eq!(limiter.reserve(CopyId(3), right), right + SignedDuration::from_secs(2));
+        assert_eq!(limiter.reserve(CopyId(2), right), right + SignedDuration::from_secs(1), "its kept slot as well");
     }
 
     #[test]

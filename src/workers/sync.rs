@@ -29,11 +29,12 @@ impl Engine {
         let mut done = 0;
         for (key, connection) in &adapters.connections {
             let now = self.clock.now();
-            if lock(&self.next_sync).get(key).is_some_and(|at| *at > now) {
+            let every = SignedDuration::try_from(connection.wiring.every).unwrap_or(SignedDuration::from_secs(60));
+            // Further ahead than an interval: the clock was ahead when that was written, and has been put right.
+            if lock(&self.next_sync).get(key).is_some_and(|at| *at > now && *at <= now + every) {
                 continue;
             }
             done += self.sync(&held, key, connection, now).await?;
-            let every = SignedDuration::try_from(connection.wiring.every).unwrap_or(SignedDuration::from_secs(60));
             lock(&self.next_sync).insert(key.clone(), now + every);
         }
         Ok(done)

@@ -11,7 +11,7 @@ use std::sync::{
 };
 
 /// Enough runs to notice each of them.
-const MOST: u64 = 3_000;
+const MOST: u64 = 1_000;
 
 /// The first seed whose run notices the bug, and which promise it breaks. `of`: only these promises count.
 fn noticed(bug: Bug, of: &[&str]) -> Option<(u64, String)> {

@@ -69,3 +69,17 @@ fn a_retry_that_is_overtaken_ends() {
     let outcome = told(2, refused, &[(30, Happening::Lose(3)), (20_000, Happening::Call(3))]);
     assert_eq!(outcome.messages, 0, "{}", outcome.story);
 }
+
+/// Seed 18628. A clock that was a day ahead and was put right kept the CRM from being read for a day: the time of the next reading stood
+/// where the wrong clock had put it. Channels' rates and pauses stood there as well.
+#[test]
+fn a_clock_that_was_ahead_and_is_put_right_keeps_nobody_waiting() {
+    let lines = [
+        (600, Happening::Jump(0, 86_400)),
+        (1_000, Happening::Lose(2)),
+        (40_000, Happening::ClocksRight),
+        (50_000, Happening::Lose(3)),
+    ];
+    let outcome = told(1, Manners::default(), &lines);
+    assert_eq!(outcome.messages, 8, "{}", outcome.story);
+}
