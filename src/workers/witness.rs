@@ -26,15 +26,15 @@ impl Engine {
     pub(super) async fn ask_witness(&self, lease: &Lease) -> Result<(), WorkerError> {
         let Some(witness) = &self.settings.witness else { return Ok(()) };
         // What this very process saw counted tells more than the witness, where a server was promoted that lacks the last commits.
-        let before = std::mem::take(&mut *lock(&self.block));
+        let counted = lock(&self.block).counted;
         let known = self.journal.intents().await?;
         let reserved = witness.read().await?.unwrap_or(Reserved { from: 0, to: 0 });
-        if known < reserved.from.max(before.counted) {
-            return self.distrust(lease, known, before.counted).await;
+        if known < reserved.from.max(counted) {
+            return self.distrust(lease, known, counted).await;
         }
         // Whatever was handed over before this start can never be forgotten unnoticed.
         witness.write(Reserved { from: known, to: known }).await?;
-        lock(&self.block).counted = known;
+        *lock(&self.block) = Block { counted: known, ..Block::default() };
         Ok(())
     }
 
