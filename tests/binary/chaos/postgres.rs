@@ -50,7 +50,6 @@ cd / && exec $as "$bin/pg_ctl" "$@"
 impl Server {
     /// Running, or `None` (loudly) where there is no PostgreSQL.
     pub fn start_new() -> Option<Self> {
-        use std::io::BufRead as _;
         let Some(bin) = programs() else {
             assert!(
                 std::env::var_os("REKINDLE_REQUIRE_PEERS").is_none_or(|v| v != "1"),
@@ -59,21 +58,28 @@ impl Server {
             eprintln!("SKIPPED: postgres is not installed (initdb, postgres)");
             return None;
         };
+        let server = Self::made(SUPERVISOR, &bin, &[]);
+        server.start();
+        Some(server)
+    }
+
+    /// A folder of its own in which the script has made a server.
+    fn made(script: &str, bin: &Path, more: &[&Path]) -> Self {
         let folder = tempfile::Builder::new().prefix("rk-pg").tempdir().unwrap().keep();
         let mut supervisor = Command::new("sh")
-            .args(["-c", SUPERVISOR, "sh"])
-            .args([&folder, &bin])
+            .args(["-c", script, "sh"])
+            .args([folder.as_path(), bin])
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut made = String::new();
-        std::io::BufReader::new(supervisor.stdout.take().unwrap()).read_line(&mut made).unwrap();
-        let server = Self { folder, bin, supervisor };
-        assert_eq!(made.trim(), "made", "{}", server.log());
-        server.start();
-        Some(server)
+        let mut said = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(supervisor.stdout.take().unwrap()), &mut said).unwrap();
+        let server = Self { folder, bin: bin.to_owned(), supervisor };
+        assert_eq!(said.trim(), "made", "{}", server.log());
+        server
     }
 
     pub fn log(&self) -> String {
@@ -123,19 +129,7 @@ impl Server {
 
     /// Another one that follows it, as it follows: nobody waits for it. It serves readers, in a folder of its own.
     pub fn standby(&self) -> Self {
-        let folder = tempfile::Builder::new().prefix("rk-pg").tempdir().unwrap().keep();
-        let mut supervisor = Command::new("sh")
-            .args(["-c", STANDBY, "sh"])
-            .args([&folder, &self.bin, &self.folder])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut made = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(supervisor.stdout.take().unwrap()), &mut made).unwrap();
-        let standby = Self { folder, bin: self.bin.clone(), supervisor };
-        assert_eq!(made.trim(), "made", "{}", standby.log());
+        let standby = Self::made(STANDBY, &self.bin, &[self.folder.as_path()]);
         standby.start();
         standby
     }
