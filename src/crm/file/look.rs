@@ -222,11 +222,11 @@ impl Look {
         let Some(told) = &self.told else { return false };
         let hash = row_hash(row, self.inline);
         match which {
-            CONTACTS if told.contact(hash) => self.telling.contacts.push((id_hash(row.cell(0)), hash)),
+            CONTACTS if told.contact(hash) => self.telling.contact(id_hash(row.cell(0)), hash),
             DEALS if told.deal(hash) && self.known.all_of(row) && !self.renewed.contains(&whose(row, self.inline)) => {
                 self.meet(row);
                 page.kept.push(row.cell(0).to_owned());
-                self.telling.deals.push((whose(row, self.inline), hash));
+                self.telling.deal(whose(row, self.inline), hash);
             }
             _ => return false,
         }
@@ -277,8 +277,8 @@ impl Look {
             let hash = row_hash(row, self.inline);
             match which {
                 MANAGERS => {}
-                CONTACTS => self.telling.contacts.push((id_hash(row.cell(0)), hash)),
-                _ => self.telling.deals.push((whose(row, self.inline), hash)),
+                CONTACTS => self.telling.contact(id_hash(row.cell(0)), hash),
+                _ => self.telling.deal(whose(row, self.inline), hash),
             }
         }
     }

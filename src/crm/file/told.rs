@@ -1,10 +1,13 @@
 //! Which rows the last look handed out: an export that is written anew every night with a few changes costs those changes.
 //!
-//! Held in memory only, eight bytes a row. A process that has just started reads everything once, which is harmless.
+//! Held in memory only, and only of files of up to [`MOST`] rows. A process that has just started reads everything once, which is harmless.
 
 use super::position::Marks;
 use super::table::Row;
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Of larger files nothing is remembered: with a million rows the memory of a look came to 196 MB, and a process shall do with 150.
+const MOST: usize = 250_000;
 
 /// Rows of a finished look, by the hash of their cells. A row of which something had to be noted is not among them: it is noted again.
 #[derive(Debug, Default)]
@@ -38,8 +41,28 @@ impl Told {
 /// Rows of a look under way: whose contact each one tells, and its hash.
 #[derive(Debug, Default)]
 pub(super) struct Telling {
-    pub contacts: Vec<(u64, u64)>,
-    pub deals: Vec<(u64, u64)>,
+    contacts: Vec<(u64, u64)>,
+    deals: Vec<(u64, u64)>,
+    too_many: bool,
+}
+
+impl Telling {
+    pub fn contact(&mut self, whose: u64, row: u64) {
+        self.contacts.push((whose, row));
+        self.bound();
+    }
+
+    pub fn deal(&mut self, whose: u64, row: u64) {
+        self.deals.push((whose, row));
+        self.bound();
+    }
+
+    /// All or nothing: who remembers half of the rows cannot tell which of them stand alone.
+    fn bound(&mut self) {
+        if self.too_many || self.contacts.len() + self.deals.len() > MOST {
+            *self = Self { too_many: true, ..Self::default() };
+        }
+    }
 }
 
 /// Of rows about the same person the last one counts, and which one that is changes with any of them: they are told every time.
