@@ -87,6 +87,8 @@ impl Trouble {
     const MESSAGES: usize = 3;
     /// A server that starts again is none.
     const LASTS: SignedDuration = SignedDuration::from_secs(5);
+    /// How long it counts at least without another attempt.
+    const REMEMBERED: SignedDuration = SignedDuration::from_mins(5);
 
     fn is_outage(&self) -> bool {
         self.messages.len() >= Self::MESSAGES && self.last.duration_since(self.since) >= Self::LASTS
@@ -149,13 +151,14 @@ impl ChannelState {
         }
     }
 
-    /// Since when nothing is taken by any of its providers, and why, in their codes and our words. What waits is tried again at least
-    /// every `retry.max`; where nothing has been for longer, nothing waits, and nobody knows.
+    /// Since when nothing is taken by any of its providers, and why, in their codes and our words. What waits is tried again within
+    /// `retry.max`, or a minute where a server is not reached; where nothing was for much longer, nothing waits, and nobody knows.
     #[must_use]
     pub fn outage(&self, now: Timestamp) -> Option<(Timestamp, String)> {
+        let remembered = self.wiring.retry_max.signed().saturating_mul(2).max(Trouble::REMEMBERED);
         let trouble = lock(&self.trouble);
-        let known = |trouble: &&Trouble| now.duration_since(trouble.last) <= self.wiring.retry_max.signed().saturating_mul(2);
-        trouble.as_ref().filter(|trouble| trouble.is_outage()).filter(known).map(|trouble| (trouble.since, trouble.reason.clone()))
+        let trouble = trouble.as_ref().filter(|trouble| trouble.is_outage() && now.duration_since(trouble.last) <= remembered)?;
+        Some((trouble.since, trouble.reason.clone()))
     }
 
     /// Room for one more message, if there is any. A kill makes everything intended ambiguous, so no more is intended than may be:

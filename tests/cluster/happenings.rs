@@ -7,7 +7,8 @@ use crate::{
 };
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(40);
+/// A server that is not reached is tried again within a minute.
+const SOON: Duration = Duration::from_secs(75);
 
 fn told<'e>(events: &'e [(String, String)], reason: &str) -> Vec<&'e str> {
     events.iter().filter(|(word, _)| word == reason).map(|(_, note)| note.as_str()).collect()
@@ -44,6 +45,10 @@ fn a_mail_server_that_is_down_is_told_and_so_is_its_return() {
     let [is, reason, message] = condition(&world.object("msgch", "mail"), "Healthy");
     assert_eq!((is.as_str(), reason.as_str()), ("False", "ProviderDown"));
     assert!(message.contains("messages wait"), "{message}");
+    // Between two attempts it is as down as before.
+    std::thread::sleep(Duration::from_secs(12));
+    assert!(told(&world.events(), "Recovered").is_empty(), "its return was told while it was away");
+    assert_eq!(condition(&world.object("msgch", "mail"), "Healthy")[1], "ProviderDown");
     let sink = Sink::start_on(world.dir.path(), port);
     world.wait("the messages", SOON, || sink.accepted().len() == 3);
     world.wait("the return to be told", SOON, || !told(&world.events(), "Recovered").is_empty());

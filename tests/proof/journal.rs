@@ -507,6 +507,10 @@ impl Journal for SimJournal {
     }
 
     async fn hold(&self, hold: Hold) -> Result<()> {
+        // People hold the store itself: this is the engine's own doing.
+        if self.world.truth().restored.is_none() {
+            self.world.truth().wrong("I12", format!("{} holds everything, and the database never went back", self.node.name));
+        }
         self.write(move |journal| Box::pin(async move { journal.hold(hold).await })).await
     }
 

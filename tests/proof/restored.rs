@@ -43,3 +43,12 @@ fn without_a_witness_a_restored_database_sends_again() {
     let promises: Vec<&str> = broken.map(|violation| violation.promise).collect();
     assert!(promises.contains(&"I11"), "{promises:?}");
 }
+
+/// Whatever else goes wrong, a database that was never put back is not taken for one.
+#[test]
+fn a_database_that_never_went_back_is_not_distrusted() {
+    for seed in seeds(60) {
+        let outcome = run(Scenario { witness: true, ..Scenario::drawn(seed, false) }, None, false);
+        assert_eq!(outcome.violation, None, "seed {seed} with a witness");
+    }
+}

@@ -48,20 +48,23 @@ pub(super) struct Telling {
 
 impl Telling {
     pub fn contact(&mut self, whose: u64, row: u64) {
-        self.contacts.push((whose, row));
-        self.bound();
+        if self.has_room() {
+            self.contacts.push((whose, row));
+        }
     }
 
     pub fn deal(&mut self, whose: u64, row: u64) {
-        self.deals.push((whose, row));
-        self.bound();
+        if self.has_room() {
+            self.deals.push((whose, row));
+        }
     }
 
     /// All or nothing: who remembers half of the rows cannot tell which of them stand alone.
-    fn bound(&mut self) {
-        if self.too_many || self.contacts.len() + self.deals.len() > MOST {
+    fn has_room(&mut self) -> bool {
+        if !self.too_many && self.contacts.len() + self.deals.len() >= MOST {
             *self = Self { too_many: true, ..Self::default() };
         }
+        !self.too_many
     }
 }
 
@@ -83,4 +86,21 @@ pub(super) fn row_hash(row: &Row, inline: bool) -> u64 {
         cell.hash(&mut hasher);
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST, Marks, Telling, Told};
+
+    #[test]
+    fn of_too_many_rows_none_is_remembered() {
+        for (rows, remembered) in [(MOST, true), (MOST + 1, false), (2 * MOST, false)] {
+            let mut telling = Telling::default();
+            for row in 0..rows as u64 {
+                if row % 2 == 0 { telling.contact(row, row) } else { telling.deal(row, row) }
+            }
+            let told = Told::new(Marks::default(), telling);
+            assert_eq!((told.contact(0), told.deal(1)), (remembered, remembered), "{rows}");
+        }
+    }
 }

@@ -109,7 +109,7 @@ fn step(dice: &mut Dice, n: i64) -> Step {
             seq: seq(dice),
             how: [Resolution::Accepted, Resolution::Dropped, Resolution::Resend][usize::try_from(dice.roll(3)).unwrap()],
         },
-        24 => Step::Bury { source: [Source::Inbox, Source::Outbox, Source::Copy][usize::try_from(dice.roll(3)).unwrap()], deal },
+        24 => Step::Bury { source: [Source::Inbox, Source::Copy][usize::try_from(dice.roll(2)).unwrap()], deal },
         _ => match dice.roll(4) {
             0 => Step::Retire,
             1 => Step::Raise(i64::try_from(dice.roll(30)).unwrap()),
@@ -299,9 +299,8 @@ impl Side {
             }
             Step::Bury { source, deal } => {
                 let id = match source {
-                    Source::Inbox => journal.inbox(at(n + 100), 1).await.unwrap().first().map(|row| row.id),
-                    Source::Outbox => None,
                     Source::Copy => self.known(deal).map(|copy| copy.0),
+                    _ => journal.inbox(at(n + 100), 1).await.unwrap().first().map(|row| row.id),
                 };
                 let Some(id) = id else { return String::new() };
                 journal.bury(&self.world.lease, source, id, "it cannot be read", now).await.unwrap();
