@@ -1,5 +1,7 @@
 //! What a million deals cost: their import through the real binary beside COPY of the rows it leaves behind, the memory of the
-//! process meanwhile and afterwards, and a tick with ten due copies among so many quiet ones and among ten thousand.
+//! process meanwhile and afterwards, and a tick with ten due copies among so many quiet ones, among a tenth of them and among ten
+//! thousand. The last fit into SQLite's cache whole, so that the step from them to the tenth is what pages cost that are not in the
+//! cache, and the step from the tenth to all is what the number of copies costs.
 //!
 //! `cargo bench --bench million [-- --deals N] [--store sqlite|postgres] [--rounds R]`; needs Debian's postgresql.
 //!
@@ -294,9 +296,10 @@ async fn main() -> Result<()> {
                 Some(postgres) if kind == "postgres" => postgres.database(&format!("bench_{size}_{round}")),
                 _ => format!("sqlite:{}", folder.path().join(format!("{size}.db")).display()),
             };
-            let (few, many) = (url("few"), url("many"));
-            let few_deals = options.deals.min(10_000);
+            let (few, tenth, many) = (url("few"), url("tenth"), url("many"));
+            let (few_deals, tenth_deals) = (options.deals.min(10_000), options.deals.div_ceil(10));
             import(&few, &folder.path().join("few"), few_deals)?;
+            import(&tenth, &folder.path().join("tenth"), tenth_deals)?;
             let done = import(&many, &folder.path().join("many"), options.deals)?;
             println!("{kind}: {} deals imported at {:.0}/s", options.deals, done.per_second);
             if let Some(postgres) = postgres.as_ref().filter(|_| kind == "postgres") {
@@ -319,20 +322,20 @@ async fn main() -> Result<()> {
                 megabytes(done.resting),
                 megabytes(done.status)
             );
-            let (small, large) = (Store::open(&few).await?, Store::open(&many).await?);
-            let (mut among_few, mut among_many) = (Vec::new(), Vec::new());
-            for _ in 0..5 {
-                // In turns, so that both meet the same moods of the machine.
-                among_few.extend(ticks(&small, few_deals, 40).await?);
-                among_many.extend(ticks(&large, options.deals, 40).await?);
+            let mut among = Vec::new();
+            for (url, deals) in [(&few, few_deals), (&tenth, tenth_deals), (&many, options.deals)] {
+                among.push((Store::open(url).await?, deals, Vec::new()));
             }
-            println!(
-                "{kind}: tick of ten due, ms min / median / max of {}: among {few_deals} {}; among {} {}",
-                among_few.len(),
-                spread(&among_few),
-                options.deals,
-                spread(&among_many)
-            );
+            for _ in 0..5 {
+                // In turns, so that all meet the same moods of the machine.
+                for (store, deals, took) in &mut among {
+                    took.extend(ticks(store, *deals, 40).await?);
+                }
+            }
+            println!("{kind}: tick of ten due, ms min / median / max of {}:", among[0].2.len());
+            for (_, deals, took) in &among {
+                println!("{kind}:   among {deals} {}", spread(took));
+            }
         }
     }
     Ok(())

@@ -122,8 +122,9 @@ pub enum AdvertisingConsent {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("has(self.country) || has(self.dates)").message("set country, dates or both"))]
 pub struct Holidays {
-    /// The public holidays of a country, as its law fixes them for every year (moved working days are not known; add them to dates).
-    /// Known: DE, FR, RU, US.
+    /// The public holidays that a whole country has, by its code of ISO 3166-1 (DE, FR, GB, KZ, PL, RU, US and about a hundred others;
+    /// one that is not known is refused with the list of those that are). Holidays of regions and working days that a government
+    /// moves by decree are not among them; add those to dates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2), regex(pattern = r"^[A-Z]{2}$"))]
     pub country: Option<String>,

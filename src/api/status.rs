@@ -179,10 +179,26 @@ pub struct ReactivationFunnelStatus {
     /// Old losses that wait to be admitted by backfill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_backfill: Option<i64>,
+    /// Deals whose next message waits now although its own time has come, by reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["reason".into()]))]
+    pub postponed: Vec<PostponedFigures>,
     /// What is wrong, the first 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub problems: Vec<Problem>,
+}
+
+/// Messages that wait for one reason.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostponedFigures {
+    /// OutsideWindow, Holiday, CapReached, BudgetReached, ClientInWork, OtherDealLeads, LowerPriority, StaleCrm, Paused, Suspended,
+    /// Spread, RateLimited or ChannelDown.
+    #[schemars(length(max = 32))]
+    pub reason: String,
+    /// How many deals.
+    pub deals: i64,
 }
 
 /// Deals by role of their stage.

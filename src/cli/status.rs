@@ -231,6 +231,10 @@ fn details(out: &mut String, status: &FunnelStatus, days: u16) {
         let skipped: Vec<String> = counts.skipped.iter().map(|(why, n)| format!("{n} {why}")).collect();
         rows.push(vec!["  skipped".to_owned(), skipped.join(", ")]);
     }
+    if !counts.postponed.is_empty() {
+        let postponed: Vec<String> = counts.postponed.iter().map(|(why, n)| format!("{n} {why}")).collect();
+        rows.push(vec!["  waiting now".to_owned(), postponed.join(", ")]);
+    }
     if counts.waiting_backfill > 0 {
         rows.push(vec!["  waiting".to_owned(), format!("{} old lost deals wait for backfill", counts.waiting_backfill)]);
     }

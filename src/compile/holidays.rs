@@ -1,10 +1,13 @@
-//! Public holidays as a country's law fixes them for every year. Days that a government moves by yearly decree are not known here;
-//! a policy lists those itself.
+//! Public holidays of a country: what the `opening-hours` crate carries for a hundred countries (calculated until 2076, substitute days
+//! among them where a law gives them), and for a few countries the days of the law itself, because that data lacks some of them: 8 January in
+//! Russia; a holiday that falls on a weekend, where its substitute is listed instead. Days that a government moves by yearly decree
+//! are not known here; a policy lists those itself.
 
 use jiff::civil::{Date, Weekday};
+use opening_hours::localization::Country;
 use std::collections::BTreeSet;
 
-/// Years for which days are laid out: far beyond what any message is planned for.
+/// Years for which the days of the law are laid out: far beyond what any message is planned for.
 const YEARS: std::ops::RangeInclusive<i16> = 2000..=2060;
 
 enum Rule {
@@ -17,8 +20,8 @@ enum Rule {
 }
 use Rule::{Easter, Fixed, Nth};
 
-/// Countries, their rules and where those stand.
-const COUNTRIES: [(&str, &[Rule]); 4] = [
+/// The days of the law, and where it stands.
+const LAWS: [(&str, &[Rule]); 4] = [
     // Feiertage common to all sixteen Länder.
     ("DE", &[Fixed(1, 1), Easter(-2), Easter(1), Fixed(5, 1), Easter(39), Easter(50), Fixed(10, 3), Fixed(12, 25), Fixed(12, 26)]),
     // Code du travail, L3133-1.
@@ -77,15 +80,19 @@ const COUNTRIES: [(&str, &[Rule]); 4] = [
     ),
 ];
 
-/// Countries that are known.
+/// Countries that are known, by their codes of ISO 3166-1.
 pub(super) fn known() -> impl Iterator<Item = &'static str> {
-    COUNTRIES.iter().map(|(code, _)| *code)
+    Country::ALL.into_iter().filter(|country| country.holidays().get_public().count() > 0).map(Country::iso_code)
 }
 
-/// All holidays of a country, or `None` if its rules are not known here.
+/// All holidays that a whole country has, or `None` if it is not known here.
 pub(super) fn of(country: &str) -> Option<BTreeSet<Date>> {
-    let (_, rules) = COUNTRIES.iter().find(|(code, _)| *code == country)?;
-    Some(YEARS.flat_map(|year| rules.iter().filter_map(move |rule| on(rule, year))).collect())
+    let carried = country.parse::<Country>().ok()?.holidays();
+    // The crate has days of another library's type: what both read is the text of ISO 8601.
+    let mut days: BTreeSet<Date> = carried.get_public().iter().filter_map(|day| day.to_string().parse().ok()).collect();
+    let law = LAWS.iter().find(|(code, _)| *code == country).map_or(&[][..], |(_, rules)| rules);
+    days.extend(YEARS.flat_map(|year| law.iter().filter_map(move |rule| on(rule, year))));
+    (!days.is_empty()).then_some(days)
 }
 
 fn on(rule: &Rule, year: i16) -> Option<Date> {
@@ -125,9 +132,30 @@ mod tests {
             ("US", date(2026, 11, 26), true), // Thanksgiving
             ("US", date(2027, 5, 31), true),  // Memorial Day
             ("US", date(2026, 9, 7), true),   // Labor Day
+            ("US", date(2026, 7, 3), true),   // given for the 4th, a Saturday
+            ("US", date(2026, 7, 4), true),
+            ("KZ", date(2027, 3, 22), true), // Nauryz
+            ("BY", date(2027, 7, 3), true),
+            ("PL", date(2027, 5, 27), true), // Boże Ciało
+            ("GB", date(2027, 3, 26), true), // Good Friday
+            ("GB", date(2027, 3, 27), false),
+            ("ES", date(2027, 10, 12), true),
         ] {
             assert_eq!(super::of(country).unwrap().contains(&day), holiday, "{country} {day}");
         }
-        assert!(super::of("XX").is_none());
+        assert!(super::of("XX").is_none() && super::of("").is_none());
+    }
+
+    /// Whoever is offered a country gets days for it, as far ahead as messages are planned.
+    #[test]
+    fn every_country_that_is_offered_has_days_in_every_year() {
+        let known: Vec<&str> = super::known().collect();
+        assert!(known.len() > 100 && ["DE", "FR", "RU", "US", "KZ", "GB"].iter().all(|code| known.contains(code)), "{known:?}");
+        for country in known {
+            let days = super::of(country).unwrap();
+            for year in 2026..=2060 {
+                assert!((2..60).contains(&days.iter().filter(|day| day.year() == year).count()), "{country} {year}");
+            }
+        }
     }
 }

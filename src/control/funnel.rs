@@ -9,7 +9,7 @@ use super::{
     standing::{Standing, key_of},
 };
 use crate::{
-    api::{CopyCounts, DayFigures, MonthFigures, ReactionFigures, ReactivationFunnelStatus, StageFigures},
+    api::{CopyCounts, DayFigures, MonthFigures, PostponedFigures, ReactionFigures, ReactivationFunnelStatus, StageFigures},
     compile::ObjectRef,
     model::{FunnelKey, Money, Role},
     store::{FunnelCounts, Hold, HoldScope},
@@ -175,6 +175,8 @@ fn count(status: &mut ReactivationFunnelStatus, figures: &FunnelFigures) {
     status.due = Some(number(month.due));
     status.oldest_due_at = month.oldest_due.map(|at| Time(Timestamp::from_second(at.as_second()).unwrap_or(at)));
     status.waiting_backfill = Some(number(month.waiting_backfill));
+    let postponed = |(reason, deals): &(String, u64)| PostponedFigures { reason: reason.clone(), deals: number(*deals) };
+    status.postponed = month.postponed.iter().map(postponed).collect();
 }
 
 fn whole(money: Money) -> String {

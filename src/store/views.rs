@@ -31,6 +31,8 @@ pub struct FunnelCounts {
     pub due: u64,
     pub oldest_due: Option<Timestamp>,
     pub waiting_backfill: u64,
+    /// Deals whose next message waits although its own time has come, by [`crate::model::PostponeReason`].
+    pub postponed: Vec<(String, u64)>,
     /// Ledger rows by (medium, status), e.g. ("Sms", "delivered").
     pub messages: Vec<(String, String, u64)>,
     /// Skips by reason.

@@ -79,15 +79,20 @@ impl Data {
         let theirs = self.of_funnel(funnel);
         let mut counts = FunnelCounts::default();
         let mut stages = Stages::default();
+        let mut postponed: BTreeMap<String, u64> = BTreeMap::new();
         for stored in self.copies.values().filter(|c| c.copy.funnel == *funnel) {
             stages.add(stored.copy.role, &stored.copy.stage, stored.copy.amount);
             counts.waiting_backfill += u64::from(stored.backfill_at.is_some());
+            if let Some(why) = stored.copy.state.waiting {
+                *postponed.entry(why.as_str().to_owned()).or_default() += 1;
+            }
             if let Some(due) = stored.copy.next_at.filter(|due| *due <= now) {
                 counts.due += 1;
                 counts.oldest_due = Some(counts.oldest_due.map_or(due, |oldest| oldest.min(due)));
             }
         }
         counts.stages = stages.counts();
+        counts.postponed = postponed.into_iter().collect();
         for cycle in self.cycles.iter().filter(|((id, _), c)| theirs.contains(id) && c.began_at >= since).map(|(_, c)| c) {
             let contacted = cycle.role == Role::Warming && cycle.contacted && !cycle.holdout;
             counts.contacted += u64::from(contacted);

@@ -17,6 +17,27 @@ fn stage_count(mut c: Cells) -> Result<StageCount> {
     Ok(StageCount { role: c.word(Role::parse)?, stage: c.text()?, deals: c.count()?, amount: Money(c.int()?) })
 }
 
+/// Rows of a stage, one for each reason to wait, come one after the other.
+fn stages_and_waits(counts: &mut FunnelCounts, rows: Vec<Cells>) -> Result<()> {
+    let mut waits: BTreeMap<String, u64> = BTreeMap::new();
+    for mut c in rows {
+        let (role, stage, reason) = (c.word(Role::parse)?, c.text()?, c.opt_text()?);
+        let (deals, amount) = (c.count()?, Money(c.int()?));
+        if let Some(reason) = reason {
+            *waits.entry(reason).or_default() += deals;
+        }
+        match counts.stages.last_mut().filter(|last| last.role == role && last.stage == stage) {
+            Some(same) => {
+                same.deals += deals;
+                same.amount.0 += amount.0;
+            }
+            None => counts.stages.push(StageCount { role, stage, deals, amount }),
+        }
+    }
+    counts.postponed = waits.into_iter().collect();
+    Ok(())
+}
+
 #[async_trait::async_trait]
 impl Views for SqlStore {
     async fn funnels(&self) -> Result<Vec<FunnelKey>> {
@@ -30,7 +51,7 @@ impl Views for SqlStore {
         let Some(id) = funnel::find(&mut session, funnel).await? else { return Ok(counts) };
         let since = since.map_or(i64::MIN / 2, Timestamp::as_millisecond);
         let rows = session.rows(sql!("views/stages"), args![id]).await?;
-        counts.stages = rows.into_iter().map(stage_count).collect::<Result<_>>()?;
+        stages_and_waits(&mut counts, rows)?;
         for mut c in session.rows(sql!("views/cycles"), args![id, since]).await? {
             (counts.contacted, counts.revived, counts.organic, counts.assisted) = (c.count()?, c.count()?, c.count()?, c.count()?);
             (counts.holdout, counts.holdout_revived, counts.unsubscribed) = (c.count()?, c.count()?, c.count()?);

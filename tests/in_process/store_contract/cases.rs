@@ -3,7 +3,7 @@
 use super::Backend;
 use super::world::*;
 use jiff::Timestamp;
-use rekindle::engine::{CycleChange, CycleEnd, History, Says, Voice};
+use rekindle::engine::{CycleChange, CycleEnd, History, Pause, PauseUntil, Says, Voice};
 use rekindle::model::*;
 use rekindle::store::*;
 use std::{
@@ -966,6 +966,25 @@ pub async fn due_copies_come_oldest_first(backend: &Backend) {
     assert_eq!(due(at(30), Some(at(20)), 10).await, [(ids[3], at(20)), (ids[0], at(30))]);
     assert_eq!(journal.copies_of(&funnel(), CopyId(0), 3).await.unwrap(), ids[..3]);
     assert_eq!(journal.copies_of(&funnel(), ids[2], 3).await.unwrap(), ids[3..]);
+}
+
+/// Why messages wait, over all stages; stages are counted as ever.
+pub async fn what_waits_is_counted_by_its_reason(backend: &Backend) {
+    let world = World::new(backend).await;
+    let deals: Vec<Deal> = ["a", "b", "c", "d", "e"].map(|id| deal(id, id)).into();
+    let mut changes: Vec<Change> = deals.iter().map(new_copy).collect();
+    for (change, why) in
+        changes.iter_mut().zip([PostponeReason::BudgetReached, PostponeReason::Holiday, PostponeReason::BudgetReached])
+    {
+        change.copy.state.waiting = Some(why);
+    }
+    changes[2].copy.stage = "other".into();
+    // A pause's own reason is none of these, though its text looks like one.
+    changes[3].copy.state.pause = Some(Pause { until: at(50), why: PauseUntil::Answered });
+    world.commit(Batch { now: Some(at(0)), page: Some(page(vec![], deals)), changes, ..Batch::default() }).await;
+    let counts = world.store.views.counts(&funnel(), None, at(0)).await.unwrap();
+    assert_eq!(counts.postponed, [("BudgetReached".to_owned(), 2), ("Holiday".to_owned(), 1)]);
+    assert_eq!(counts.stages.iter().map(|s| (s.stage.as_str(), s.deals)).collect::<Vec<_>>(), [("other", 1), ("warm", 4)]);
 }
 
 pub async fn backfill_takes_fresh_losses_first(backend: &Backend) {
