@@ -9,6 +9,6 @@ RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile image --lock
 FROM scratch
 COPY --from=build /rekindle /rekindle
 COPY --from=build /ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt MALLOC_ARENA_MAX=2
 USER 65532:65532
 ENTRYPOINT ["/rekindle"]

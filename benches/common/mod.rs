@@ -148,6 +148,8 @@ impl Running {
         let child = Command::new(env!("CARGO_BIN_EXE_rekindle"))
             .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--store", store, "-f"])
             .arg(config)
+            // As in the image.
+            .env("MALLOC_ARENA_MAX", "2")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)

@@ -16,8 +16,9 @@ use std::sync::{Arc, LazyLock};
 
 const MAX_CHARS: usize = 4096;
 const MAX_BRACKETS: usize = 32;
-/// Depth of the expression tree; a chain of `&&` or `+` is as deep as it is long.
-const MAX_DEPTH: usize = 100;
+/// Depth of the expression tree; a chain of `+` is as deep as it is long (one of `&&` is not: the parser halves it). The evaluator
+/// takes up to 40 kB of stack a level in an unoptimised build, and a worker thread has 2 MB.
+const MAX_DEPTH: usize = 32;
 /// The parser recurses several frames a bracket and a few hundred bytes a frame; measured need is far below.
 const PARSER_STACK: usize = 64 << 20;
 
@@ -37,7 +38,9 @@ pub struct Condition {
 pub enum ConditionError {
     #[error("{0}")]
     Syntax(String),
-    #[error("it is longer than 4096 characters or nests deeper than 32 brackets; split it over several items or stages")]
+    #[error(
+        "it is longer than 4096 characters, or nests deeper than 32 brackets or operations (a + b + c are two); split it over several items or stages"
+    )]
     TooComplex,
     #[error("{name} is not known here; known are deal, client, manager, cycle and the functions {functions}")]
     Unknown { name: String, functions: String },

@@ -32,6 +32,23 @@ fn texts_with_texts_and_numbers_with_numbers() {
         ("deal.amount / 0 > 1", Some("divides by zero")),
         ("cycle.sent % 0 == 1", Some("divides by zero")),
         ("client.city", Some("it answers a text")),
+        ("true == 'x'", Some("true is yes or no and 'x' is a text")),
+        ("client.age == 2.5", None),
+        (
+            "client.city == 2.5",
+            Some("client.city is a text and 2.5 is a number: == never holds between them; write texts in single quotes"),
+        ),
+        ("client.age == 'x'", Some("write numbers without quotes, or declare the field with type: Number")),
+        ("client.vip == 5", Some("compare it with something, or declare the field with type: Boolean")),
+        ("client.city ? true : false", Some("client.city before ? is a text")),
+        ("(client.vip ? client.city : 'x') > 5", Some("is a text and 5 is a number")),
+        ("(client.vip ? client.city : deal.amount) == 5", None),
+        ("size(client.city) == 'x'", Some("size() is a number and 'x' is a text")),
+        ("int(client.city) == 'x'", Some("int() is a number")),
+        ("double(client.city) == 'x'", Some("double() is a number")),
+        ("string(client.age) == 5", Some("string() is a text and 5 is a number")),
+        ("client.unknown in [client.age + 'x']", Some("client.age is a number and 'x' is a text")),
+        ("size([client.age + 'x']) == 1", Some("client.age is a number and 'x' is a text")),
     ] {
         let got = Condition::compile(text).unwrap().check_types(&kind);
         match wrong {

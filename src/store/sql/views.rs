@@ -2,7 +2,7 @@
 
 use super::dialect::sql;
 use super::funnel;
-use super::session::{Cells, args};
+use super::session::{Cells, Session, args};
 use super::{Result, SqlStore};
 use crate::engine::History;
 use crate::model::{CopyId, EffectRef, EffectStatus, FunnelKey, Money, Role};
@@ -17,23 +17,34 @@ fn stage_count(mut c: Cells) -> Result<StageCount> {
     Ok(StageCount { role: c.word(Role::parse)?, stage: c.text()?, deals: c.count()?, amount: Money(c.int()?) })
 }
 
-/// Rows of a stage, one for each reason to wait, come one after the other.
-fn stages_and_waits(counts: &mut FunnelCounts, rows: Vec<Cells>) -> Result<()> {
+/// So many copies are counted at once.
+const COUNTED: u32 = 50_000;
+
+/// Stages of a funnel, and what messages in them wait for.
+async fn stages_and_waits(counts: &mut FunnelCounts, session: &mut Session, funnel: i64) -> Result<()> {
+    let mut stages: BTreeMap<(&'static str, String), StageCount> = BTreeMap::new();
     let mut waits: BTreeMap<String, u64> = BTreeMap::new();
-    for mut c in rows {
-        let (role, stage, reason) = (c.word(Role::parse)?, c.text()?, c.opt_text()?);
-        let (deals, amount) = (c.count()?, Money(c.int()?));
-        if let Some(reason) = reason {
-            *waits.entry(reason).or_default() += deals;
-        }
-        match counts.stages.last_mut().filter(|last| last.role == role && last.stage == stage) {
-            Some(same) => {
-                same.deals += deals;
-                same.amount.0 += amount.0;
+    let mut after = i64::MIN;
+    loop {
+        let mut met = 0;
+        for mut c in session.rows(sql!("views/stages"), args![funnel, after, COUNTED]).await? {
+            let (role, stage, reason) = (c.word(Role::parse)?, c.text()?, c.opt_text()?);
+            let (deals, amount) = (c.count()?, c.int()?);
+            after = after.max(c.int()?);
+            met += deals;
+            if let Some(reason) = reason {
+                *waits.entry(reason).or_default() += deals;
             }
-            None => counts.stages.push(StageCount { role, stage, deals, amount }),
+            let none = StageCount { role, stage: stage.clone(), deals: 0, amount: Money(0) };
+            let count = stages.entry((role.as_str(), stage)).or_insert(none);
+            count.deals += deals;
+            count.amount.0 += amount;
+        }
+        if met < u64::from(COUNTED) {
+            break;
         }
     }
+    counts.stages = stages.into_values().collect();
     counts.postponed = waits.into_iter().collect();
     Ok(())
 }
@@ -50,8 +61,7 @@ impl Views for SqlStore {
         let mut counts = FunnelCounts::default();
         let Some(id) = funnel::find(&mut session, funnel).await? else { return Ok(counts) };
         let since = since.map_or(i64::MIN / 2, Timestamp::as_millisecond);
-        let rows = session.rows(sql!("views/stages"), args![id]).await?;
-        stages_and_waits(&mut counts, rows)?;
+        stages_and_waits(&mut counts, &mut session, id).await?;
         for mut c in session.rows(sql!("views/cycles"), args![id, since]).await? {
             (counts.contacted, counts.revived, counts.organic, counts.assisted) = (c.count()?, c.count()?, c.count()?, c.count()?);
             (counts.holdout, counts.holdout_revived, counts.unsubscribed) = (c.count()?, c.count()?, c.count()?);

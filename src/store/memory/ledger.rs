@@ -1,0 +1,141 @@
+//! The ledger and the work that is left of it: what becomes of a row by what is told of its message.
+
+use super::{Data, Open, ms, up};
+use crate::engine::LedgerEntry;
+use crate::model::{CopyId, EffectRef, EffectStatus, Outcome, Suppression, SuppressionReason, SuppressionScope};
+use crate::store::outcome::{Standing, Work};
+use crate::store::rules::{NEVER_MS, is_held, item_name};
+use crate::store::{Charge, Mark};
+use jiff::Timestamp;
+
+impl Data {
+    /// A message that a person stopped by hand.
+    pub(super) fn held(&self, effect: EffectRef, open: &Open) -> bool {
+        open.kind == "message" && self.copies.get(&effect.copy).is_some_and(|c| is_held(&self.holds, &c.copy.funnel, &open.target))
+    }
+
+    /// A write-back behind one that is under way.
+    pub(super) fn behind(&self, effect: EffectRef, open: &Open) -> bool {
+        let first = EffectRef { copy: effect.copy, seq: i32::MIN };
+        open.kind != "message" && self.outbox.range(first..effect).any(|(_, o)| o.kind != "message" && o.epoch.is_some())
+    }
+
+    /// When a write-back is due: not before those of its copy that come before it.
+    pub(super) fn in_turn(&self, effect: EffectRef, due_at: Timestamp) -> Timestamp {
+        let first = EffectRef { copy: effect.copy, seq: i32::MIN };
+        let before = self.outbox.range(first..effect).filter(|(_, o)| o.kind != "message").map(|(_, o)| o.due_at);
+        before.max().map_or(due_at, |before| before.max(due_at))
+    }
+
+    /// Whoever clicked has the message, whatever the provider said.
+    pub(super) fn click(&mut self, effect: EffectRef, at: Timestamp, human: bool) {
+        if let Some(entry) = self.effects.get_mut(&effect) {
+            if human {
+                entry.clicked_at.get_or_insert(at);
+            }
+            if entry.status == EffectStatus::Unknown {
+                entry.status = EffectStatus::Accepted;
+            }
+        }
+    }
+
+    pub(super) fn mark(&mut self, mut marks: Vec<Mark>) {
+        let mut early = Vec::new();
+        for mark in &marks {
+            if let Outcome::Accepted { provider, provider_id: Some(id) } = &mark.outcome {
+                let entry = self.provider_refs.entry((provider.clone(), id.clone())).or_default();
+                let effect = *entry.effect.get_or_insert(mark.effect);
+                if let Some((outcome, at)) = &entry.early {
+                    early.push(Mark { effect, attempt: -1, outcome: outcome.clone(), at: *at, next: None });
+                }
+            }
+        }
+        marks.append(&mut early);
+        for mark in marks {
+            self.merge(mark);
+        }
+    }
+
+    pub(super) fn merge(&mut self, mark: Mark) {
+        let effect = mark.effect;
+        let has_payload = self.outbox.get(&effect).is_some_and(|o| o.payload.is_some());
+        let resend = self.outbox.get(&effect).is_some_and(|o| o.resend);
+        let Some(entry) = self.effects.get_mut(&effect) else { return };
+        let mut standing = Standing::new(entry.status, entry.attempt, entry.receipt, entry.at, has_payload);
+        (standing.resend, standing.resends) = (resend, entry.resends);
+        standing.merge(Mark { at: ms(mark.at), ..mark });
+        entry.resends = standing.resends;
+        (entry.status, entry.receipt, entry.at) = (standing.status, standing.receipt, standing.at);
+        entry.reason = standing.reason.or(entry.reason.take());
+        let (kind, target, expires_at, recipient) =
+            (entry.kind, entry.target.clone(), entry.expires_at, entry.key.recipient.clone());
+        let key = entry.key.clone();
+        let charge = entry.charge.clone();
+        match standing.work {
+            Work::Unchanged => {}
+            Work::Done => {
+                self.outbox.remove(&effect);
+            }
+            Work::Keep { payload } => {
+                let due_at = Timestamp::from_millisecond(NEVER_MS).unwrap_or(Timestamp::MAX);
+                let kept = Open { kind, target, due_at, epoch: None, expires_at, payload: Some(payload), resend };
+                self.outbox.insert(effect, kept);
+            }
+            Work::Again { at, payload } => {
+                let due_at = if kind == "message" { up(at) } else { self.in_turn(effect, up(at)) };
+                let old = self.outbox.remove(&effect).and_then(|o| o.payload);
+                self.outbox
+                    .insert(effect, Open { kind, target, due_at, epoch: None, expires_at, payload: payload.or(old), resend });
+                if kind != "message" {
+                    let after = EffectRef { copy: effect.copy, seq: effect.seq.saturating_add(1) };
+                    let last = EffectRef { copy: effect.copy, seq: i32::MAX };
+                    for (_, open) in self.outbox.range_mut(after..=last).filter(|(_, o)| o.kind != "message") {
+                        open.due_at = open.due_at.max(due_at);
+                    }
+                }
+            }
+        }
+        if kind != "message" {
+            return;
+        }
+        for (period, _) in charge.iter().filter(|_| standing.refund).flat_map(Charge::periods) {
+            *self.spent.entry(period).or_default() -= charge.as_ref().map_or(0, |charge| charge.cost);
+        }
+        if standing.refund
+            && let Some(copy) = self.copies.get(&effect.copy)
+            && let Some(recent) = self.recent.get_mut(&recipient)
+        {
+            let item = item_name(&copy.copy.funnel.namespace, &key.list, &key.item);
+            if let Some(at) = recent.iter().rposition(|r| r.copy == effect.copy && r.item == item) {
+                recent.remove(at);
+            }
+        }
+        if let Some(at) = standing.bad_address {
+            self.suppress(vec![Suppression {
+                scope: SuppressionScope::Address(recipient),
+                brand: None,
+                medium: None,
+                purpose: None,
+                reason: SuppressionReason::HardBounce,
+                at,
+            }]);
+        }
+    }
+
+    pub(super) fn ledger(&self, copy: CopyId) -> Vec<LedgerEntry> {
+        let (first, last) = (EffectRef { copy, seq: i32::MIN }, EffectRef { copy, seq: i32::MAX });
+        self.effects
+            .range(first..=last)
+            .map(|(effect, e)| LedgerEntry {
+                key: e.key.clone(),
+                seq: effect.seq,
+                status: e.status,
+                at: e.at,
+                variant: e.variant.clone(),
+                clicked_at: e.clicked_at,
+                opened: e.clicked_at.is_some(),
+                reason: e.reason.clone(),
+            })
+            .collect()
+    }
+}
