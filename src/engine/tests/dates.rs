@@ -103,6 +103,16 @@ fn a_reminder_does_not_wait_for_advertising_that_waits() {
     world.pass("10d");
     assert_eq!(world.sent(), [("03-09 15:00".to_owned(), "visit".to_owned())]);
     assert_eq!(world.waiting(), Some(PostponeReason::CapReached));
+    // Nor when both wait, each for its own: the reminder for the morning, the advertising for next month.
+    let mut world = World { effects: Vec::new(), ..world };
+    set(&mut world, "2026-03-20T15:00");
+    world.subject.copy.state.journey.as_mut().unwrap().dated.clear();
+    world.subject.ledger.clear();
+    world.plan.lists.get_mut("other").unwrap().items[0].at = Some(time("21:00"));
+    world.decide(&Event::Replan);
+    world.pass("10d");
+    assert_eq!(world.sent(), [("03-20 10:00".to_owned(), "visit".to_owned())]);
+    assert_eq!(world.waiting(), Some(PostponeReason::CapReached));
 }
 
 #[test]

@@ -75,6 +75,82 @@ fn stop_when_ends_the_journey_but_not_the_stage() {
 }
 
 #[test]
+fn what_stop_when_ended_stays_ended() {
+    let mut plan = plan();
+    plan.stages.warming[0].stop_when = when("deal.rooms == 2");
+    let mut world = World::lost(plan, "layout");
+    world.pass("4d");
+    let rooms = |world: &mut World, n: f64| world.change(|deal| drop(deal.fields.insert("rooms".into(), FieldValue::Number(n))));
+    rooms(&mut world, 2.0);
+    for _ in 0..3 {
+        world.decide(&Event::Replan);
+        world.decide(&Event::Timer);
+    }
+    let told = world.history.iter().filter(|h| matches!(h, History::Note { text } if text.contains("stopWhen"))).count();
+    assert_eq!(told, 1, "people are told why it ended, once");
+    rooms(&mut world, 3.0);
+    world.pass("60d");
+    assert_eq!(world.sent().len(), 1, "it does not begin again when the condition no longer holds");
+    edit(&mut world, "layout").items.push(item("fourth", "1d"));
+    world.decide(&Event::Replan);
+    world.pass("10d");
+    assert_eq!(world.sent().last().unwrap().1, "fourth", "what is appended later is news");
+}
+
+#[test]
+fn an_item_that_is_not_wanted_does_not_wait_for_its_window() {
+    let mut plan = plan();
+    let items = &mut plan.lists.get_mut("layout").unwrap().items;
+    (items[1].at, items[1].when) = (Some(time("23:00")), when("client.city == 'Omsk'"));
+    let mut world = World::lost(plan, "layout");
+    world.run(t("2026-03-10T12:00"));
+    world.decide(&Event::Replan);
+    assert_eq!(world.skipped(), []);
+    world.run(t("2026-03-12T23:00"));
+    assert_eq!(world.skipped(), [("second".to_owned(), SkipReason::ConditionFalse)]);
+}
+
+#[test]
+fn after_a_standstill_what_merely_waited_is_not_left_out() {
+    for (overdue, waits, outcome) in [
+        (Overdue::Skip, false, "skipped"),
+        (Overdue::Send, false, "sent"),
+        (Overdue::Spread, false, "spread"),
+        (Overdue::Skip, true, "sent"),
+        (Overdue::Send, true, "sent"),
+        (Overdue::Spread, true, "spread"),
+    ] {
+        let mut plan = plan();
+        let list = plan.lists.get_mut("layout").unwrap();
+        list.overdue = overdue;
+        if waits {
+            list.items[0].at = Some(time("21:00"));
+        }
+        let mut world = World::lost(plan, "layout");
+        world.run(if waits { t("2026-03-05T22:00") } else { t("2026-03-04T12:00") });
+        assert_eq!(world.waiting(), waits.then_some(PostponeReason::OutsideWindow));
+        world.sleep(t("2026-03-13T12:00").duration_since(world.now));
+        world.subject.crm_read_at = Some(world.now);
+        world.decide(&Event::Timer);
+        let got = match (world.sent().len(), world.skipped().len(), world.waiting()) {
+            (1, 0, _) => "sent",
+            (0, 1.., _) => "skipped",
+            (0, 0, Some(PostponeReason::Spread)) => "spread",
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(got, outcome, "{overdue:?}, waited before: {waits}");
+    }
+}
+
+#[test]
+fn a_pause_that_only_an_answer_ends_is_not_looked_at() {
+    let mut world = World::lost(plan(), "layout");
+    world.subject.copy.state.pause = Some(Pause { until: jiff::Timestamp::MAX, why: PauseUntil::Answered });
+    world.pass("30d");
+    assert_eq!((world.sent(), world.waiting(), world.subject.copy.next_at), (vec![], Some(PostponeReason::Paused), None));
+}
+
+#[test]
 fn live_edits() {
     type Edit = fn(&mut List);
     let cases: [(&str, Edit, &[(&str, &str)]); 6] = [

@@ -38,6 +38,33 @@ fn what_each_signal_does_to_a_warm_copy() {
     }
 }
 
+/// What a manager does is no word of the client: `clientQuiet` goes on counting.
+#[test]
+fn only_a_call_from_the_client_is_heard() {
+    for (kind, heard) in [(SignalKind::OutboundCall, false), (SignalKind::Booked, true), (SignalKind::Chat, true)] {
+        let mut world = warm();
+        world.signal(kind);
+        assert_eq!(world.subject.copy.state.heard_at, heard.then_some(world.now), "{kind:?}");
+    }
+}
+
+/// One call does one thing: it revives, and does not at once begin the stage that calls lead to.
+#[test]
+fn a_signal_that_moved_the_deal_is_used_up() {
+    let mut plan = plan();
+    let called = cold("called", vec![trigger(TriggerKind::Signal(SignalKind::InboundCall))], vec![rule("other")]);
+    plan.stages.stalled.insert(0, called);
+    let mut world = World::lost(plan, "layout");
+    world.pass("4d");
+    world.signal(SignalKind::InboundCall);
+    assert_eq!(world.role(), Role::Revived);
+    // Where it moves nothing by itself, the stage begins.
+    let mut open = World::new(world.plan.clone());
+    open.sight();
+    open.signal(SignalKind::InboundCall);
+    assert_eq!((open.role(), open.subject.copy.stage.as_str()), (Role::Stalled, "called"));
+}
+
 #[test]
 fn a_reply_waits_for_what_the_manager_says() {
     for (reaction, role, ends, more) in [

@@ -568,3 +568,25 @@ fn only_a_live_funnel_reminds_and_only_of_cold_deals() {
     world.pass("30d");
     assert!(told > 0 && world.told().len() == after, "who came back is not forgotten");
 }
+
+/// A deal that first appears in a stage has moved there, if it is younger than the funnel. One that was deleted and comes back has not.
+#[test]
+fn what_is_new_has_moved_to_where_it_is() {
+    let seen = |created: jiff::Timestamp| {
+        let mut plan = plan();
+        let stage = unseen().deal.stage;
+        plan.stages.stalled.insert(0, cold("arrived", vec![trigger(TriggerKind::MovedTo(vec![stage]))], vec![]));
+        let mut world = World::new(plan);
+        world.subject.deal.created_at = Some(created);
+        world.sight();
+        world
+    };
+    let since = plan().since;
+    let mut world = seen(since);
+    assert_eq!((world.role(), world.subject.copy.stage.as_str()), (Role::Stalled, "arrived"));
+    world.change(|deal| deal.state = DealState::Deleted);
+    assert_eq!(world.role(), Role::Archived);
+    world.change(|deal| deal.state = DealState::Open);
+    assert_eq!(world.role(), Role::InWork, "it is where it was");
+    assert_eq!(seen(since - jiff::SignedDuration::from_secs(1)).role(), Role::InWork);
+}
