@@ -6,7 +6,7 @@ use super::position::Marks;
 use super::table::Row;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Of larger files nothing is remembered: with a million rows the memory of a look came to 196 MB, and a process shall do with 150.
+/// Of larger files nothing is remembered: a million rows more came to fifty megabytes, and a process shall do with 150.
 const MOST: usize = 250_000;
 
 /// Rows of a finished look, by the hash of their cells. A row of which something had to be noted is not among them: it is noted again.

@@ -3,6 +3,7 @@
 use crate::engine::testing::*;
 use crate::engine::*;
 use crate::model::*;
+use jiff::SignedDuration;
 
 fn warm() -> World {
     let mut world = World::lost(plan(), "layout");
@@ -112,6 +113,29 @@ fn a_click_is_interest() {
     assert_eq!(world.role(), Role::Revived);
 }
 
+/// Whoever works on the deal is told, and gets no task beside the one they have.
+#[test]
+fn a_click_of_a_deal_in_work_is_told_without_a_task() {
+    let mut world = warm();
+    world.signal(SignalKind::InboundCall);
+    let before = world.told().len();
+    click(&mut world);
+    assert_eq!(world.told()[before..], ["comment", "notify m1"]);
+    // The next one counts from the moment on at which the day is over.
+    let (at, told) = (world.now, world.told().len());
+    for (later, more) in [(at + SignedDuration::from_secs(86_399), 0), (at + SignedDuration::from_secs(86_400), 2)] {
+        world.now = later;
+        click(&mut world);
+        assert_eq!(world.told().len(), told + more, "{later}");
+    }
+    let mut observing = warm();
+    observing.plan.mode = Mode::Observe;
+    observing.signal(SignalKind::InboundCall);
+    let before = observing.told().len();
+    click(&mut observing);
+    assert_eq!(observing.told().len(), before, "nobody is told of a funnel that only observes");
+}
+
 #[test]
 fn a_click_delays_the_next_message() {
     let mut world = World::lost(plan(), "layout");
@@ -165,6 +189,8 @@ fn tasks_are_due_in_working_time() {
 #[test]
 fn a_late_report_of_an_old_call_revives_nothing() {
     let mut world = warm();
+    // What counts of a lost deal is when it was lost, not since when it is silent.
+    world.subject.copy.state.silence = None;
     world.decide(&Event::Signal { kind: SignalKind::InboundCall, at: t("2026-03-02T09:00"), direct: true, reaction: None });
     assert_eq!(world.role(), Role::Warming);
 }

@@ -3,6 +3,7 @@
 use crate::engine::testing::*;
 use crate::engine::*;
 use crate::model::*;
+use jiff::SignedDuration;
 
 #[test]
 fn first_sight_puts_a_deal_where_it_belongs() {
@@ -588,5 +589,108 @@ fn what_is_new_has_moved_to_where_it_is() {
     assert_eq!(world.role(), Role::Archived);
     world.change(|deal| deal.state = DealState::Open);
     assert_eq!(world.role(), Role::InWork, "it is where it was");
-    assert_eq!(seen(since - jiff::SignedDuration::from_secs(1)).role(), Role::InWork);
+    assert_eq!(seen(since - SignedDuration::from_secs(1)).role(), Role::InWork);
+}
+
+fn filled(field: &str) -> Trigger {
+    trigger(TriggerKind::FieldFilled(field.into()))
+}
+
+fn names(world: &World) -> (Role, &str) {
+    (world.role(), world.subject.copy.stage.as_str())
+}
+
+/// What began by an event goes on though the event is over: for an open deal, a lost one whose reason no stage names, and a buyer.
+#[test]
+fn a_stage_that_an_event_began_goes_on() {
+    type Edit = fn(&mut World);
+    let open: Edit = |_| ();
+    let lost: Edit = |world| world.change(|deal| lose(deal, "price", noon()));
+    let won: Edit = |world| world.change(|deal| deal.state = DealState::Won);
+    for (before, place) in [(open, Role::InWork), (lost, Role::NotWarmed), (won, Role::Customer)] {
+        let mut plan = plan();
+        plan.stages.customer = Some(cold("customer", vec![], vec![]));
+        plan.stages.warming.push(cold("visited", vec![filled("visit")], vec![rule("other")]));
+        let mut world = World::new(plan);
+        world.sight();
+        before(&mut world);
+        assert_eq!(world.role(), place);
+        set(&mut world, "visit", "2026-03-01");
+        assert_eq!(names(&world), (Role::Warming, "visited"), "after {place:?}");
+        world.decide(&Event::Replan);
+        world.pass("1h");
+        assert_eq!(names(&world), (Role::Warming, "visited"), "after {place:?}");
+    }
+}
+
+#[test]
+fn a_sale_ends_the_warming() {
+    let mut plan = plan();
+    plan.stages.customer = Some(cold("customer", vec![], vec![]));
+    let mut world = World::lost(plan, "layout");
+    world.pass("4d");
+    world.change(|deal| deal.state = DealState::Won);
+    assert_eq!(names(&world), (Role::Customer, "customer"));
+}
+
+#[test]
+fn buyers_may_have_to_earn_their_stage_and_keep_it() {
+    let mut plan = plan();
+    plan.stages.customer = Some(cold("customer", vec![filled("contract")], vec![]));
+    let mut world = World::new(plan);
+    world.sight();
+    world.change(|deal| deal.state = DealState::Won);
+    assert_eq!(world.role(), Role::Archived);
+    set(&mut world, "contract", "A-17");
+    assert_eq!(names(&world), (Role::Customer, "customer"));
+    world.decide(&Event::Replan);
+    assert_eq!(names(&world), (Role::Customer, "customer"));
+}
+
+/// A deal that came back can be lost again, whether the CRM dates that or not; one that merely was not moved back yet is not.
+#[test]
+fn what_came_back_can_be_lost_again() {
+    let revived = || {
+        let mut world = World::lost(plan(), "layout");
+        world.pass("4d");
+        world.signal(SignalKind::InboundCall);
+        assert_eq!(world.role(), Role::Revived);
+        world
+    };
+    let mut not_moved_yet = revived();
+    not_moved_yet.change(|deal| deal.title = "Flat 7".into());
+    assert_eq!(not_moved_yet.role(), Role::Revived);
+    let mut undated = revived();
+    undated.change(|deal| deal.state = DealState::Open);
+    undated.change(|deal| {
+        deal.state = DealState::Lost;
+        deal.stage_changed_at = None;
+    });
+    assert_eq!((undated.role(), undated.subject.copy.cycle), (Role::Warming, 2));
+    let mut dated = revived();
+    let later = dated.now + SignedDuration::from_hours(1);
+    dated.now = later;
+    dated.change(|deal| deal.stage_changed_at = Some(later));
+    assert_eq!((dated.role(), dated.subject.copy.cycle), (Role::Warming, 2));
+}
+
+#[test]
+fn a_loss_of_the_moment_in_which_the_funnel_began_is_its_own() {
+    for (seconds, role) in [(0, Role::Warming), (1, Role::Backfill)] {
+        let mut world = World::new(plan());
+        let lost = world.plan.since - SignedDuration::from_secs(seconds);
+        lose(&mut world.subject.deal, "layout", lost);
+        world.sight();
+        assert_eq!(world.role(), role, "{seconds} s before");
+    }
+}
+
+/// Silence is a state of open deals: a lost one is not warmed for it.
+#[test]
+fn a_lost_deal_is_not_inactive() {
+    let mut plan = plan();
+    plan.stages.warming[0].enter.push(trigger(TriggerKind::Inactivity(d("10d"))));
+    let mut world = World::lost(plan, "price");
+    world.pass("60d");
+    assert_eq!(world.role(), Role::NotWarmed);
 }
