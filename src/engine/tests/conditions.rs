@@ -100,7 +100,7 @@ fn errors_say_what_is_wrong() {
     }
     // No value of a client in a message.
     let shown = eval("client.city > 5").unwrap_err().to_string();
-    assert!(!shown.contains("Москва"), "{shown}");
+    assert!(!shown.contains("Москва") && shown.contains("> does not go with"), "{shown}");
 }
 
 #[test]
@@ -128,6 +128,19 @@ fn names_are_told_for_checking() {
     let names: Vec<_> = condition.identifiers().collect();
     assert_eq!(names, ["client.city", "deal.amount", "deal.layout"]);
     assert_eq!(names.iter().filter(|n| !is_builtin(n)).count(), 2);
+    for (name, builtin) in [
+        ("deal.amount", true),
+        ("client.name", true),
+        ("manager.name", true),
+        ("cycle.days", true),
+        ("client.amount", false),
+        ("manager.salary", false),
+        ("cycle.amount", false),
+        ("nobody.name", false),
+        ("name", false),
+    ] {
+        assert_eq!(is_builtin(name), builtin, "{name}");
+    }
 }
 
 /// The bounds are where they are said to be: what is just within them is used, what is just beyond is refused.

@@ -148,6 +148,11 @@ fn a_pause_that_only_an_answer_ends_is_not_looked_at() {
     world.subject.copy.state.pause = Some(Pause { until: jiff::Timestamp::MAX, why: PauseUntil::Answered });
     world.pass("30d");
     assert_eq!((world.sent(), world.waiting(), world.subject.copy.next_at), (vec![], Some(PostponeReason::Paused), None));
+    // Whether an item is wanted is asked when it could go out, not while something else may still change the answer.
+    edit(&mut world, "layout").items[0].when = when("client.city == 'Omsk'");
+    world.decide(&Event::Replan);
+    world.decide(&Event::Timer);
+    assert_eq!(world.skipped(), []);
 }
 
 #[test]

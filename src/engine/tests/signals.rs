@@ -55,8 +55,10 @@ fn a_signal_that_moved_the_deal_is_used_up() {
     let mut plan = plan();
     let called = cold("called", vec![trigger(TriggerKind::Signal(SignalKind::InboundCall))], vec![rule("other")]);
     plan.stages.stalled.insert(0, called);
-    let mut world = World::lost(plan, "layout");
-    world.pass("4d");
+    let mut world = World::new(plan);
+    world.sight();
+    world.pass("8d");
+    assert_eq!((world.role(), world.subject.copy.stage.as_str()), (Role::Stalled, "stalled"));
     world.signal(SignalKind::InboundCall);
     assert_eq!(world.role(), Role::Revived);
     // Where it moves nothing by itself, the stage begins.

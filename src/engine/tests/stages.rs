@@ -624,6 +624,19 @@ fn a_stage_that_an_event_began_goes_on() {
 }
 
 #[test]
+fn so_does_a_stalled_one() {
+    let mut plan = plan();
+    plan.stages.stalled.insert(0, cold("on hold", vec![filled("hold")], vec![]));
+    let mut world = World::new(plan);
+    world.sight();
+    set(&mut world, "hold", "until autumn");
+    assert_eq!(names(&world), (Role::Stalled, "on hold"));
+    world.decide(&Event::Replan);
+    world.pass("1h");
+    assert_eq!(names(&world), (Role::Stalled, "on hold"));
+}
+
+#[test]
 fn a_sale_ends_the_warming() {
     let mut plan = plan();
     plan.stages.customer = Some(cold("customer", vec![], vec![]));

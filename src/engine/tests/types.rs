@@ -32,6 +32,9 @@ fn texts_with_texts_and_numbers_with_numbers() {
         ("deal.amount / 0 > 1", Some("divides by zero")),
         ("cycle.sent % 0 == 1", Some("divides by zero")),
         ("client.city", Some("it answers a text")),
+        ("deal.amount / 0.0 > 1", Some("divides by zero")),
+        ("deal.amount / 2.0 > 1", None),
+        ("(client.city + 'a') > 5", Some("one side is a text and 5 is a number")),
         ("true == 'x'", Some("true is yes or no and 'x' is a text")),
         ("client.age == 2.5", None),
         (
