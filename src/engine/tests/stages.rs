@@ -219,6 +219,17 @@ fn who_was_never_written_to_is_organic_and_a_reopening_is_not_ours() {
     late.pass("40d");
     late.signal(SignalKind::InboundCall);
     assert_eq!(late.ends(), [CycleEnd::Organic], "the last message is older than the attribution");
+    // A click of yesterday counts however old its message is, if it is one of this cycle.
+    for (cycle, end) in [(1, CycleEnd::Revived), (0, CycleEnd::Organic)] {
+        let mut clicked = World::lost(plan(), "other");
+        clicked.pass("40d");
+        for entry in &mut clicked.subject.ledger {
+            entry.key.cycle = cycle;
+            entry.clicked_at = Some(clicked.now - SignedDuration::from_hours(24));
+        }
+        clicked.signal(SignalKind::InboundCall);
+        assert_eq!(clicked.ends(), [end], "clicked in cycle {cycle}");
+    }
 }
 
 #[test]
@@ -432,6 +443,18 @@ fn holdout_is_a_share_of_clients_and_stays_theirs() {
     assert_eq!(world.ends(), [CycleEnd::Organic]);
 }
 
+/// Whether a client is held out is asked once a cycle, when it begins: an edit of the share does not stop those who are being warmed.
+#[test]
+fn a_larger_holdout_concerns_the_next_cycle() {
+    let mut world = World::lost(plan(), "layout");
+    world.pass("4d");
+    world.plan.holdout_percent = 100.0;
+    world.decide(&Event::Replan);
+    world.pass("10d");
+    assert_eq!((world.subject.copy.state.holdout, world.sent().len(), world.skipped()), (false, 2, vec![]));
+    assert!(!world.cycles.iter().any(|change| matches!(change, CycleChange::HeldOut { .. })));
+}
+
 #[test]
 fn a_reopening_without_dates_is_work_all_the_same() {
     for reason in ["layout", "price"] {
@@ -471,6 +494,21 @@ fn a_reason_taken_back_and_forth_keeps_its_cycle() {
     world.pass("60d");
     let items: Vec<_> = world.sent().into_iter().map(|s| s.1).collect();
     assert_eq!(items, ["first", "second", "third"]);
+}
+
+/// After a cycle's end a loss without a stage belongs to none: when its reason is corrected, the next one begins.
+#[test]
+fn a_reason_corrected_after_a_revival_begins_the_next_cycle() {
+    let mut world = World::lost(plan(), "layout");
+    world.pass("4d");
+    world.signal(SignalKind::InboundCall);
+    world.change(|deal| deal.state = DealState::Open);
+    world.pass("1d");
+    let now = world.now;
+    world.change(|deal| lose(deal, "price", now));
+    assert_eq!((world.role(), world.subject.copy.cycle), (Role::NotWarmed, 1));
+    world.change(|deal| deal.lost_reason = Some("layout".into()));
+    assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 2));
 }
 
 #[test]
