@@ -395,11 +395,12 @@ pub struct CustomerStage {
     #[serde(default = "customer_title")]
     #[schemars(length(min = 1, max = 128))]
     pub title: String,
-    /// Which list is sent; the first whose condition holds. Default: nothing is sent.
+    /// Which list is sent after a sale; the first whose condition holds. Sales from before the funnel began get nothing. Default:
+    /// nothing is sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub content: Vec<ContentRuleSpec>,
-    /// Who is reminded of the client, and when.
+    /// Who is reminded after a sale to ask the client how they are, and when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub remind: Vec<ReminderSpec>,

@@ -45,8 +45,8 @@ pub fn render_task(texts: &Texts, text: &TaskText, facts: &TaskFacts<'_>) -> Ren
         TaskText::Revived { .. } => tasks.revived.as_ref(),
         TaskText::Clicked { .. } => tasks.clicked.as_ref(),
         TaskText::Replied => tasks.replied.as_ref(),
-        TaskText::Forgotten { .. } => tasks.forgotten.as_ref(),
-        TaskText::Called { .. } | TaskText::Unanswered { .. } => None,
+        TaskText::Forgotten { customer: false, .. } => tasks.forgotten.as_ref(),
+        TaskText::Forgotten { customer: true, .. } | TaskText::Called { .. } | TaskText::Unanswered { .. } => None,
     };
     let mut context = facts.context.clone();
     context.set("link.name", link.unwrap_or_default());
@@ -81,10 +81,18 @@ fn built_in(text: &TaskText, language: Language, link: Option<&str>, facts: &Tas
             None => format!("{}: {who}", language.pick("Перезвонить: открыл ссылку", "Call back: opened a link")),
         },
         TaskText::Replied => format!("{}: {who}", language.pick("Клиент ответил", "The client answered")),
-        TaskText::Forgotten { supervisor: false } => {
+        TaskText::Forgotten { supervisor: false, customer: true } => {
+            format!("{}: {who}", language.pick("Спросить покупателя, как дела", "Ask a customer how they are"))
+        }
+        TaskText::Forgotten { supervisor: true, customer: true } => format!(
+            "{} ({}): {who}",
+            language.pick("Менеджеру пора спросить покупателя, как дела", "Time for a manager to ask a customer how they are"),
+            facts.context.text("manager.name").unwrap_or("—"),
+        ),
+        TaskText::Forgotten { supervisor: false, customer: false } => {
             format!("{}: {}", language.pick("Сделка без движения", "Nothing happens on the deal"), facts.deal.title)
         }
-        TaskText::Forgotten { supervisor: true } => format!(
+        TaskText::Forgotten { supervisor: true, customer: false } => format!(
             "{} ({}): {}",
             language.pick("Сделка без движения у менеджера", "A manager's deal stands still"),
             facts.context.text("manager.name").unwrap_or("—"),
@@ -144,7 +152,11 @@ fn body(texts: &Texts, text: &TaskText, language: Language, link: Option<&str>, 
                 facts.context.text("manager.name").unwrap_or("—")
             );
         }
-        TaskText::Forgotten { .. } => {
+        TaskText::Forgotten { customer: true, .. } => {
+            let sold = facts.deal.stage_changed_at.map_or_else(|| "—".to_owned(), |at| day(at, facts.time_zone));
+            let _ = writeln!(out, "{} {sold}.", ru("Сделка выиграна:", "The deal was won:"));
+        }
+        TaskText::Forgotten { customer: false, .. } => {
             let since = facts.deal.last_activity_at.map_or_else(|| "—".to_owned(), |at| day(at, facts.time_zone));
             let _ = writeln!(
                 out,

@@ -441,8 +441,13 @@ fn a_manager_learns_what_happened_and_what_was_sent() {
     texts.tasks.language = Some("en".into());
     for (text, title) in [
         (TaskText::Replied, "The client answered: Мария Иванова"),
-        (TaskText::Forgotten { supervisor: false }, "Nothing happens on the deal: Квартира 54"),
-        (TaskText::Forgotten { supervisor: true }, "A manager's deal stands still (Анна Смирнова): Квартира 54"),
+        (TaskText::Forgotten { supervisor: false, customer: true }, "Ask a customer how they are: Мария Иванова"),
+        (
+            TaskText::Forgotten { supervisor: true, customer: true },
+            "Time for a manager to ask a customer how they are (Анна Смирнова): Мария Иванова",
+        ),
+        (TaskText::Forgotten { supervisor: false, customer: false }, "Nothing happens on the deal: Квартира 54"),
+        (TaskText::Forgotten { supervisor: true, customer: false }, "A manager's deal stands still (Анна Смирнова): Квартира 54"),
         (TaskText::Called { signal: SignalKind::Chat }, "Мария Иванова: chat message"),
     ] {
         assert_eq!(render_task(&texts, &text, &facts).title, title);

@@ -76,6 +76,9 @@ pub struct CopyState {
     /// The client booked (or bought elsewhere) in this cycle: `cycle.booked` in conditions.
     #[serde(rename = "b", skip_serializing_if = "std::ops::Not::not")]
     pub booked: bool,
+    /// A customer whose sale is older than the funnel, or who is back from a warming: nothing follows the sale.
+    #[serde(rename = "g", skip_serializing_if = "std::ops::Not::not")]
+    pub old_buyer: bool,
     /// The client showed interest, and nobody has reacted yet.
     #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
     pub interest: Option<Interest>,

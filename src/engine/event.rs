@@ -91,8 +91,12 @@ pub enum TaskText {
     Clicked { seq: i32, link: i16 },
     /// The client replied: what does it mean?
     Replied,
-    /// Nobody works on the deal.
-    Forgotten { supervisor: bool },
+    /// Nobody works on the deal; or the client bought, and it is time to ask how they are.
+    Forgotten {
+        supervisor: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        customer: bool,
+    },
     /// A customer or unsubscribed client called all the same.
     Called { signal: SignalKind },
     /// The client showed interest that many working minutes ago, and nobody has reacted.

@@ -29,7 +29,7 @@ impl Work<'_> {
     pub fn choose_list(&mut self) {
         let plan = self.plan;
         let copy = &self.subject.copy;
-        let customer = copy.role == Role::Customer;
+        let customer = self.new_customer();
         let stage = plan.cold_stage(&copy.stage).filter(|_| customer || self.cold() && self.cycle_open());
         let Some(stage) = stage else {
             self.subject.copy.state.journey = None;

@@ -50,6 +50,15 @@ pub fn place(plan: &Plan, subject: &Subject, cause: Cause<'_>, now: Timestamp) -
     Placement { role, stage, why, look_at: at }
 }
 
+/// A sale that this funnel saw, or that is no older than the funnel. What buyers hear and who is reminded of them follows such a sale
+/// alone: neither one of years ago, found by the first import, nor the end of a warming.
+pub(super) fn new_sale(plan: &Plan, subject: &Subject, cause: Cause<'_>) -> bool {
+    let deal = &subject.deal;
+    let seen = cause.old.is_some_and(|old| old.state != DealState::Won);
+    let found = subject.copy.role == Role::Archived && deal.stage_changed_at.is_some_and(|sold| sold >= plan.since);
+    deal.state == DealState::Won && (seen || found)
+}
+
 /// The last thing a person did to the deal, as far as the CRM tells.
 pub(super) fn last_touch(subject: &Subject, now: Timestamp) -> Timestamp {
     let deal = &subject.deal;
@@ -117,9 +126,8 @@ impl<'a> Look<'a> {
     fn won(&mut self) -> Place {
         let Some(customer) = &self.plan.stages.customer else { return bare(Role::Archived, "won") };
         let role = self.subject.copy.role;
-        let just_won = self.cause.old.is_some_and(|old| old.state != DealState::Won);
         let inside = matches!(role, Role::Customer | Role::Warming | Role::Stalled | Role::Revived | Role::Unsubscribed);
-        if !just_won && inside {
+        if !self.just_won() && inside {
             if role == Role::Unsubscribed {
                 return bare(Role::Unsubscribed, "");
             }
@@ -136,10 +144,11 @@ impl<'a> Look<'a> {
                 return self.here();
             }
         }
-        if customer.enter.is_empty() || customer.enter.iter().any(|t| self.holds(t)) {
-            return (Role::Customer, customer.name.clone(), "won".into());
+        // Who buys is a customer first, even if they had been quiet; what time alone brings next is looked at when it comes.
+        if self.enter(&self.plan.stages.warming, Role::Warming).is_some() {
+            self.at = Some(self.now);
         }
-        bare(Role::Archived, "won")
+        (Role::Customer, customer.name.clone(), "won".into())
     }
 
     fn lost(&mut self) -> Place {
@@ -194,10 +203,6 @@ impl<'a> Look<'a> {
         found.map(|(_, place)| place)
     }
 
-    fn holds(&mut self, trigger: &Trigger) -> bool {
-        matches!(self.hold(trigger), Hold::Yes(_))
-    }
-
     fn hold(&mut self, trigger: &Trigger) -> Hold {
         let hold = self.kind(&trigger.kind);
         let (Hold::Yes(_), Some(guard)) = (&hold, &trigger.when) else { return hold };
@@ -225,7 +230,8 @@ impl<'a> Look<'a> {
                 let revived = (subject.copy.role == Role::Revived).then_some(subject.copy.state.entered_at).flatten();
                 // The client, not the deal: whoever called about another one was not quiet.
                 let others = subject.client.siblings.iter().map(|s| s.heard_at);
-                let heard = [deal.last_activity_at, subject.copy.state.heard_at, revived].into_iter().chain(others).flatten().max();
+                let told = [deal.last_activity_at, subject.copy.state.heard_at, revived, self.sold_at()];
+                let heard = told.into_iter().chain(others).flatten().max();
                 self.time(add_duration(heard.unwrap_or_else(|| last_touch(subject, now)), *d, &self.zone))
             }
             TriggerKind::MovedTo(stages) => {
@@ -258,6 +264,24 @@ impl<'a> Look<'a> {
             // What brought it there may still hold; a revived deal stays revived all the same.
             TriggerKind::When => state(subject.copy.role != Role::Revived),
         }
+    }
+
+    /// Who buys is heard of, whether the CRM dates the sale or we saw it.
+    fn sold_at(&self) -> Option<Timestamp> {
+        let (deal, copy) = (&self.subject.deal, &self.subject.copy);
+        if deal.state != DealState::Won {
+            return None;
+        }
+        let seen = if self.just_won() {
+            Some(self.now)
+        } else {
+            copy.state.entered_at.filter(|_| copy.role == Role::Customer && !copy.state.old_buyer)
+        };
+        seen.max(deal.stage_changed_at)
+    }
+
+    fn just_won(&self) -> bool {
+        self.cause.old.is_some_and(|old| old.state != DealState::Won)
     }
 
     fn time(&self, at: Timestamp) -> Hold {

@@ -103,6 +103,11 @@ impl<'a> Work<'a> {
         state.heard_at = Some(state.heard_at.map_or(at, |h| h.max(at)));
     }
 
+    /// A customer whose sale is followed by something.
+    pub fn new_customer(&self) -> bool {
+        self.subject.copy.role == Role::Customer && !self.subject.copy.state.old_buyer
+    }
+
     /// Stalled or Warming.
     pub fn cold(&self) -> bool {
         matches!(self.subject.copy.role, Role::Stalled | Role::Warming)
@@ -110,7 +115,7 @@ impl<'a> Work<'a> {
 
     /// The passage is still running: it can be contacted, revived, ended.
     pub fn cycle_open(&self) -> bool {
-        self.subject.copy.cycle > 0 && !self.subject.copy.state.cycle_done && self.subject.copy.state.cycle_at.is_some()
+        self.subject.copy.state.cycle_at.is_some() && !self.subject.copy.state.cycle_done
     }
 
     /// Ends the running cycle, if one runs.
@@ -120,6 +125,11 @@ impl<'a> Work<'a> {
             self.subject.copy.state.cycle_ended_at = Some(self.now);
             self.cycle.push(CycleChange::End { cycle: self.subject.copy.cycle, at: self.now, how });
         }
+    }
+
+    /// Ends it because somebody took the client up again.
+    fn end_by_hand(&mut self) {
+        self.end(if self.attributed() { CycleEnd::Assisted } else { CycleEnd::Reopened });
     }
 
     /// Whether what happens now may be counted as caused by a message or click of this cycle.
@@ -138,6 +148,13 @@ impl<'a> Work<'a> {
             self.due(t);
         }
         if place.role != self.subject.copy.role || place.stage != self.subject.copy.stage {
+            if place.role == Role::Customer {
+                let sold = stage::new_sale(self.plan, &self.subject, cause);
+                self.subject.copy.state.old_buyer = !sold;
+                if !sold {
+                    self.end_by_hand();
+                }
+            }
             self.go(place);
         }
     }
@@ -150,10 +167,7 @@ impl<'a> Work<'a> {
         match place.role {
             Role::Stalled | Role::Warming if continues => {}
             Role::Stalled | Role::Warming => self.begin(),
-            Role::InWork => {
-                let how = if self.attributed() { CycleEnd::Assisted } else { CycleEnd::Reopened };
-                self.end(how);
-            }
+            Role::InWork => self.end_by_hand(),
             Role::Customer => self.end(CycleEnd::Won),
             Role::Archived => {
                 let won = self.subject.deal.state == crate::model::DealState::Won;
@@ -176,7 +190,8 @@ impl<'a> Work<'a> {
                 }
             }
             _ => {
-                if place.role == Role::InWork && !matches!(from, Role::Archived | Role::Stalled) {
+                let taken_up = place.role == Role::InWork && !matches!(from, Role::Archived | Role::Stalled);
+                if taken_up || place.role == Role::Customer && !state.old_buyer {
                     state.silence = Some(Silence { since: now, reminded: 0 });
                 }
                 state.journey = None;
@@ -256,7 +271,8 @@ impl<'a> Work<'a> {
         else {
             return;
         };
-        if !self.cold() || !self.live() || plan.suspend {
+        let customer = self.new_customer();
+        if !(self.cold() || customer) || !self.live() || plan.suspend {
             return;
         }
         let hours = &plan.policy.working_hours;
@@ -270,7 +286,7 @@ impl<'a> Work<'a> {
                 silence.reminded = number + 1;
             }
             let supervisor = reminder.who == super::RemindWho::Supervisor;
-            let text = TaskText::Forgotten { supervisor };
+            let text = TaskText::Forgotten { supervisor, customer };
             let item = format!("forgotten-{}-{number}", silence.since.as_second());
             let who =
                 if supervisor { notice::supervisor(plan, &self.subject) } else { notice::manager(plan, &self.subject, self.now) };

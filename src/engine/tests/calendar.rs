@@ -1,5 +1,6 @@
 //! Civil time: DST gaps and overlaps, windows past midnight, working time, zones.
 
+use crate::engine::calendar::sub_duration;
 use crate::engine::testing::*;
 use crate::engine::*;
 use crate::model::*;
@@ -28,7 +29,35 @@ fn days_are_calendar_days_and_hours_are_elapsed() {
         let got = zone("Europe/Berlin").to_datetime(got).strftime("%Y-%m-%dT%H:%M").to_string();
         assert_eq!(got, to, "{from} + {add}");
     }
-    assert_eq!(add_duration(Timestamp::MAX, d("1d"), &zone("Europe/Berlin")), Timestamp::MAX);
+}
+
+/// Times far in the future stay the end of the calendar, and far in the past its beginning.
+#[test]
+fn beyond_the_calendar_is_its_end() {
+    let berlin = zone("Europe/Berlin");
+    for far in ["1d", "1h", "1d1h"] {
+        assert_eq!(add_duration(Timestamp::MAX, d(far), &berlin), Timestamp::MAX, "{far}");
+        assert_eq!(sub_duration(Timestamp::MIN, d(far), &berlin), Timestamp::MIN, "{far}");
+    }
+    assert_eq!(add_duration(Timestamp::MIN, d("0d"), &berlin), Timestamp::MIN);
+}
+
+/// Of windows that open at the same moment the longer one counts, whatever their order; of others the one that opens first.
+#[test]
+fn windows_may_overlap() {
+    let (short, long, early) =
+        (window(&[], "10:00", "12:00"), window(&[], "10:00", "20:00"), window(&[Weekday::Monday], "09:00", "09:30"));
+    for (windows, at, from, until) in [
+        (vec![short.clone(), long.clone()], "2026-03-02T08:00", "2026-03-02T10:00", "2026-03-02T20:00"),
+        (vec![long.clone(), short.clone()], "2026-03-02T08:00", "2026-03-02T10:00", "2026-03-02T20:00"),
+        (vec![short.clone(), long.clone()], "2026-03-02T11:00", "2026-03-02T11:00", "2026-03-02T20:00"),
+        (vec![long.clone(), short.clone()], "2026-03-02T11:00", "2026-03-02T11:00", "2026-03-02T20:00"),
+        (vec![long.clone(), early.clone()], "2026-03-02T08:00", "2026-03-02T09:00", "2026-03-02T09:30"),
+        (vec![early, long], "2026-03-02T08:00", "2026-03-02T09:00", "2026-03-02T09:30"),
+    ] {
+        let open = next_open(&windows, &BTreeSet::new(), &zone("Europe/Moscow"), t(at)).unwrap();
+        assert_eq!((open.from, open.until), (t(from), t(until)), "{windows:?} at {at}");
+    }
 }
 
 #[test]

@@ -118,3 +118,18 @@ fn a_suspended_funnel_reminds_nobody() {
     world.pass("1m");
     assert_eq!(escalated(&world).len(), 1);
 }
+
+/// Interest outlives a correction of the deal, but not the deal.
+#[test]
+fn who_waits_for_an_answer_and_leaves_keeps_nobody_busy() {
+    let (corrected, deleted): (fn(&mut Deal), fn(&mut Deal)) =
+        (|deal| deal.lost_reason = Some("price".into()), |deal| deal.state = DealState::Deleted);
+    for (edit, role, told) in [(corrected, Role::NotWarmed, vec![30, 540]), (deleted, Role::Archived, vec![])] {
+        let mut world = warm();
+        click(&mut world);
+        world.change(edit);
+        assert_eq!(world.role(), role);
+        world.pass("30d");
+        assert_eq!(escalated(&world), told, "{role:?}");
+    }
+}

@@ -684,18 +684,132 @@ fn a_sale_ends_the_warming() {
     assert_eq!(names(&world), (Role::Customer, "customer"));
 }
 
-#[test]
-fn buyers_may_have_to_earn_their_stage_and_keep_it() {
+/// Customers who are warmed when they were quiet for 90 days; a feedback request two days after the sale.
+fn with_customers(content: Vec<ContentRule>) -> Plan {
     let mut plan = plan();
-    plan.stages.customer = Some(cold("customer", vec![filled("contract")], vec![]));
+    plan.stages.customer = Some(cold("customer", vec![], content));
+    plan.stages.warming[0].enter.push(trigger(TriggerKind::ClientQuiet(d("90d"))));
+    plan
+}
+
+/// Nothing but time brings a customer back, whether the funnel has something to send them or not.
+#[test]
+fn a_customer_who_goes_quiet_is_warmed() {
+    for content in [vec![], vec![rule("other")]] {
+        let mut world = World::new(with_customers(content));
+        world.sight();
+        world.change(|deal| deal.state = DealState::Won);
+        world.pass("89d");
+        assert_eq!(world.role(), Role::Customer);
+        world.pass("2d");
+        assert_eq!(world.role(), Role::Warming);
+    }
+}
+
+/// However long the CRM had recorded no word of theirs.
+#[test]
+fn who_buys_is_heard_of() {
+    let (dated, undated) = (Some(noon()), None);
+    for sold_at in [dated, undated] {
+        let mut world = World::new(with_customers(vec![]));
+        world.subject.deal.next_task_at = Some(t("2027-01-01T12:00"));
+        world.subject.deal.last_activity_at = Some(t("2026-01-05T12:00"));
+        world.plan.stages.warming[0].enter.retain(|t| matches!(t.kind, TriggerKind::Lost(_)));
+        world.sight();
+        world.plan = with_customers(vec![]);
+        world.now = t("2026-04-20T12:00");
+        world.change(|deal| {
+            deal.state = DealState::Won;
+            deal.stage_changed_at = sold_at.map(|_| t("2026-04-20T12:00"));
+        });
+        assert_eq!(world.role(), Role::Customer);
+        world.pass("1h");
+        assert_eq!(world.role(), Role::Customer);
+        world.decide(&Event::Replan);
+        world.run(t("2026-07-19T11:59"));
+        assert_eq!(world.role(), Role::Customer);
+        world.run(t("2026-07-19T12:00"));
+        assert_eq!(world.role(), Role::Warming);
+    }
+}
+
+/// The first import finds the buyers of all years: none is asked how it was, none is recommended to a manager, and those who are quiet
+/// are warmed. A sale since the funnel began is one like any other.
+#[test]
+fn what_follows_a_sale_does_not_follow_one_of_years_ago() {
+    let old = Some(t("2025-11-01T12:00"));
+    for (sold, sent, told) in [(old, 0, 0), (None, 0, 0), (Some(t("2026-01-01T00:00")), 1, 2)] {
+        let mut plan = with_customers(vec![rule("other")]);
+        plan.stages.warming[0].enter.truncate(1);
+        plan.stages.customer.as_mut().unwrap().remind = vec![Reminder { after: d("3d"), who: RemindWho::Manager }];
+        let mut world = World::new(plan);
+        world.subject.deal.state = DealState::Won;
+        world.subject.deal.stage_changed_at = sold;
+        world.sight();
+        assert_eq!(names(&world), (Role::Customer, "customer"));
+        world.decide(&Event::Replan);
+        world.pass("30d");
+        assert_eq!((world.sent().len(), world.told().len()), (sent, told), "sold {sold:?}");
+        // They buy once more: that is a new sale.
+        world.change(|deal| deal.state = DealState::Open);
+        world.change(|deal| deal.state = DealState::Won);
+        world.pass("30d");
+        assert_eq!((world.sent().len(), world.told().len()), (sent + 1, told + 2), "sold {sold:?}");
+    }
+    let mut world = World::new(with_customers(vec![]));
+    world.subject.deal.state = DealState::Won;
+    world.subject.deal.stage_changed_at = old;
+    world.subject.deal.last_activity_at = Some(t("2025-08-01T12:00"));
+    world.sight();
+    world.pass("1h");
+    assert_eq!(world.role(), Role::Warming);
+}
+
+/// A customer who was warmed and is heard of again is a customer again. Nobody bought anything.
+#[test]
+fn a_customer_back_from_a_warming_has_not_bought_again() {
+    for (pause, end) in [("1d", CycleEnd::Reopened), ("5d", CycleEnd::Assisted)] {
+        let mut plan = with_customers(vec![rule("other")]);
+        plan.stages.warming[0].content = vec![rule("layout")];
+        plan.stages.customer.as_mut().unwrap().remind = vec![Reminder { after: d("3d"), who: RemindWho::Manager }];
+        let mut world = World::new(plan);
+        world.sight();
+        world.change(|deal| deal.state = DealState::Won);
+        world.pass("90d");
+        assert_eq!((world.role(), world.told().len()), (Role::Warming, 2));
+        world.pass(pause);
+        let heard = world.now;
+        world.change(|deal| deal.last_activity_at = Some(heard));
+        assert_eq!((names(&world), world.ends()), ((Role::Customer, "customer"), vec![end]));
+        world.pass("60d");
+        assert_eq!(world.sent().iter().filter(|(_, item)| item == "hello").count(), 1, "asked once how it was");
+        assert_eq!(world.told().len(), 2, "reminded once");
+        world.pass("31d");
+        assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 2));
+    }
+}
+
+#[test]
+fn managers_are_reminded_of_customers() {
+    let mut plan = with_customers(vec![]);
+    plan.stages.customer.as_mut().unwrap().remind =
+        vec![Reminder { after: d("3d"), who: RemindWho::Manager }, Reminder { after: d("5d"), who: RemindWho::Supervisor }];
     let mut world = World::new(plan);
     world.sight();
     world.change(|deal| deal.state = DealState::Won);
-    assert_eq!(world.role(), Role::Archived);
-    set(&mut world, "contract", "A-17");
-    assert_eq!(names(&world), (Role::Customer, "customer"));
-    world.decide(&Event::Replan);
-    assert_eq!(names(&world), (Role::Customer, "customer"));
+    world.run(t("2026-03-05T11:59"));
+    assert_eq!(world.told(), [""; 0]);
+    world.run(t("2026-03-05T12:00"));
+    assert_eq!(world.told(), ["task m1", "notify m1"]);
+    world.run(t("2026-03-09T12:00"));
+    assert_eq!(world.told(), ["task m1", "notify m1", "notify s1"]);
+    assert!(world.effects.iter().all(|(_, e)| match &e.kind {
+        EffectKind::Task { text, .. } | EffectKind::Notify { text, .. } =>
+            matches!(text, TaskText::Forgotten { customer: true, .. }),
+        _ => true,
+    }));
+    world.pass("60d");
+    assert_eq!(world.told().len(), 3, "each once");
 }
 
 /// A deal that came back can be lost again, whether the CRM dates that or not; one that merely was not moved back yet is not.
@@ -744,4 +858,77 @@ fn a_lost_deal_is_not_inactive() {
     let mut world = World::lost(plan, "price");
     world.pass("60d");
     assert_eq!(world.role(), Role::NotWarmed);
+}
+
+/// Where a deal goes on: a lost one always, an open one if the funnel says so and it is not there already, a won one never.
+#[test]
+fn a_revived_deal_goes_to_its_stage() {
+    for (state, move_open, stage, moved) in [
+        (DealState::Lost, false, "Lost", true),
+        (DealState::Open, true, "Offer", true),
+        (DealState::Open, true, " talks", false),
+        (DealState::Open, false, "Offer", false),
+        (DealState::Won, true, "Contract", false),
+    ] {
+        let mut plan = with_customers(vec![]);
+        plan.stages.revival.return_to.move_open = move_open;
+        let mut world = World::new(plan);
+        world.sight();
+        world.change(|deal| {
+            deal.state = state;
+            deal.stage = stage.into();
+            deal.lost_reason = (state == DealState::Lost).then(|| "layout".into());
+        });
+        world.pass("91d");
+        assert!(matches!(world.role(), Role::Stalled | Role::Warming), "{state:?} {:?}", world.role());
+        let before = world.told().len();
+        world.signal(SignalKind::InboundCall);
+        assert_eq!(world.role(), Role::Revived);
+        assert_eq!(world.told()[before..].contains(&"move Talks".into()), moved, "{state:?} in {stage}, {move_open}");
+    }
+}
+
+/// Our own move is nobody's work: what is for deals that people move to that stage does not begin by it. Once a person has moved the deal
+/// elsewhere, the next arrival is theirs.
+#[test]
+fn the_arrival_of_our_own_move_is_not_a_persons() {
+    fn to(deal: &mut Deal, stage: &str) {
+        deal.state = DealState::Open;
+        deal.stage = stage.into();
+    }
+    type Edits = &'static [fn(&mut Deal)];
+    let cases: [(Edits, Role); 4] = [
+        (&[|deal| to(deal, "back ")], Role::Revived),
+        (&[|deal| deal.title = "Flat 7".into(), |deal| to(deal, "Back")], Role::Revived),
+        (&[|deal| to(deal, "Back"), |deal| to(deal, "Offer"), |deal| to(deal, "Back")], Role::Warming),
+        (&[|deal| to(deal, "Offer"), |deal| to(deal, "Back")], Role::Warming),
+    ];
+    for (edits, role) in cases {
+        let mut plan = plan();
+        plan.stages.revival.return_to.stage = Some("Back".into());
+        plan.stages.warming.push(cold("parked", vec![trigger(TriggerKind::MovedTo(vec!["Back".into()]))], vec![rule("other")]));
+        let mut world = World::lost(plan, "layout");
+        world.pass("4d");
+        world.signal(SignalKind::InboundCall);
+        assert_eq!(world.told()[0], "move Back");
+        for edit in edits {
+            world.change(edit);
+        }
+        assert_eq!(world.role(), role, "{} edits", edits.len());
+    }
+}
+
+/// Without a holdout nothing stays open, and who was asked at once is not asked again.
+#[test]
+fn a_holdout_is_asked_once() {
+    let mut world = World::new(plan());
+    lose(&mut world.subject.deal, "layout", noon());
+    world.sight();
+    assert_eq!(world.subject.copy.next_at, Some(noon() + SignedDuration::from_hours(72)), "nothing to ask");
+    let mut plan = plan();
+    plan.holdout_percent = 100.0;
+    let mut world = World::lost(plan, "layout");
+    world.pass("1d");
+    let begun = CycleChange::Begin { cycle: 1, at: noon(), holdout: true };
+    assert_eq!(world.cycles, [begun]);
 }
