@@ -64,6 +64,7 @@ impl FunnelSnapshot {
             brand: self.policy.brand.clone(),
             policy: format!("{}/{}", self.namespace, self.spec.policy_ref.name),
             priority: policy::priority(&self.policy, &self.name),
+            silent: false,
         }
     }
 }

@@ -289,5 +289,7 @@ pub(super) fn remind(list: &[ReminderSpec], path: &str, found: &mut Findings) ->
         }
         reminders.push(Reminder { after: spec.after, who });
     }
+    // Told one after the other: one that is written first and comes later would hold up the rest.
+    reminders.sort_by_key(|r| r.after);
     reminders
 }

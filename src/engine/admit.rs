@@ -5,7 +5,7 @@ use super::budget::Over;
 use super::facts::{Fact, Facts};
 use super::{Item, List, OverCap, Plan, Recent, Subject, add_duration, caps, consent, next_open, voice, zone_of};
 use crate::model::{Address, AddressHash, HumanDuration, Medium, PostponeReason, Purpose, Role, SkipReason, share, stable_hash};
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use std::collections::BTreeSet;
 
 /// An item whose own time has come.
@@ -48,6 +48,8 @@ const LEADER_LOOK: HumanDuration = HumanDuration::hours(6);
 /// After a message that came first: it has been sent by then, and counts, or its moment has moved.
 const AHEAD_LOOK: HumanDuration = HumanDuration::hours(1);
 const SUSPENDED_LOOK: HumanDuration = HumanDuration::days(1);
+/// What was about to leave when its funnel was stopped: it expires soon, and publishing does not wake it.
+const AGAIN_LOOK: HumanDuration = HumanDuration::minutes(5);
 
 /// Decides about one planned item. Final reasons are told before passing ones, so that nothing waits in vain.
 #[must_use]
@@ -126,10 +128,8 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
             Some(Over::Until(at)) => return postpone(plan, subject, planned, &zone, at, PostponeReason::BudgetReached),
         }
     }
-    let none = BTreeSet::new();
-    let holidays = if advertising { &policy.holidays } else { &none };
-    if next_open(&policy.windows, holidays, &zone, now).is_none_or(|open| open.from > now) {
-        let open_but_for_holiday = next_open(&policy.windows, &none, &zone, now).is_some_and(|open| open.from == now);
+    if next_open(&policy.windows, holidays(plan, item.purpose), &zone, now).is_none_or(|open| open.from > now) {
+        let open_but_for_holiday = next_open(&policy.windows, &BTreeSet::new(), &zone, now).is_some_and(|open| open.from == now);
         let why = if open_but_for_holiday { PostponeReason::Holiday } else { PostponeReason::OutsideWindow };
         return postpone(plan, subject, planned, &zone, now, why);
     }
@@ -147,6 +147,39 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
         consent,
         expires_at,
     })
+}
+
+/// What becomes of a message that was admitted, did not leave, and is about to be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    Now,
+    /// Not before.
+    At(Timestamp),
+    /// Written down when the client was still to be won back; it waited, and things have changed.
+    Overtaken,
+}
+
+/// Asks once more what may have changed since a message was admitted: hours may lie between. (Suppressions are asked by the store in the
+/// transaction that starts it.)
+#[must_use]
+pub fn again(plan: &Plan, subject: &Subject, purpose: Purpose, now: Timestamp) -> Again {
+    let copy = &subject.copy;
+    let refused = copy.state.cycle_done && copy.role != Role::Customer;
+    if refused || !matches!(copy.role, Role::Stalled | Role::Warming | Role::Customer) {
+        return Again::Overtaken;
+    }
+    if plan.silent() {
+        return Again::At(later(now, AGAIN_LOOK));
+    }
+    if let Some(pause) = copy.state.pause.as_ref().filter(|p| p.until > now) {
+        return Again::At(pause.until);
+    }
+    let open = next_open(&plan.policy.windows, holidays(plan, purpose), &zone_of(plan, subject), now);
+    match open.map(|open| open.from) {
+        Some(from) if from <= now => Again::Now,
+        Some(from) => Again::At(from),
+        None => Again::At(later(now, SUSPENDED_LOOK)),
+    }
 }
 
 /// When a message of higher priority is to come that would no longer fit under the caps if this one went now.
@@ -187,9 +220,7 @@ fn postpone(
     from: Timestamp,
     why: PostponeReason,
 ) -> Admission {
-    let none = BTreeSet::new();
-    let holidays = if planned.item.purpose == Purpose::Advertising { &plan.policy.holidays } else { &none };
-    match next_open(&plan.policy.windows, holidays, zone, from) {
+    match next_open(&plan.policy.windows, holidays(plan, planned.item.purpose), zone, from) {
         None => Admission::Never(SkipReason::TooOld),
         Some(open) => {
             let room = open.until.duration_since(open.from).as_secs();
@@ -197,6 +228,19 @@ fn postpone(
             Admission::At(open.from.checked_add(jitter).unwrap_or(open.from), why)
         }
     }
+}
+
+/// A copy's own place behind now in a window that is open.
+pub(super) fn place_within(plan: &Plan, subject: &Subject, item: &Item, now: Timestamp) -> Timestamp {
+    let open = next_open(&plan.policy.windows, holidays(plan, item.purpose), &zone_of(plan, subject), now);
+    let room = open.map_or(0, |open| open.until.duration_since(now).as_secs());
+    now.checked_add(jitter(plan, subject, item, room.saturating_sub(1))).unwrap_or(now)
+}
+
+/// The days on which nothing of that purpose is sent.
+fn holidays(plan: &Plan, purpose: Purpose) -> &BTreeSet<civil::Date> {
+    static NONE: BTreeSet<civil::Date> = BTreeSet::new();
+    if purpose == Purpose::Advertising { &plan.policy.holidays } else { &NONE }
 }
 
 /// A copy's own place within `policy.spread` (at most `room` seconds): always the same for the same item.

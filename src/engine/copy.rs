@@ -76,6 +76,9 @@ pub struct CopyState {
     /// The client booked (or bought elsewhere) in this cycle: `cycle.booked` in conditions.
     #[serde(rename = "b", skip_serializing_if = "std::ops::Not::not")]
     pub booked: bool,
+    /// The deal was lost before our eyes, whatever date the CRM gives.
+    #[serde(rename = "v", skip_serializing_if = "std::ops::Not::not")]
+    pub loss_seen: bool,
     /// A customer whose sale is older than the funnel, or who is back from a warming: nothing follows the sale.
     #[serde(rename = "g", skip_serializing_if = "std::ops::Not::not")]
     pub old_buyer: bool,
@@ -147,7 +150,7 @@ pub enum PauseUntil {
 }
 
 /// One silence of a deal, so that a reminder never comes twice for the same one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Silence {
     /// The last activity before it: the identity of this silence.
     #[serde(rename = "s")]
@@ -155,6 +158,12 @@ pub struct Silence {
     /// How many of the stage's reminders went out.
     #[serde(rename = "r", default)]
     pub reminded: u32,
+    /// When the last of them did.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub reminded_at: Option<Timestamp>,
+    /// The stage whose reminders are counted.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
 }
 
 /// An interest that waits for a manager's reaction.

@@ -26,6 +26,7 @@ pub fn decide(plan: &Plan, subject: &Subject, event: &Event, now: Timestamp) -> 
             let old = old.as_deref();
             // Our own move is not a change that anybody made.
             let own = work.hear_echo(old);
+            work.see_loss(old);
             work.worked_on(old.filter(|_| !own));
             work.settle(Cause { old: old.filter(|_| !own), first_sight, signal: None });
         }
@@ -38,9 +39,11 @@ pub fn decide(plan: &Plan, subject: &Subject, event: &Event, now: Timestamp) -> 
     if !matches!(event, Event::Deal { .. }) {
         // A signal that has already moved the copy is used up.
         let signal = match event {
-            Event::Signal { kind, .. } if work.subject.copy.role == subject.copy.role => Some(*kind),
+            Event::Signal { kind, .. } => Some(*kind),
+            Event::Click { .. } => Some(SignalKind::Click),
             _ => None,
         };
+        let signal = signal.filter(|_| work.subject.copy.role == subject.copy.role);
         work.settle(Cause { signal, ..Cause::default() });
     }
     finish(work, step)
@@ -94,6 +97,9 @@ impl Work<'_> {
             SignalKind::Booked => {
                 self.heard(at);
                 self.subject.copy.state.booked = true;
+                if revives {
+                    self.call(kind, at, direct);
+                }
             }
             _ if revives => self.call(kind, at, direct),
             SignalKind::Reply => self.reply(at),
@@ -188,15 +194,16 @@ impl Work<'_> {
         if role == Role::Archived {
             return;
         }
-        if self.cold() && self.plan.clicks.pause && self.subject.copy.state.pause.is_none() && self.cycle_open() {
-            let until = add_working(&self.plan.policy.working_hours, self.now, HumanDuration::days(2));
-            self.subject.copy.state.pause = Some(Pause { until, why: PauseUntil::TaskClosed });
-        }
         let quiet_until = |told| add_duration(told, self.plan.clicks.notify_at_most_every, &self.zone);
         if self.subject.copy.state.notified_at.is_some_and(|told| self.now < quiet_until(told)) {
             return;
         }
         self.subject.copy.state.notified_at = Some(self.now);
+        // A pause without a task would have nobody to end it.
+        if self.cold() && self.plan.clicks.pause && self.subject.copy.state.pause.is_none() && self.cycle_open() {
+            let until = add_working(&self.plan.policy.working_hours, self.now, HumanDuration::days(2));
+            self.subject.copy.state.pause = Some(Pause { until, why: PauseUntil::TaskClosed });
+        }
         let text = TaskText::Clicked { seq, link };
         let item = format!("clicked-{seq}-{link}-{}", at.as_millisecond());
         if matches!(role, Role::InWork | Role::Revived) {

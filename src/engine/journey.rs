@@ -6,7 +6,7 @@ use super::{
     Admission, CycleChange, EffectKind, History, Item, Journey, List, Overdue, Planned, Reentry, Says, add_duration, admit,
     calendar, facts, stage,
 };
-use crate::model::{PostponeReason, Purpose, Role, SkipReason};
+use crate::model::{PostponeReason, Purpose, SkipReason};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::collections::BTreeSet;
 
@@ -36,14 +36,16 @@ impl Work<'_> {
             self.subject.copy.state.waiting = None;
             return;
         };
-        let holds = |rule: &&super::ContentRule| rule.when.as_ref().is_none_or(|c| c.eval(&self.facts()).unwrap_or(false));
-        let Some(rule) = stage.content.iter().find(holds) else {
+        let holds = |rule: &super::ContentRule| rule.when.as_ref().is_none_or(|c| c.eval(&self.facts()).unwrap_or(false));
+        let chosen = stage.content.iter().position(holds);
+        // A rule like `cycle.days > 30` may come to hold by itself, and the one that holds may cease to.
+        let asked = stage.content.iter().take(chosen.map_or(usize::MAX, |i| i + 1));
+        if asked.filter_map(|rule| rule.when.as_ref()).any(super::Condition::watches_time) {
+            self.due(self.now.checked_add(stage::GUARD_LOOK).unwrap_or(Timestamp::MAX));
+        }
+        let Some(rule) = chosen.and_then(|i| stage.content.get(i)) else {
             self.subject.copy.state.journey = None;
             self.subject.copy.state.waiting = None;
-            // A rule like `cycle.days > 30` may come to hold by itself.
-            if stage.content.iter().any(|r| r.when.as_ref().is_some_and(super::Condition::watches_time)) {
-                self.due(self.now.checked_add(stage::GUARD_LOOK).unwrap_or(Timestamp::MAX));
-            }
             return;
         };
         let journey = self.subject.copy.state.journey.as_ref();
@@ -67,7 +69,7 @@ impl Work<'_> {
         self.subject.copy.state.waiting = None;
         self.subject.copy.state.journey = Some(Journey {
             list: rule.list.clone(),
-            began_at: self.now,
+            began_at: anchor,
             anchor,
             last: None,
             position: 0,
@@ -165,9 +167,7 @@ impl Work<'_> {
                 }
             }
             if step != Step::Timer {
-                // Publishing again must not push it away for ever.
-                let spreading = self.subject.copy.state.waiting == Some(PostponeReason::Spread);
-                let at = self.was_due.filter(|_| spreading).unwrap_or(self.now);
+                let at = self.released_at(item);
                 self.due(at);
                 self.means_to_say(item, at);
                 return;
@@ -280,6 +280,20 @@ impl Work<'_> {
                 let late = self.was_due.is_some_and(|t| self.now.duration_since(t) >= STANDSTILL);
                 (late && (state.waiting.is_none() || mode == Overdue::Spread)).then_some(mode)
             }
+        }
+    }
+
+    /// When an item goes that is found free to go by something else than its own timer. What waits for its place behind an opening
+    /// keeps it, or gets one if the opening has only now come into being: an edit is no reason for a burst.
+    fn released_at(&self, item: &Item) -> Timestamp {
+        match self.subject.copy.state.waiting {
+            // Publishing again must not push it away for ever.
+            Some(PostponeReason::Spread) => self.was_due.unwrap_or(self.now),
+            Some(why) if timely(why) => {
+                let place = admit::place_within(self.plan, &self.subject, item, self.now);
+                self.was_due.map_or(place, |due| due.min(place)).max(self.now)
+            }
+            _ => self.now,
         }
     }
 

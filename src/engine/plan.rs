@@ -320,7 +320,14 @@ impl Plan {
     /// What copies of other funnels must know of this one.
     #[must_use]
     pub fn voice(&self) -> Voice {
-        Voice { brand: self.policy.brand.clone(), policy: self.policy.key.clone(), priority: self.priority }
+        let silent = self.silent();
+        Voice { brand: self.policy.brand.clone(), policy: self.policy.key.clone(), priority: self.priority, silent }
+    }
+
+    /// Nothing is sent: it only observes, or somebody stopped it.
+    #[must_use]
+    pub fn silent(&self) -> bool {
+        self.mode != Mode::Live || self.suspend || self.policy.paused
     }
 
     /// The Stalled, Warming or Customer stage of that name.

@@ -54,8 +54,14 @@ pub fn place(plan: &Plan, subject: &Subject, cause: Cause<'_>, now: Timestamp) -
 /// alone: neither one of years ago, found by the first import, nor the end of a warming.
 pub(super) fn new_sale(plan: &Plan, subject: &Subject, cause: Cause<'_>) -> bool {
     let deal = &subject.deal;
-    let seen = cause.old.is_some_and(|old| old.state != DealState::Won);
-    let found = subject.copy.role == Role::Archived && deal.stage_changed_at.is_some_and(|sold| sold >= plan.since);
+    let seen = cause.old.is_some_and(|old| !matches!(old.state, DealState::Won | DealState::Deleted));
+    // Out of sight: before its first sight, or while the CRM did not show it.
+    let hidden = match cause.old {
+        Some(old) if old.state == DealState::Deleted => subject.copy.state.entered_at,
+        _ => None,
+    };
+    let out_of_sight = hidden.is_some() || subject.copy.state.entered_at.is_none();
+    let found = out_of_sight && deal.stage_changed_at.is_some_and(|sold| sold >= hidden.unwrap_or(plan.since));
     deal.state == DealState::Won && (seen || found)
 }
 
@@ -163,7 +169,8 @@ impl<'a> Look<'a> {
         };
         // Someone whom we never saw lose it, and whose loss is older than the funnel, waits for `backfill`.
         let unseen = matches!(role, Role::Archived | Role::NotWarmed | Role::Backfill)
-            && self.cause.old.is_none_or(|old| old.state == DealState::Lost);
+            && !self.subject.copy.state.loss_seen
+            && self.cause.old.is_none_or(|old| matches!(old.state, DealState::Lost | DealState::Deleted));
         if unseen && deal.stage_changed_at.is_none_or(|t| t < self.plan.since) {
             return bare(Role::Backfill, "lost before this funnel began");
         }
@@ -206,14 +213,13 @@ impl<'a> Look<'a> {
     fn hold(&mut self, trigger: &Trigger) -> Hold {
         let hold = self.kind(&trigger.kind);
         let (Hold::Yes(_), Some(guard)) = (&hold, &trigger.when) else { return hold };
-        if guard.eval(&Facts { subject: self.subject, now: self.now }).unwrap_or(false) {
-            return hold;
-        }
+        let holds = guard.eval(&Facts { subject: self.subject, now: self.now }).unwrap_or(false);
         if guard.watches_time() {
+            // It may begin to hold, or cease to.
             let t = self.now.checked_add(GUARD_LOOK).unwrap_or(Timestamp::MAX);
-            return Hold::At(t);
+            self.at = Some(self.at.map_or(t, |at| at.min(t)));
         }
-        Hold::No
+        if holds { hold } else { Hold::No }
     }
 
     fn kind(&self, kind: &TriggerKind) -> Hold {
@@ -281,7 +287,7 @@ impl<'a> Look<'a> {
     }
 
     fn just_won(&self) -> bool {
-        self.cause.old.is_some_and(|old| old.state != DealState::Won)
+        self.cause.old.is_some_and(|old| !matches!(old.state, DealState::Won | DealState::Deleted))
     }
 
     fn time(&self, at: Timestamp) -> Hold {
@@ -330,7 +336,8 @@ impl<'a> Look<'a> {
         self.reopened()
             || deal.last_activity_at.is_some_and(|t| t > entered)
             || deal.stage_changed_at.is_some_and(|t| t > entered)
-            || deal.next_task_at.is_some_and(|t| t > self.now)
+            || self.cause.old.is_some_and(|old| old.next_task_at != deal.next_task_at)
+                && deal.next_task_at.is_some_and(|t| t > self.now)
     }
 
     fn why(&self, kind: &TriggerKind) -> String {

@@ -13,6 +13,8 @@ pub struct Voice {
     pub policy: String,
     /// Its place in the policy's priorities, the first is 0.
     pub priority: i32,
+    /// It sends nothing now: it only observes, or is stopped. Known to who decides; the store does not know.
+    pub silent: bool,
 }
 
 impl Voice {
@@ -22,7 +24,7 @@ impl Voice {
 
 impl Default for Voice {
     fn default() -> Self {
-        Self { brand: String::new(), policy: String::new(), priority: Self::UNRANKED }
+        Self { brand: String::new(), policy: String::new(), priority: Self::UNRANKED, silent: false }
     }
 }
 
@@ -30,8 +32,8 @@ impl Default for Voice {
 pub(super) fn client_in_work(subject: &Subject) -> bool {
     subject.client.siblings.iter().any(|s| match s.role {
         Role::InWork => s.deal_open,
-        // Whether it is open again already, or our move is still on its way.
-        Role::Revived => true,
+        // Whether it is open again already, or our move is still on its way; who only observes moves nothing.
+        Role::Revived => s.deal_open || !s.voice.silent,
         _ => false,
     })
 }
@@ -54,16 +56,16 @@ pub(super) fn other_speaks(plan: &Plan, subject: &Subject) -> Option<PostponeRea
     ((false, rank_of(first)) < mine).then_some(why)
 }
 
+/// Who sends nothing leads nobody, takes up no call and needs no room.
+fn loud(subject: &Subject) -> impl Iterator<Item = &Sibling> {
+    subject.client.siblings.iter().filter(|s| !s.voice.silent)
+}
+
 /// Messages of the same policy to the same client that have a higher priority and are about to come: they take their room under the
 /// caps before this one does.
 pub(super) fn ahead<'s>(plan: &Plan, subject: &'s Subject) -> impl Iterator<Item = &'s super::Says> {
     let (policy, priority) = (&plan.policy.key, plan.priority);
-    subject
-        .client
-        .siblings
-        .iter()
-        .filter(move |s| s.voice.policy == *policy && s.voice.priority < priority)
-        .filter_map(|s| s.says.as_ref())
+    loud(subject).filter(move |s| s.voice.policy == *policy && s.voice.priority < priority).filter_map(|s| s.says.as_ref())
 }
 
 fn same_brand(plan: &Plan, sibling: &Sibling) -> bool {
@@ -71,7 +73,7 @@ fn same_brand(plan: &Plan, sibling: &Sibling) -> bool {
 }
 
 fn warm(subject: &Subject) -> impl Iterator<Item = &Sibling> {
-    subject.client.siblings.iter().filter(|s| s.role == Role::Warming)
+    loud(subject).filter(|s| s.role == Role::Warming)
 }
 
 /// One order over all deals of a client, so that two of them never wait for each other.

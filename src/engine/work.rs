@@ -186,13 +186,13 @@ impl<'a> Work<'a> {
             Role::Stalled | Role::Warming => {
                 // The same silence, left and entered again, goes on counting its reminders.
                 if state.silence.as_ref().is_none_or(|s| s.since != silent_since) {
-                    state.silence = Some(Silence { since: silent_since, reminded: 0 });
+                    state.silence = Some(Silence { since: silent_since, ..Silence::default() });
                 }
             }
             _ => {
                 let taken_up = place.role == Role::InWork && !matches!(from, Role::Archived | Role::Stalled);
                 if taken_up || place.role == Role::Customer && !state.old_buyer {
-                    state.silence = Some(Silence { since: now, reminded: 0 });
+                    state.silence = Some(Silence { since: now, ..Silence::default() });
                 }
                 state.journey = None;
                 state.pause = None;
@@ -276,18 +276,31 @@ impl<'a> Work<'a> {
             return;
         }
         let hours = &plan.policy.working_hours;
-        for (number, reminder) in (0_u32..).zip(&cold.remind).skip(silence.reminded as usize) {
-            let due = add_working(hours, entered, reminder.after);
+        // A longer silence may lead to another stage, with reminders of its own.
+        let begun = silence.stage.as_ref().is_none_or(|stage| *stage == cold.name);
+        let (reminded, mut last) = if begun { (silence.reminded, silence.reminded_at) } else { (0, None) };
+        for (number, reminder) in (0_u32..).zip(&cold.remind).skip(reminded as usize) {
+            // Those that became overdue together keep their distance: nobody's supervisor is told before they had their time.
+            let after_last = number.checked_sub(1).and_then(|n| cold.remind.get(n as usize)).zip(last);
+            let kept = after_last.map(|(before, told)| add_working(hours, told, reminder.after.saturating_sub(before.after)));
+            let due = add_working(hours, entered, reminder.after).max(kept.unwrap_or(Timestamp::MIN));
             if due > self.now || !timer {
                 self.due(due);
                 return;
             }
+            last = Some(self.now);
             if let Some(silence) = &mut self.subject.copy.state.silence {
                 silence.reminded = number + 1;
+                silence.reminded_at = last;
+                silence.stage = Some(cold.name.clone());
             }
             let supervisor = reminder.who == super::RemindWho::Supervisor;
             let text = TaskText::Forgotten { supervisor, customer };
-            let item = format!("forgotten-{}-{number}", silence.since.as_second());
+            let item = format!("forgotten-{}-{}-{number}", silence.since.as_second(), cold.name);
+            if self.subject.ledger.iter().any(|e| e.key.cycle == self.subject.copy.cycle && e.key.item == item) {
+                // Back in a stage that had reminded of this silence.
+                continue;
+            }
             let who =
                 if supervisor { notice::supervisor(plan, &self.subject) } else { notice::manager(plan, &self.subject, self.now) };
             let Some(who) = who else {
@@ -301,6 +314,17 @@ impl<'a> Work<'a> {
                 self.draft("@task", item.clone(), recipient.clone(), kind);
             }
             self.draft("@notify", item, recipient, EffectKind::Notify { who, text });
+        }
+    }
+
+    /// Remembers whether somebody lost the deal before our eyes: not every CRM dates a loss.
+    pub fn see_loss(&mut self, old: Option<&Deal>) {
+        use crate::model::DealState::{Deleted, Lost};
+        let before = old.map(|old| old.state).filter(|state| *state != Deleted);
+        if self.subject.deal.state != Lost {
+            self.subject.copy.state.loss_seen = false;
+        } else if before.is_some_and(|state| state != Lost) {
+            self.subject.copy.state.loss_seen = true;
         }
     }
 

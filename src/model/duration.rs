@@ -19,6 +19,12 @@ pub struct DurationError(pub String);
 
 impl HumanDuration {
     pub const ZERO: Self = Self { days: 0, seconds: 0 };
+
+    /// Days less days and time less time, neither below nothing.
+    #[must_use]
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self { days: self.days.saturating_sub(other.days), seconds: self.seconds.saturating_sub(other.seconds) }
+    }
     const MAX_DAYS: u64 = 3660;
 
     #[must_use]

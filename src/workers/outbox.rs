@@ -9,8 +9,8 @@ use super::{
 use crate::{
     channels::Job,
     crm::WriteBack,
-    engine::{Subject, next_open, zone_of},
-    model::{CopyId, EffectRef, Outcome, Role},
+    engine::{Again, Subject, again},
+    model::{CopyId, EffectRef, Outcome, Purpose},
     store::{Mark, NextAttempt, Outbox},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -52,25 +52,29 @@ impl Engine {
                 marks.push(mark(Outcome::Expired, None));
                 continue;
             }
-            let over = |s: &Subject| matches!(s.copy.role, Role::Revived | Role::InWork | Role::Unsubscribed | Role::Archived);
-            if subjects.get(&row.effect.copy).is_none_or(over) {
-                // Written down when the client was still to be won back; it waited, and things have changed.
-                marks.push(mark(Outcome::Rejected { reason: "overtaken by events".into(), suppress: false }, None));
+            let overtaken = || mark(Outcome::Rejected { reason: "overtaken by events".into(), suppress: false }, None);
+            let Some(subject) = subjects.get(&row.effect.copy) else {
+                marks.push(overtaken());
                 continue;
-            }
+            };
             let later = |at| Some(NextAttempt { at, payload: row.payload.clone() });
             let Some(channel) = adapters.channels.get(&stored.channel) else {
                 marks.push(mark(Outcome::NotStarted, later(now + SignedDuration::from_secs(60))));
                 continue;
             };
-            // Hours may have passed since it was admitted: the client's window is asked again, in the client's zone.
-            let opens = match (subjects.get(&row.effect.copy), plans.get(&row.funnel)) {
-                (Some(subject), Some(live)) => {
-                    let (zone, policy) = (zone_of(&live.plan, subject), &live.plan.policy);
-                    next_open(&policy.windows, &policy.holidays, &zone, now)
-                        .map_or(now + SignedDuration::from_hours(24), |open| open.from.max(now))
+            let asked = plans.get(&row.funnel).map(|live| {
+                let item = live.plan.lists.get(&row.key.list).and_then(|l| l.items.iter().find(|item| item.name == row.key.item));
+                again(&live.plan, subject, item.map_or(Purpose::Advertising, |item| item.purpose), now)
+            });
+            let opens = match asked {
+                Some(Again::Now) => now,
+                Some(Again::At(at)) => at,
+                Some(Again::Overtaken) => {
+                    marks.push(overtaken());
+                    continue;
                 }
-                _ => now,
+                // Its funnel is deleted, or nobody can read it: nothing of it is sent. Until it expires it may come back.
+                None => now + SignedDuration::from_mins(5),
             };
             let free = channel.paused(now).map_or(opens, |(until, _)| until.max(opens));
             if free > now {

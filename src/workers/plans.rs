@@ -1,6 +1,11 @@
 //! What is in force: each funnel's newest good revision, compiled once.
 
-use crate::{compile::Compiled, content::Texts, engine::Plan, model::FunnelKey};
+use crate::{
+    compile::Compiled,
+    content::Texts,
+    engine::{Plan, Subject},
+    model::FunnelKey,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -27,6 +32,17 @@ impl Plans {
     #[must_use]
     pub fn get(&self, funnel: &FunnelKey) -> Option<&Live> {
         self.0.get(funnel)
+    }
+
+    /// Tells a copy in whose name its client's other copies speak, and which of them are silent: a stop or an edit is known here before
+    /// the store knows it.
+    pub fn introduce(&self, subject: &mut Subject) {
+        for sibling in &mut subject.client.siblings {
+            match self.get(&sibling.funnel) {
+                Some(live) => sibling.voice = live.plan.voice(),
+                None => sibling.voice.silent = self.1.contains(&sibling.funnel),
+            }
+        }
     }
 
     /// The funnels that read a connection (key `namespace/name`).

@@ -60,6 +60,7 @@ impl Engine {
             return;
         };
         subject.spent = prepared.purse.spent(&live.plan);
+        plans.introduce(&mut subject);
         let base_url = self.settings.base_url.as_deref();
         let decided = std::panic::catch_unwind(AssertUnwindSafe(|| decide_within(live, &mut subject, event, now, base_url)));
         match decided {

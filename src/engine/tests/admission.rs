@@ -390,7 +390,7 @@ fn warm_sibling(copy: i64, brand: &str, priority: i32) -> Sibling {
         speaks: true,
         heard_at: None,
         says: None,
-        voice: Voice { brand: brand.into(), policy: "marketing/default".into(), priority },
+        voice: Voice { brand: brand.into(), policy: "marketing/default".into(), priority, silent: false },
     }
 }
 
@@ -638,5 +638,46 @@ fn of_two_words_at_the_same_instant_the_refusal_holds() {
 #[test]
 fn a_plan_says_in_whose_name_it_speaks() {
     let plan = Plan { priority: 3, ..plan() };
-    assert_eq!(plan.voice(), Voice { brand: "novydom".into(), policy: "marketing/default".into(), priority: 3 });
+    assert_eq!(plan.voice(), Voice { brand: "novydom".into(), policy: "marketing/default".into(), priority: 3, silent: false });
+}
+
+/// What was admitted and did not leave is asked again before it is tried again.
+#[test]
+fn what_is_tried_again_is_asked_again() {
+    type Edit = fn(&mut Plan, &mut World);
+    let holiday: Edit = |plan, _| {
+        plan.policy.holidays.insert(jiff::civil::date(2026, 3, 5));
+    };
+    let cases: [(&str, Edit, Purpose, Again); 12] = [
+        ("nothing happened", |_, _| (), Purpose::Advertising, Again::Now),
+        ("the policy is paused", |p, _| p.policy.paused = true, Purpose::Advertising, Again::At(t("2026-03-05T12:05"))),
+        ("the funnel is suspended", |p, _| p.suspend = true, Purpose::Service, Again::At(t("2026-03-05T12:05"))),
+        ("it only observes now", |p, _| p.mode = Mode::Observe, Purpose::Advertising, Again::At(t("2026-03-05T12:05"))),
+        ("a holiday", holiday, Purpose::Advertising, Again::At(t("2026-03-06T10:00"))),
+        ("a holiday, and service", holiday, Purpose::Service, Again::Now),
+        (
+            "the window is closed",
+            |p, _| p.policy.windows = vec![window(&[], "15:00", "16:00")],
+            Purpose::Service,
+            Again::At(t("2026-03-05T15:00")),
+        ),
+        ("the client refused", |_, w| w.signal(SignalKind::Refusal), Purpose::Advertising, Again::Overtaken),
+        ("the client answered", |_, w| w.signal(SignalKind::Reply), Purpose::Advertising, Again::At(Timestamp::MAX)),
+        ("the client called", |_, w| w.signal(SignalKind::InboundCall), Purpose::Advertising, Again::Overtaken),
+        ("another reason", |_, w| w.change(|d| d.lost_reason = Some("price".into())), Purpose::Advertising, Again::Overtaken),
+        ("deleted", |_, w| w.change(|d| d.state = DealState::Deleted), Purpose::Advertising, Again::Overtaken),
+    ];
+    for (what, edit, purpose, expected) in cases {
+        let mut world = World::lost(plan(), "layout");
+        world.pass("3d");
+        let mut plan = plan();
+        edit(&mut plan, &mut world);
+        assert_eq!(again(&plan, &world.subject, purpose, world.now), expected, "{what}");
+    }
+    // A buyer's cycle has ended, and their message is tried again all the same.
+    let mut plan = plan();
+    plan.stages.customer = Some(cold("customer", vec![], vec![rule("other")]));
+    let mut world = World::lost(plan.clone(), "layout");
+    world.change(|deal| deal.state = DealState::Won);
+    assert_eq!(again(&plan, &world.subject, Purpose::Service, world.now), Again::Now);
 }

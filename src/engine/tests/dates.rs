@@ -164,3 +164,27 @@ fn stopping_stops_dates_as_well() {
     world.pass("30d");
     assert_eq!(world.sent(), []);
 }
+
+/// `reentry` holds back what is on a date as well: not before it has passed.
+#[test]
+fn reentry_holds_for_dates() {
+    for (visit, sent) in [("2026-03-20T12:00", None), ("2026-04-20T12:00", Some("04-19 12:00"))] {
+        let mut item = dated("visit", "1d", true);
+        item.purpose = Purpose::Advertising;
+        let mut world = world(item);
+        world.plan.reentry = Reentry::After(d("30d"));
+        world.pass("3d");
+        assert_eq!(world.sent().len(), 1);
+        world.signal(SignalKind::InboundCall);
+        let now = world.now;
+        world.change(|deal| {
+            deal.state = DealState::Open;
+            deal.last_activity_at = Some(now);
+        });
+        world.change(|deal| lose(deal, "other", now));
+        assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 2));
+        set(&mut world, visit);
+        world.pass("60d");
+        assert_eq!(on_date(&world).first().map(String::as_str), sent, "a visit on {visit}");
+    }
+}

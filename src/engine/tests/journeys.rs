@@ -410,3 +410,45 @@ fn a_new_cycle_remembers_nothing_of_the_last_one() {
     world.pass("30d");
     assert_eq!(world.sent().len(), 4, "neither the booking nor the click of the first cycle stops the third");
 }
+
+/// An earlier rule that time fulfils is found while a later one holds, and one that holds may cease to.
+#[test]
+fn a_list_changes_when_its_time_has_come() {
+    let mut plan = plan();
+    let (mut late, mut early) = (rule("other"), rule("layout"));
+    late.when = when("cycle.days >= 60");
+    early.when = None;
+    plan.stages.warming[0].content = vec![late, early];
+    let mut world = World::lost(plan, "layout");
+    world.pass("59d");
+    assert_eq!(world.sent().len(), 3, "the first list is through");
+    world.pass("10d");
+    assert_eq!(world.sent().last().unwrap().1, "hello");
+}
+
+/// Those who wait for their place behind an opening keep it when somebody publishes, or the deal changes: an edit is no burst.
+#[test]
+fn an_edit_releases_nobody_before_their_place() {
+    let mut plan = plan();
+    plan.policy.spread = d("4h");
+    plan.lists.get_mut("other").unwrap().items[0].after = d("10h");
+    let places = |interrupt: fn(&mut World)| -> Vec<String> {
+        (1..60)
+            .map(|id| {
+                let mut world = World::new(plan.clone());
+                world.sight();
+                world.subject.copy.id = CopyId(id);
+                world.change(|deal| lose(deal, "other", noon()));
+                // At 22:00 the window is closed; it opens at 10:00.
+                world.run(t("2026-03-03T10:01"));
+                interrupt(&mut world);
+                world.run(t("2026-03-03T20:00"));
+                world.sent().into_iter().next().unwrap().0
+            })
+            .collect()
+    };
+    let undisturbed = places(|_| ());
+    assert!(undisturbed.iter().filter(|at| *at > &"03-03 11:00".to_owned()).count() > 30, "{undisturbed:?}");
+    assert_eq!(places(|world| drop(world.decide(&Event::Replan))), undisturbed);
+    assert_eq!(places(|world| world.change(|deal| deal.title = "Flat 7".into())), undisturbed);
+}

@@ -229,6 +229,73 @@ fn a_call_without_a_deal_revives_the_leading_copy_only() {
     }
 }
 
+/// A funnel that only observes, or is stopped, takes up no call: the one that works on the client does.
+#[test]
+fn a_silent_funnel_takes_no_call_from_another() {
+    let silent = |role| {
+        let mut sibling = sibling(9, role, Some("2026-02-01T12:00"));
+        sibling.voice.silent = true;
+        sibling
+    };
+    let (observed, reopened) = (silent(Role::Revived), Sibling { deal_open: true, ..silent(Role::Revived) });
+    for (other, role) in [
+        (silent(Role::Warming), Role::Revived),
+        (observed, Role::Revived),
+        (reopened, Role::Warming),
+        (silent(Role::InWork), Role::Warming),
+    ] {
+        let mut world = warm();
+        world.subject.client.siblings = vec![other.clone()];
+        let at = world.now;
+        world.decide(&Event::Signal { kind: SignalKind::InboundCall, at, direct: false, reaction: None });
+        assert_eq!(world.role(), role, "{other:?}");
+    }
+}
+
+/// A booking is remembered in any case, and brings the client back where the funnel says so.
+#[test]
+fn a_booking_revives_if_the_funnel_says_so() {
+    for (listed, role) in [(false, Role::Warming), (true, Role::Revived)] {
+        let mut plan = plan();
+        if listed {
+            plan.stages.revival.signals.insert(SignalKind::Booked);
+        }
+        let mut world = World::lost(plan, "layout");
+        world.pass("4d");
+        world.signal(SignalKind::Booked);
+        assert_eq!((world.role(), world.subject.copy.state.booked), (role, true));
+    }
+}
+
+/// What is entered by a click begins with it.
+#[test]
+fn a_click_may_lead_to_a_stage() {
+    let mut plan = plan();
+    plan.stages.warming.insert(0, cold("hot", vec![trigger(TriggerKind::Signal(SignalKind::Click))], vec![rule("other")]));
+    let mut world = World::lost(plan, "layout");
+    world.pass("4d");
+    assert_eq!(world.subject.copy.stage, "warming");
+    click(&mut world);
+    assert_eq!(world.subject.copy.stage, "hot");
+}
+
+/// A pause needs somebody to end it: a second click, of which nobody is told, begins none.
+#[test]
+fn only_a_click_that_a_manager_hears_of_pauses() {
+    let mut world = warm();
+    click(&mut world);
+    assert!(world.subject.copy.state.pause.is_some());
+    world.react(None);
+    assert!(world.subject.copy.state.pause.is_none());
+    let told = world.told().len();
+    world.pass("1h");
+    click(&mut world);
+    assert_eq!((world.subject.copy.state.pause.is_some(), world.told().len()), (false, told));
+    world.pass("1d");
+    click(&mut world);
+    assert!(world.subject.copy.state.pause.is_some() && world.told().len() > told);
+}
+
 #[test]
 fn observing_writes_nothing_to_the_crm() {
     let mut plan = plan();

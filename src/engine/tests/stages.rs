@@ -932,3 +932,149 @@ fn a_holdout_is_asked_once() {
     let begun = CycleChange::Begin { cycle: 1, at: noon(), holdout: true };
     assert_eq!(world.cycles, [begun]);
 }
+
+/// A deal that one export of the CRM lacked is no other when it is back: what was lost or sold before the funnel began stays so, what
+/// happened while it was out of sight is new.
+#[test]
+fn what_comes_back_from_nowhere_is_what_it_was() {
+    let hide: fn(&mut Deal) = |deal| deal.state = DealState::Deleted;
+    for (changed_at, lost, sent) in
+        [("2025-11-01T12:00", Role::Backfill, 0), ("2026-02-20T12:00", Role::Warming, 0), ("2026-03-02T13:00", Role::Warming, 1)]
+    {
+        let mut world = World::new(plan());
+        lose(&mut world.subject.deal, "layout", t(changed_at.min("2026-03-01T12:00")));
+        world.sight();
+        world.change(hide);
+        world.pass("2h");
+        world.change(|deal| lose(deal, "layout", t(changed_at)));
+        assert_eq!(world.role(), lost, "lost at {changed_at}");
+
+        let mut world = World::new(with_customers(vec![rule("other")]));
+        world.plan.stages.warming[0].enter.truncate(1);
+        world.subject.deal.state = DealState::Won;
+        world.subject.deal.stage_changed_at = Some(t("2025-11-01T12:00"));
+        world.sight();
+        world.change(hide);
+        world.pass("2h");
+        world.change(|deal| {
+            deal.state = DealState::Won;
+            deal.stage_changed_at = Some(t(changed_at));
+        });
+        world.pass("10d");
+        assert_eq!((world.role(), world.sent().len()), (Role::Customer, sent), "sold at {changed_at}");
+    }
+}
+
+/// A funnel that gets a customer stage does not ask the buyers of the last year how it was.
+#[test]
+fn a_customer_stage_that_is_added_writes_to_nobody() {
+    let mut world = World::new(plan());
+    world.sight();
+    world.change(|deal| {
+        deal.state = DealState::Won;
+        deal.stage_changed_at = Some(noon());
+    });
+    assert_eq!(world.role(), Role::Archived);
+    world.plan = with_customers(vec![rule("other")]);
+    world.decide(&Event::Replan);
+    world.pass("30d");
+    assert_eq!((world.role(), world.sent().len()), (Role::Customer, 0));
+}
+
+/// Not every CRM dates a loss, and the reason may be told later than the loss.
+#[test]
+fn a_loss_that_we_saw_is_ours_when_its_reason_is_told_later() {
+    let tell: fn(&mut Deal) = |deal| deal.lost_reason = Some("layout".into());
+    let undated: fn(&mut Deal) = |deal| {
+        deal.state = DealState::Lost;
+        deal.stage_changed_at = None;
+    };
+    let mut seen = World::new(plan());
+    seen.sight();
+    seen.change(undated);
+    assert_eq!(seen.role(), Role::NotWarmed);
+    seen.change(tell);
+    assert_eq!(seen.role(), Role::Warming);
+    let mut found = World::new(plan());
+    undated(&mut found.subject.deal);
+    found.sight();
+    found.change(tell);
+    assert_eq!(found.role(), Role::Backfill, "nobody knows when that was");
+    // Taken up again in between: the next loss is seen, whatever the first one was.
+    found.change(|deal| deal.state = DealState::Open);
+    found.change(undated);
+    assert_eq!(found.role(), Role::Warming);
+}
+
+/// A task that stood there before is not work on the deal; one that is planned or moved is.
+#[test]
+fn a_task_planned_before_keeps_nobody_out_of_a_stage() {
+    let by_date = trigger(TriggerKind::Date { field: "visit".into(), offset: d("1d"), before: true });
+    let mut plan = plan();
+    plan.stages.warming.insert(0, cold("before a visit", vec![by_date], vec![rule("other")]));
+    plan.lists.get_mut("other").unwrap().items[0].after = HumanDuration::ZERO;
+    let mut world = World::new(plan);
+    world.subject.deal.next_task_at = Some(t("2026-03-06T12:00"));
+    world.sight();
+    set(&mut world, "visit", "2026-03-06T12:00");
+    world.run(t("2026-03-05T12:30"));
+    assert_eq!((names(&world), world.sent().len()), ((Role::Warming, "before a visit"), 1));
+    world.change(|deal| deal.title = "Flat 7".into());
+    assert_eq!(world.role(), Role::Warming);
+    world.change(|deal| deal.next_task_at = Some(t("2026-03-10T12:00")));
+    assert_eq!(world.role(), Role::InWork);
+}
+
+/// Guards on the time are asked every day, whether they hold or not.
+#[test]
+fn a_stage_is_left_when_its_time_is_over() {
+    let mut plan = plan();
+    let mut young = trigger(TriggerKind::Lost(vec![]));
+    young.when = when("cycle.days < 40");
+    plan.stages.warming = vec![
+        cold("young", vec![young], vec![rule("other")]),
+        cold("old", vec![trigger(TriggerKind::Lost(vec![]))], vec![rule("layout")]),
+    ];
+    let mut world = World::new(plan);
+    world.sight();
+    world.change(|deal| lose(deal, "price", noon()));
+    // Without a cycle the guard asks about nothing yet.
+    world.subject.copy.stage = "young".into();
+    world.decide(&Event::Replan);
+    world.pass("39d");
+    assert_eq!(names(&world), (Role::Warming, "young"));
+    world.pass("2d");
+    assert_eq!(names(&world), (Role::Warming, "old"));
+}
+
+/// A longer silence leads to another stage, with reminders of its own; what became overdue together is told one after the other.
+#[test]
+fn each_stage_reminds_and_keeps_its_distances() {
+    let mut plan = plan();
+    let mut frozen = cold("frozen", vec![trigger(TriggerKind::Inactivity(d("20d")))], vec![]);
+    frozen.remind = vec![Reminder { after: HumanDuration::ZERO, who: RemindWho::Supervisor }];
+    plan.stages.stalled.push(frozen);
+    let mut world = World::new(plan.clone());
+    world.sight();
+    world.pass("20d");
+    assert_eq!(world.told(), ["task m1", "notify m1", "notify s1"], "stalled");
+    world.pass("40d");
+    assert_eq!(world.told(), ["task m1", "notify m1", "notify s1", "notify s1"], "frozen");
+
+    plan.stages.stalled.truncate(1);
+    plan.mode = Mode::Observe;
+    let mut world = World::new(plan);
+    world.sight();
+    world.run(t("2026-03-16T12:00"));
+    assert_eq!((world.role(), world.told().len()), (Role::Stalled, 0));
+    world.plan.mode = Mode::Live;
+    world.decide(&Event::Replan);
+    world.run(t("2026-03-16T12:00"));
+    assert_eq!(world.told(), ["task m1", "notify m1"], "the supervisor's is overdue, too");
+    // Something else happens in between.
+    world.decide(&Event::Timer);
+    world.run(t("2026-03-18T11:59"));
+    assert_eq!(world.told().len(), 2);
+    world.run(t("2026-03-18T12:00"));
+    assert_eq!(world.told(), ["task m1", "notify m1", "notify s1"]);
+}
