@@ -17,7 +17,10 @@ use rekindle::{
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -58,16 +61,22 @@ pub fn predicted(world: &World, outcome: &simulate::Outcome) -> Sent {
 
 type Took = Arc<Mutex<Vec<(EffectRef, Timestamp)>>>;
 
-/// Takes every message and remembers when.
+/// Takes every message and remembers when; while the gateway is closed, it asks to be tried again.
 struct Taker {
     clock: Clock,
     took: Took,
+    closed: Arc<AtomicBool>,
 }
 
 #[async_trait]
 impl Channel for Taker {
     async fn perform(&self, jobs: Vec<Job>, _deadline: Instant, reports: mpsc::UnboundedSender<channels::Report>) {
         for job in jobs {
+            if self.closed.load(Ordering::SeqCst) {
+                let outcome = Outcome::Retry { reason: "closed".into(), after: Some(Duration::from_mins(1)) };
+                let _ = reports.send(channels::Report { effect: job.effect, attempt: job.attempt, outcome });
+                continue;
+            }
             self.took.lock().unwrap().push((job.effect, self.clock.now()));
             let outcome = Outcome::Accepted { provider: "taker".into(), provider_id: None };
             let _ = reports.send(channels::Report { effect: job.effect, attempt: job.attempt, outcome });
@@ -88,6 +97,7 @@ impl Channel for Taker {
 struct Takers {
     clock: Clock,
     took: Took,
+    closed: Arc<AtomicBool>,
 }
 
 impl Outside for Takers {
@@ -96,7 +106,7 @@ impl Outside for Takers {
     }
 
     fn open(&self, _: &ChannelWiring) -> Result<Arc<dyn Channel>, ChannelError> {
-        Ok(Arc::new(Taker { clock: self.clock.clone(), took: self.took.clone() }))
+        Ok(Arc::new(Taker { clock: self.clock.clone(), took: self.took.clone(), closed: self.closed.clone() }))
     }
 }
 
@@ -107,6 +117,8 @@ pub struct Town {
     pub store: Store,
     pub engine: Arc<Engine>,
     took: Took,
+    /// The gateway takes nothing for now.
+    pub closed: Arc<AtomicBool>,
     beat: Timestamp,
     /// How long nothing happens at most: admissions and readings of the CRM come by themselves.
     pub every: SignedDuration,
@@ -119,7 +131,8 @@ impl Town {
         let clock = Clock::virtual_at(from);
         let store = Store::open(&format!("sqlite:{}", folder.join("run.db").display())).await.unwrap();
         let took = Took::default();
-        let outside = Arc::new(Takers { clock: clock.clone(), took: took.clone() });
+        let closed = Arc::new(AtomicBool::new(false));
+        let outside = Arc::new(Takers { clock: clock.clone(), took: took.clone(), closed: closed.clone() });
         let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
         let base_url = Some("https://go.example.com".to_owned());
         let settings = EngineSettings { base_url, lease: Duration::from_hours(1), ..EngineSettings::default() };
@@ -127,7 +140,7 @@ impl Town {
         assert!(engine.hold_lease().await.unwrap());
         let every = SignedDuration::from_mins(10);
         let beat = from + every;
-        let town = Self { folder: folder.to_owned(), clock, store, engine, took, beat, every, _home: None };
+        let town = Self { folder: folder.to_owned(), clock, store, engine, took, closed, beat, every, _home: None };
         town.publish().await;
         town
     }
@@ -410,4 +423,58 @@ async fn a_budget_is_kept_and_its_end_predicted() {
         told += usize::from(town.story("flats", &format!("d{n}")).await.iter().any(|line| line.ends_with("BudgetReached")));
     }
     assert!(told > 20, "{told} of 40 can read why they waited");
+}
+
+/// A gateway that is closed for an hour keeps messages waiting. What an SRE or the client says meanwhile holds for them, too.
+#[tokio::test]
+async fn what_waits_to_be_tried_again_hears_of_what_happened() {
+    type Change = Option<(&'static str, &'static str)>;
+    let stop: Change = Some(("  spread: 0s", "  spread: 0s\n  paused: true"));
+    let suspend: Change = Some(("  mode: Live", "  mode: Live\n  suspend: true"));
+    let from: Timestamp = "2026-03-03T06:00:00Z".parse().unwrap();
+    let opening = from + SignedDuration::from_hours(1);
+    for (what, change, sent) in [("nothing", None, 1), ("paused", stop, 0), ("suspended", suspend, 0)] {
+        let contacts = CONTACTS.to_owned() + &contact(1);
+        let deals = DEALS.to_owned() + &lost(1, 1, "2026-03-01");
+        let manifests =
+            format!("{BASE}{}", funnel("flats", "  backfill: {lostWithin: 30d, perDay: 1000}")).replace("after: 1d", "after: 0h");
+        let files = [("all.yaml", manifests.as_str()), ("contacts.csv", &contacts), ("deals.csv", &deals)];
+        let mut town = Town::with(&files, from).await;
+        town.closed.store(true, Ordering::SeqCst);
+        town.run(opening + SignedDuration::from_mins(10)).await;
+        if let Some((before, after)) = change {
+            town.edit("all.yaml", before, after).await;
+        }
+        town.closed.store(false, Ordering::SeqCst);
+        town.run(opening + SignedDuration::from_mins(40)).await;
+        let first = town.sent().await.into_iter().filter(|(_, item, _)| item == "warm/one").count();
+        assert_eq!(first, sent, "{what}: {:?}", town.story("flats", "d1").await);
+        if let Some((before, after)) = change {
+            // Taken back, it leaves: nothing was lost.
+            town.edit("all.yaml", after, before).await;
+            town.run(opening + SignedDuration::from_mins(60)).await;
+            let first = town.sent().await.into_iter().filter(|(_, item, _)| item == "warm/one").count();
+            assert_eq!(first, 1, "{what}, taken back: {:?}", town.story("flats", "d1").await);
+        }
+    }
+}
+
+/// A funnel is tried out in Observe, or is stopped, while another one works on the same deals: the other one is not silenced by it.
+#[tokio::test]
+async fn a_funnel_that_sends_nothing_silences_nobody() {
+    for silent in ["mode: Observe", "mode: Live\n  suspend: true"] {
+        let contacts = CONTACTS.to_owned() + &contact(1);
+        let open = DEALS.to_owned() + &open(1, 1, "2026-03-01");
+        // The first by name is the first to know the deal.
+        let tried = funnel("a-new-one", "").replace("mode: Live", silent);
+        let manifests = format!("{BASE}{tried}{}", funnel("flats", ""))
+            .replace("  spread: 0s", "  spread: 0s\n  priorities: [{funnel: a-new-one}, {funnel: flats}]");
+        let files = [("all.yaml", manifests.as_str()), ("contacts.csv", &contacts), ("deals.csv", &open)];
+        let from: Timestamp = "2026-03-02T06:00:00Z".parse().unwrap();
+        let mut town = Town::with(&files, from).await;
+        std::fs::write(town.folder.join("deals.csv"), DEALS.to_owned() + &lost(1, 1, "2026-03-02")).unwrap();
+        town.run(from + SignedDuration::from_hours(24 * 6)).await;
+        let sent = town.sent().await;
+        assert_eq!(sent.len(), 3, "{silent}: {sent:?}");
+    }
 }
