@@ -70,7 +70,7 @@ pub struct ReactivationFunnelSpec {
     /// A revival this long after a message or a click counts as caused by it. Default 30d.
     #[serde(default = "default_attribution")]
     pub attribution: HumanDuration,
-    /// When a client who was revived before and is lost again may be warmed again. Default: after 30d.
+    /// When a deal whose client was written to before and that is lost again is warmed again. Default: after 30d.
     #[serde(default)]
     pub reentry: ReentrySpec,
     /// Keeps a share of clients unsent, so that the effect is measured and not claimed. Default: nobody.
@@ -126,7 +126,7 @@ pub struct FunnelChannel {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackfillSpec {
-    /// Only deals lost at most that long before the funnel was first published, like 180d.
+    /// Only deals lost no longer ago than that when their turn comes, like 180d; the latest losses come first.
     pub lost_within: HumanDuration,
     /// At most so many deals a day. Default 100.
     #[serde(default = "default_per_day")]
@@ -200,7 +200,7 @@ pub struct StageSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub content: Vec<ContentRuleSpec>,
-    /// Who is reminded of the deal, and when.
+    /// Who is reminded of the deal, and when. Reminders that become overdue together (the funnel goes live) keep their distance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub remind: Vec<ReminderSpec>,
@@ -432,7 +432,8 @@ pub struct ClicksSpec {
     /// The manager's task.
     #[serde(default)]
     pub task: ManagerTask,
-    /// UntilTaskClosed (default): the next messages wait until the manager closes the task, at most two working days. Never: they go on.
+    /// UntilTaskClosed (default): after a click that the manager hears of, the next messages wait until the task is closed, at most two
+    /// working days. Never: they go on.
     #[serde(default)]
     pub pause: ClickPause,
 }
@@ -471,7 +472,7 @@ pub struct ManagersSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub escalate: Vec<ReminderSpec>,
-    /// Language of the built-in titles, like ru. Default: en.
+    /// Language of the built-in titles, like ru. Default: the client's, if it is known, else the brand's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 35), regex(pattern = r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$"))]
     pub language: Option<String>,
@@ -490,7 +491,7 @@ pub struct ManagersSpec {
 #[x_kube(validation = Rule::new("[has(self.never), has(self.after), has(self.always)].filter(x, x).size() == 1").message("set exactly one of never: true, after, always: true"))]
 #[x_kube(validation = Rule::new("(!has(self.never) || self.never) && (!has(self.always) || self.always)").message("never and always can only be true: leave the other one out"))]
 pub struct ReentrySpec {
-    /// true: a client is warmed once.
+    /// true: a deal is warmed once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub never: Option<bool>,
     /// Again, that long after the last time ended, like 30d.

@@ -227,6 +227,10 @@ pub struct StageFigures {
     /// Its name in the spec, or its role.
     #[schemars(length(max = 128))]
     pub name: String,
+    /// What people read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub title: Option<String>,
     /// InWork, Stalled, Warming, Revived, Unsubscribed, Customer, NotWarmed, Backfill or Archived.
     #[schemars(length(max = 32))]
     pub role: String,

@@ -5,15 +5,17 @@ use super::{
     store_args::StoreArgs,
 };
 use crate::{
+    compile::{FunnelSnapshot, compile_funnel},
     model::{FunnelKey, Money, Role},
     store::{
-        ChannelCounts, Cursor, DeadLetter, FunnelCounts, Hold, HoldScope, PeriodSpent, ReactionCounts, money_text, this_month,
+        ChannelCounts, Cursor, DeadLetter, FunnelCounts, Hold, HoldScope, PeriodSpent, ReactionCounts, Revision, StageCount,
+        money_text, this_month,
     },
 };
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use std::{fmt::Write as _, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 /// Shows how the funnels do: deals and money per stage, what was sent, what waits, what is wrong. Works beside a running process.
 #[derive(Args, Debug)]
@@ -42,6 +44,8 @@ struct Status {
 #[derive(Serialize)]
 struct FunnelStatus {
     funnel: String,
+    /// What people read of each stage: by its name, or by the role of one that has none.
+    titles: BTreeMap<String, String>,
     #[serde(flatten)]
     counts: FunnelCounts,
 }
@@ -62,10 +66,12 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, String> {
     let say = |e: crate::store::StoreError| e.to_string();
     let now = Timestamp::now();
     let since = now - SignedDuration::from_hours(24 * i64::from(args.days));
+    let revisions = store.journal.revisions().await.map_err(say)?;
     let mut funnels = Vec::new();
     for funnel in store.views.funnels().await.map_err(say)? {
         let counts = store.views.counts(&funnel, Some(since), now).await.map_err(say)?;
-        funnels.push(FunnelStatus { funnel: funnel.to_string(), counts });
+        let titles = titles(revisions.iter().find(|r| r.funnel == funnel), &counts);
+        funnels.push(FunnelStatus { funnel: funnel.to_string(), titles, counts });
     }
     let status = Status {
         funnels,
@@ -88,6 +94,21 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, String> {
         OutputFormat::Table => print!("{}", text(&status, args.days, now)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of the revision in force. One that another version wrote and this one cannot read has none.
+fn titles(revision: Option<&Revision>, counts: &FunnelCounts) -> BTreeMap<String, String> {
+    let compiled = revision.and_then(|revision| {
+        let snapshot: FunnelSnapshot = serde_json::from_value(revision.snapshot.clone()).ok()?;
+        compile_funnel(&snapshot, revision.number, revision.published_at).ok()
+    });
+    let Some(compiled) = compiled else { return BTreeMap::new() };
+    let title = |stage: &StageCount| Some((name(stage).to_owned(), compiled.plan.title(stage.role, &stage.stage)?.to_owned()));
+    counts.stages.iter().filter_map(title).collect()
+}
+
+fn name(stage: &StageCount) -> &str {
+    if stage.stage.is_empty() { stage.role.as_str() } else { &stage.stage }
 }
 
 fn text(status: &Status, days: u16, now: Timestamp) -> String {
@@ -204,7 +225,14 @@ fn details(out: &mut String, status: &FunnelStatus, days: u16) {
         }
         parts.join(", ")
     };
+    let here = |stage: &&StageCount| !matches!(stage.role, Role::NotWarmed | Role::Backfill | Role::Archived);
+    let stage = |stage: &StageCount| {
+        let name = name(stage);
+        format!("{} {}", stage.deals, status.titles.get(name).map_or(name, String::as_str))
+    };
+    let stages: Vec<String> = counts.stages.iter().filter(here).map(stage).collect();
     let mut rows = vec![
+        vec!["  stages".to_owned(), if stages.is_empty() { "no deals".to_owned() } else { stages.join(", ") }],
         vec!["  messages".to_owned(), sum(&counts.messages)],
         vec!["  to managers".to_owned(), sum(&counts.writebacks)],
         vec!["  clicks".to_owned(), format!("{} by people, {} by scanners", counts.clicks_human, counts.clicks_machine)],

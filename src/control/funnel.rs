@@ -11,6 +11,7 @@ use super::{
 use crate::{
     api::{CopyCounts, DayFigures, MonthFigures, PostponedFigures, ReactionFigures, ReactivationFunnelStatus, StageFigures},
     compile::ObjectRef,
+    engine::Plan,
     model::{FunnelKey, Money, Role},
     store::{FunnelCounts, Hold, HoldScope},
     workers::{Adapters, Live},
@@ -43,7 +44,7 @@ pub(super) fn status(object: &ObjectRef, generation: i64, facts: &Facts<'_>) -> 
         ..ReactivationFunnelStatus::default()
     };
     if let Some(figures) = facts.figures.funnels.get(&funnel) {
-        count(&mut status, figures);
+        count(&mut status, figures, facts.live.map(|live| &*live.plan));
     }
     status
 }
@@ -120,7 +121,7 @@ fn suspended(funnel: &FunnelKey, generation: i64, facts: &Facts<'_>) -> Conditio
     condition("Suspended", is, reason, message, generation)
 }
 
-fn count(status: &mut ReactivationFunnelStatus, figures: &FunnelFigures) {
+fn count(status: &mut ReactivationFunnelStatus, figures: &FunnelFigures, plan: Option<&Plan>) {
     let FunnelFigures { month, day } = figures;
     let mut copies = CopyCounts::default();
     let mut risk = 0;
@@ -142,6 +143,7 @@ fn count(status: &mut ReactivationFunnelStatus, figures: &FunnelFigures) {
     }
     let stage = |stage: &crate::store::StageCount| StageFigures {
         name: if stage.stage.is_empty() { stage.role.as_str().to_owned() } else { stage.stage.clone() },
+        title: plan.and_then(|plan| plan.title(stage.role, &stage.stage)).map(str::to_owned),
         role: stage.role.as_str().to_owned(),
         deals: number(stage.deals),
         amount: whole(stage.amount),

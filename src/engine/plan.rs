@@ -2,7 +2,7 @@
 //! Kubernetes). `compile` is the only maker of plans; each value in here was checked there.
 
 use super::{Budget, Condition, DateRule, Price, Voice, Window};
-use crate::model::{FunnelKey, HumanDuration, Medium, Mode, Purpose, SendAs, SignalKind};
+use crate::model::{FunnelKey, HumanDuration, Medium, Mode, Purpose, Role, SendAs, SignalKind};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -328,6 +328,19 @@ impl Plan {
     #[must_use]
     pub fn silent(&self) -> bool {
         self.mode != Mode::Live || self.suspend || self.policy.paused
+    }
+
+    /// What people read of a stage. `None`: nobody gave it a title.
+    #[must_use]
+    pub fn title(&self, role: Role, stage: &str) -> Option<&str> {
+        let stages = &self.stages;
+        match role {
+            Role::InWork => Some(&stages.in_work_title),
+            Role::Revived => Some(&stages.revival.title),
+            Role::Unsubscribed => Some(&stages.unsubscribed_title),
+            Role::Stalled | Role::Warming | Role::Customer => self.cold_stage(stage).map(|s| s.title.as_str()),
+            Role::NotWarmed | Role::Backfill | Role::Archived => None,
+        }
     }
 
     /// The Stalled, Warming or Customer stage of that name.

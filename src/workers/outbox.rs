@@ -63,8 +63,8 @@ impl Engine {
                 continue;
             };
             let asked = plans.get(&row.funnel).map(|live| {
-                let item = live.plan.lists.get(&row.key.list).and_then(|l| l.items.iter().find(|item| item.name == row.key.item));
-                again(&live.plan, subject, item.map_or(Purpose::Advertising, |item| item.purpose), now)
+                let purpose = live.plan.item(&row.key.list, &row.key.item).map_or(Purpose::Advertising, |item| item.purpose);
+                again(&live.plan, subject, purpose, now)
             });
             let opens = match asked {
                 Some(Again::Now) => now,
