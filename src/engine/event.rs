@@ -163,6 +163,10 @@ pub enum CycleChange {
         at: Timestamp,
         how: CycleEnd,
     },
+    /// It ended because the CRM did not show its deal, which is back as it was: it goes on.
+    Resume {
+        cycle: i32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

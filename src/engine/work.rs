@@ -155,15 +155,33 @@ impl<'a> Work<'a> {
                     self.end_by_hand();
                 }
             }
+            if matches!(place.role, Role::Stalled | Role::Warming) {
+                self.resume(cause);
+            }
             self.go(place);
+        }
+    }
+
+    /// Goes on with the cycle that ended when the CRM did not show the deal, if nobody did anything with it meanwhile.
+    fn resume(&mut self, cause: stage::Cause<'_>) {
+        use crate::model::DealState::Deleted;
+        let (deal, state) = (&self.subject.deal, &self.subject.copy.state);
+        let hidden = state.entered_at.filter(|at| state.cycle_done && state.cycle_ended_at == Some(*at));
+        let Some(hidden) = hidden.filter(|_| cause.old.is_some_and(|old| old.state == Deleted)) else { return };
+        if [deal.stage_changed_at, deal.last_activity_at].into_iter().flatten().all(|at| at <= hidden) {
+            self.subject.copy.state.cycle_done = false;
+            self.subject.copy.state.cycle_ended_at = None;
+            self.cycle.push(CycleChange::Resume { cycle: self.subject.copy.cycle });
         }
     }
 
     /// Moves the copy to another stage, with all that this means for its cycle and journey.
     pub fn go(&mut self, place: Placement) {
         let from = self.subject.copy.role;
-        let continues =
-            matches!(from, Role::Stalled | Role::Warming | Role::NotWarmed) && self.subject.copy.state.cycle_at.is_some();
+        let continues = match from {
+            Role::Stalled | Role::Warming | Role::NotWarmed => self.subject.copy.state.cycle_at.is_some(),
+            _ => self.cycle_open(),
+        };
         match place.role {
             Role::Stalled | Role::Warming if continues => {}
             Role::Stalled | Role::Warming => self.begin(),

@@ -96,6 +96,10 @@ fn check(before: &Subject, plan: &Plan, event: Option<&Event>, now: Timestamp, d
                 assert_eq!(*cycle, before.copy.cycle);
                 assert!(!before.copy.state.cycle_done && copy.state.cycle_done, "ended once");
             }
+            CycleChange::Resume { cycle } => {
+                assert_eq!(*cycle, before.copy.cycle);
+                assert!(before.copy.role == Role::Archived && before.copy.state.cycle_done && !copy.state.cycle_done);
+            }
             CycleChange::HeldOut { cycle } => assert!(before.copy.state.unasked && *cycle == before.copy.cycle),
             CycleChange::Contacted { cycle, .. } => assert_eq!(*cycle, copy.cycle),
         }
@@ -256,6 +260,7 @@ proptest! {
         let cycles = &world.0.cycles;
         let open = cycles.iter().try_fold(false, |open, c| match c {
             CycleChange::Begin { .. } => Some(true),
+            CycleChange::Resume { .. } => (!open).then_some(true),
             CycleChange::Contacted { .. } | CycleChange::HeldOut { .. } => open.then_some(true),
             CycleChange::End { .. } => open.then_some(false),
         });

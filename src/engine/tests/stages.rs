@@ -530,7 +530,7 @@ fn a_deal_restored_in_the_crm_is_taken_up_again() {
     assert_eq!((world.role(), world.subject.copy.next_at), (Role::Archived, None));
     world.pass("2d");
     world.change(|d| d.state = DealState::Lost);
-    assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 2));
+    assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, 1), "it goes on");
 }
 
 #[test]
@@ -962,6 +962,29 @@ fn what_comes_back_from_nowhere_is_what_it_was() {
         });
         world.pass("10d");
         assert_eq!((world.role(), world.sent().len()), (Role::Customer, sent), "sold at {changed_at}");
+    }
+}
+
+/// One export lacked the deals of clients who were being warmed: they go on where they were, and hear nothing twice.
+#[test]
+fn a_warming_that_was_out_of_sight_goes_on() {
+    for (lost_anew, cycle) in [(false, 1), (true, 2)] {
+        let mut plan = plan();
+        plan.reentry = Reentry::Always;
+        let mut world = World::lost(plan, "layout");
+        world.pass("4d");
+        assert_eq!(world.sent().len(), 1);
+        world.change(|deal| deal.state = DealState::Deleted);
+        assert_eq!((world.role(), world.ends()), (Role::Archived, vec![CycleEnd::Deleted]));
+        world.pass("1d");
+        let now = world.now;
+        world.change(|deal| lose(deal, "layout", if lost_anew { now } else { noon() }));
+        assert_eq!((world.role(), world.subject.copy.cycle), (Role::Warming, cycle));
+        world.pass("60d");
+        let items: Vec<String> = world.sent().into_iter().map(|(_, item)| item).collect();
+        let expected: &[&str] = if lost_anew { &["first", "first", "second", "third"] } else { &["first", "second", "third"] };
+        assert_eq!(items, expected);
+        assert_eq!(world.cycles.contains(&CycleChange::Resume { cycle: 1 }), !lost_anew);
     }
 }
 

@@ -188,6 +188,12 @@ impl Data {
                         cycle.contacted = true;
                     }
                 }
+                CycleChange::Resume { cycle } => {
+                    if let Some(cycle) = self.cycles.get_mut(&(id, cycle)) {
+                        cycle.ended = false;
+                        cycle.how = "";
+                    }
+                }
                 CycleChange::End { cycle, how, .. } => {
                     if let Some(cycle) = self.cycles.get_mut(&(id, cycle)).filter(|c| !c.ended) {
                         cycle.ended = true;

@@ -97,7 +97,7 @@ struct CycleRow {
 }
 
 pub(super) async fn write_cycles(tx: &mut Session, placed: &[Placed]) -> Result<()> {
-    let (mut begin, mut held_out, mut contacted, mut end) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut begin, mut resume, mut held_out, mut contacted, mut end) = <(Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>)>::default();
     for Placed { copy, change } in placed {
         let row = |cycle, at: Timestamp, holdout, how| CycleRow {
             copy_id: copy.0,
@@ -110,6 +110,7 @@ pub(super) async fn write_cycles(tx: &mut Session, placed: &[Placed]) -> Result<
         for what in &change.cycle {
             match *what {
                 CycleChange::Begin { cycle, at, holdout } => begin.push(row(cycle, at, holdout, "")),
+                CycleChange::Resume { cycle } => resume.push(row(cycle, Timestamp::UNIX_EPOCH, false, "")),
                 CycleChange::HeldOut { cycle } => held_out.push(row(cycle, Timestamp::UNIX_EPOCH, true, "")),
                 CycleChange::Contacted { cycle, at } => contacted.push(row(cycle, at, false, "")),
                 CycleChange::End { cycle, at, how } => end.push(row(cycle, at, false, how.as_str())),
@@ -120,6 +121,9 @@ pub(super) async fn write_cycles(tx: &mut Session, placed: &[Placed]) -> Result<
         let rows = json_rows(&begin)?;
         tx.run(sql!("cycle/close_open"), args![&rows]).await?;
         tx.run(sql!("cycle/begin"), args![rows]).await?;
+    }
+    if !resume.is_empty() {
+        tx.run(sql!("cycle/resume"), args![json_rows(&resume)?]).await?;
     }
     if !held_out.is_empty() {
         tx.run(sql!("cycle/held_out"), args![json_rows(&held_out)?]).await?;

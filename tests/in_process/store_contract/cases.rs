@@ -1124,6 +1124,9 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
         let n = if *copy == copies[0] { 1 } else { 2 };
         cycle(*copy, 2, CycleChange::Contacted { cycle: 1, at: at(2) }, vec![message(&world.store, 1, "a", &phone(n))]).await;
     }
+    // Out of sight for a moment, and back.
+    cycle(copies[0], 3, CycleChange::End { cycle: 1, at: at(3), how: CycleEnd::Deleted }, vec![]).await;
+    cycle(copies[0], 3, CycleChange::Resume { cycle: 1 }, vec![]).await;
     cycle(copies[0], 3, CycleChange::End { cycle: 1, at: at(3), how: CycleEnd::Revived }, vec![write_back(2, "task")]).await;
     cycle(copies[1], 4, CycleChange::Begin { cycle: 2, at: at(4), holdout: false }, vec![]).await;
     cycle(copies[2], 5, CycleChange::End { cycle: 1, at: at(5), how: CycleEnd::Organic }, vec![]).await;
