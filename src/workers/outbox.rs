@@ -78,7 +78,9 @@ impl Engine {
             };
             let free = channel.paused(now).map_or(opens, |(until, _)| until.max(opens));
             if free > now {
-                marks.push(mark(Outcome::NotStarted, later(free)));
+                // Some waits have no end of their own; its expiry is one.
+                let ends = row.expires_at.unwrap_or(now + SignedDuration::from_hours(24));
+                marks.push(mark(Outcome::NotStarted, later(free.min(ends))));
                 continue;
             }
             let slot = if self.clock.is_virtual() { Some(channel.extra_slot()) } else { channel.slot() };

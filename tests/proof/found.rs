@@ -70,6 +70,16 @@ fn a_retry_that_is_overtaken_ends() {
     assert_eq!(outcome.messages, 0, "{}", outcome.story);
 }
 
+/// Seed 63, once a retry was asked again whether its client waits for an answer: one that only a manager's word would end rested for ever,
+/// past its expiry.
+#[test]
+fn a_retry_that_waits_for_an_answer_expires() {
+    let refused = Manners { refuses: 1000, ..Manners::default() };
+    let outcome = told(2, refused, &[(30, Happening::Lose(3)), (20_000, Happening::Reply(3))]);
+    assert_eq!(outcome.messages, 0, "{}", outcome.story);
+    assert!(outcome.story.contains("marked expired"), "{}", outcome.story);
+}
+
 /// Seed 18628. A clock that was a day ahead and was put right kept the CRM from being read for a day: the time of the next reading stood
 /// where the wrong clock had put it. Channels' rates and pauses stood there as well.
 #[test]
