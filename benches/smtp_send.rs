@@ -88,6 +88,7 @@ async fn ours(port: u16, connections: u32, count: usize, signed: bool) -> f64 {
         retry_max: HumanDuration::hours(1),
         test_recipients: Vec::new(),
         dkim,
+        keyword: None,
     };
     let head = "From: a@x.test\r\nTo: b@y.test\r\nSubject: bench\r\nDate: Sun, 22 Nov 2026 10:00:00 +0300\r\nMessage-ID: <1@x.test>\r\n\r\n";
     let line = format!("{}\r\n", "x".repeat(70));

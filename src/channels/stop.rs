@@ -1,5 +1,5 @@
 //! STOP words in replies (sms.md §6.1; CTIA, FCC 47 CFR 64.1200(a)(10)). The whole message is compared first, its first word
-//! second, never a substring: "when do we start?" subscribes nobody.
+//! second, never a substring: "when do we start?" subscribes nobody. The word that a channel announces itself counts as the whole message.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -51,15 +51,15 @@ const STOP_WHOLE: &[&str] =
 const START_WHOLE: &[&str] = &["START", "UNSTOP", "СТАРТ", "ПОДПИСАТЬСЯ", "ПІДПИСАТИСЯ"];
 const HELP_WHOLE: &[&str] = &["HELP", "INFO", "ПОМОЩЬ", "ИНФО", "AIDE"];
 
-/// Reads one reply.
+/// Reads one reply. `own`: the word that the channel announces for stopping, whatever else it may mean.
 #[must_use]
-pub fn classify(text: &str) -> Keyword {
+pub fn classify(text: &str, own: Option<&str>) -> Keyword {
     // Longer than any SMS: nothing that a keyword could be, and not worth normalising.
     let words: Vec<String> = plain(&text.chars().take(1600).collect::<String>());
     let Some(first) = words.first() else { return Keyword::None };
     let whole = words.join(" ");
     let is = |list: &[&str], word: &str| list.iter().any(|w| plain(w).join(" ") == word);
-    if is(STOP, &whole) || is(STOP_WHOLE, &whole) {
+    if is(own.as_slice(), &whole) || is(STOP, &whole) || is(STOP_WHOLE, &whole) {
         Keyword::Stop
     } else if is(START_WHOLE, &whole) {
         Keyword::Start
@@ -170,7 +170,26 @@ mod tests {
             ("!!!", Keyword::None),
             ("👍", Keyword::None),
         ] {
-            assert_eq!(classify(text), want, "{text:?}");
+            assert_eq!(classify(text, None), want, "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_word_that_a_channel_announces_stops_it() {
+        for (own, text, want) in [
+            ("ОТКАЗ", "ОТКАЗ", Keyword::Stop),
+            ("ОТКАЗ", " «отказ». ", Keyword::Stop),
+            ("ОТКАЗ", "OTKАЗ", Keyword::Stop), // Latin O, T, K
+            ("ОТКАЗ", "отказ банка, как быть?", Keyword::None),
+            ("ОТКАЗ", "стоп", Keyword::Stop),
+            ("не надо", "Не  надо!", Keyword::Stop),
+            // What was announced for stopping asks for nothing else.
+            ("ИНФО", "инфо", Keyword::Stop),
+            ("--", "--", Keyword::None),
+            ("--", "", Keyword::None),
+        ] {
+            assert_eq!(classify(text, Some(own)), want, "{own}: {text:?}");
+        }
+        assert_eq!(classify("отказ", None), Keyword::None);
     }
 }

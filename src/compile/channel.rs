@@ -88,6 +88,7 @@ pub(super) fn channel(
         retry_max: spec.retry.max,
         test_recipients: recipients(spec, medium, found),
         dkim: spec.email.as_ref().and_then(|email| dkim(email, domain.as_deref(), all, namespace, found)),
+        keyword: spec.sms.as_ref().and_then(keyword),
     })
 }
 
@@ -230,16 +231,31 @@ fn sms_sender(sms: &SmsSenderSpec, found: &mut Findings) -> SmsSender {
             "write optOut: Keyword, or leave keyword out",
         );
     }
+    if let Some(word) = keyword(sms)
+        && !word.chars().any(char::is_alphanumeric)
+    {
+        // Answers are compared by their letters and digits.
+        found.error(
+            "spec.sms.keyword",
+            Reason::NoOptOut,
+            format!("{word:?} has no letter and no digit: no answer could be told as it"),
+            "write a word, like STOP",
+        );
+    }
     SmsSender {
         from: sms.from.clone(),
         max_parts: u32::try_from(sms.max_parts).unwrap_or(1).max(1),
         opt_out: match sms.opt_out {
             OptOutSpec::Link => OptOut::Link,
-            OptOutSpec::Keyword => OptOut::Keyword(sms.keyword.clone().unwrap_or_else(|| "STOP".into())),
-            OptOutSpec::None => OptOut::None,
+            OptOutSpec::Keyword | OptOutSpec::None => keyword(sms).map_or(OptOut::None, OptOut::Keyword),
         },
         smart_encoding: sms.encoding == SmsEncoding::Smart,
     }
+}
+
+/// The word that stops the messages, if one is announced.
+fn keyword(sms: &SmsSenderSpec) -> Option<String> {
+    (sms.opt_out == OptOutSpec::Keyword).then(|| sms.keyword.clone().unwrap_or_else(|| "STOP".into()))
 }
 
 fn email_sender(email: &EmailSenderSpec, brand_title: &str, found: &mut Findings) -> Option<EmailSender> {

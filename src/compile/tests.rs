@@ -105,6 +105,23 @@ fn wiring_has_the_secrets_and_nothing_else_has() {
 }
 
 #[test]
+fn what_an_sms_announces_is_what_its_channel_listens_for() {
+    for (written, word) in [
+        ("optOut: Keyword, keyword: ОТКАЗ", Some("ОТКАЗ")),
+        ("optOut: Keyword", Some("STOP")),
+        ("optOut: Link", None),
+        ("optOut: None", None),
+    ] {
+        let out = changed("from: NOVYDOM, maxParts: 3, optOut: Link", &format!("from: \"7777\", {written}"));
+        assert_eq!(out.findings, [], "{}", lines(&out.findings));
+        assert_eq!(out.wiring.channels["marketing/sms"].keyword.as_deref(), word, "{written}");
+        let texts = compile_funnel(&out.funnels[&key()], 1, Timestamp::UNIX_EPOCH).unwrap().texts;
+        let Sender::Sms(sender) = &texts.items[&("lost-other".to_owned(), "hello".to_owned())].sender else { panic!("not an SMS") };
+        assert_eq!(matches!(&sender.opt_out, OptOut::Keyword(said) if Some(said.as_str()) == word), word.is_some());
+    }
+}
+
+#[test]
 fn a_stored_revision_means_the_same_as_the_manifests() {
     let out = compile(&read(EXAMPLE));
     let stored = serde_json::to_string(&out.funnels[&key()]).unwrap();
@@ -231,6 +248,7 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         // texts
         ("maxParts: 3", "maxParts: 1", LIST, "spec.items[0].sms.text", TooManyParts, "shorten it by about"),
         ("optOut: Link", "optOut: Keyword", CHANNEL, "spec.sms.optOut", NoOptOut, "write optOut: Link"),
+        ("from: NOVYDOM, maxParts: 3, optOut: Link", "from: \"7777\", optOut: Keyword, keyword: \"--\"", CHANNEL, "spec.sms.keyword", NoOptOut, "write a word"),
         ("markdown: \"Новости дома\"", "markdown: \"Новости {{ client.city + 1 }}\"", LIST, "spec.items[1].variants[1].email", InvalidTemplate, ""),
         ("bodyFrom: {configMap: {name: bodies, key: news.md}}", "bodyFrom: {configMap: {name: bodies, key: new.md}}", LIST, "spec.items[1].email.bodyFrom.configMap", ConfigMapNotFound, "did you mean news.md?"),
         // the rest

@@ -131,6 +131,8 @@ pub struct ChannelWiring {
     /// While not empty, only these addresses get anything: for trying out.
     pub test_recipients: Vec<String>,
     pub dkim: Option<DkimWiring>,
+    /// The word that its texts announce: who answers with it alone gets no more messages.
+    pub keyword: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::{
         http_sms, kannel,
         stop::{self, Keyword},
     },
-    compile::{ProviderKind, Wiring},
+    compile::{ChannelWiring, ProviderKind, Wiring},
 };
 use arc_swap::ArcSwap;
 use std::sync::Arc;
@@ -57,11 +57,12 @@ impl Hooks for ChannelHooks {
         if matches!(provider(&wiring, request)?, ProviderKind::Smtp(_)) {
             return Err(HookError::Unknown);
         }
+        let own = channel(&wiring, request)?.keyword.as_deref();
         let mut given = fields(&request.form);
         given.extend(fields(&request.query));
         // Short numbers and names (`BANK`) are nobody's client: taken, and nothing done.
         let message = kannel::read_inbound(&given, &self.settings.load().region).map(|message| ParsedInbound {
-            kind: match stop::classify(&message.text.0) {
+            kind: match stop::classify(&message.text.0, own) {
                 Keyword::Stop => InboundKind::Stop,
                 _ if message.text.0.trim().is_empty() || is_autoreply(&message.text.0) => InboundKind::Ignored,
                 Keyword::Start | Keyword::Help | Keyword::None => InboundKind::Reply,
@@ -74,9 +75,12 @@ impl Hooks for ChannelHooks {
     }
 }
 
+fn channel<'a>(wiring: &'a Wiring, request: &HookRequest) -> Result<&'a ChannelWiring, HookError> {
+    wiring.channels.get(&request.channel).ok_or(HookError::Unknown)
+}
+
 fn provider<'a>(wiring: &'a Wiring, request: &HookRequest) -> Result<&'a ProviderKind, HookError> {
-    let channel = wiring.channels.get(&request.channel).ok_or(HookError::Unknown)?;
-    channel.providers.iter().find(|p| p.name == request.provider).map(|p| &p.kind).ok_or(HookError::Unknown)
+    channel(wiring, request)?.providers.iter().find(|p| p.name == request.provider).map(|p| &p.kind).ok_or(HookError::Unknown)
 }
 
 /// The first of several values of one name counts.
@@ -114,8 +118,11 @@ mod tests {
             retry_max: HumanDuration::days(1),
             test_recipients: Vec::new(),
             dkim: None,
+            keyword: None,
         };
-        let wiring = Wiring { channels: [("marketing/sms".to_owned(), channel)].into(), ..Wiring::default() };
+        let own = ChannelWiring { keyword: Some("ОТКАЗ".into()), ..channel.clone() };
+        let channels = [("marketing/sms".to_owned(), channel), ("marketing/own".to_owned(), own)];
+        let wiring = Wiring { channels: channels.into(), ..Wiring::default() };
         ChannelHooks::new(Arc::new(ArcSwap::from_pointee(wiring)), Arc::new(ArcSwap::from_pointee(Settings::default())))
     }
 
@@ -156,6 +163,20 @@ mod tests {
             let Ok((messages, _)) = hooks().inbound(&request) else { panic!("{from}") };
             assert_eq!(messages.first().map(|m| m.kind), want, "{from}: {text}");
             assert!(messages.iter().all(|m| m.from.as_str() == "+79990001122"));
+        }
+    }
+
+    #[test]
+    fn who_answers_the_word_that_the_text_announced_is_unsubscribed() {
+        for (channel, text, want) in [
+            ("marketing/own", "Отказ.", InboundKind::Stop),
+            ("marketing/own", "stop", InboundKind::Stop),
+            ("marketing/own", "отказ мне пришёл от банка", InboundKind::Reply),
+            ("marketing/sms", "отказ", InboundKind::Reply),
+        ] {
+            let request = request(channel, "main", &[("from", "79990001122"), ("text", text)]);
+            let Ok((messages, _)) = hooks().inbound(&request) else { panic!("{text}") };
+            assert_eq!(messages[0].kind, want, "{channel}: {text}");
         }
     }
 }

@@ -43,6 +43,7 @@ fn channel(medium: Medium, kinds: Vec<ProviderKind>) -> ChannelWiring {
         retry_max: HumanDuration::hours(1),
         test_recipients: Vec::new(),
         dkim: None,
+        keyword: None,
     }
 }
 
@@ -318,7 +319,12 @@ async fn kannel_sends_reports_and_brings_replies() {
     until("the reply", || seen.lock().unwrap().iter().any(|(path, _)| path == "/mo")).await;
     let reply = seen.lock().unwrap().iter().find(|(path, _)| path == "/mo").map(|(_, query)| query.clone()).unwrap();
     let reply = channels::kannel::read_inbound(&reply, "RU").unwrap();
-    assert_eq!((reply.from.as_str(), stop::classify(&reply.text.0)), ("+79990001122", stop::Keyword::Stop), "{}", reply.text.0);
+    assert_eq!(
+        (reply.from.as_str(), stop::classify(&reply.text.0, None)),
+        ("+79990001122", stop::Keyword::Stop),
+        "{}",
+        reply.text.0
+    );
     assert!(reply.id.is_some());
     let access = kannel.log("access.log");
     assert!(access.contains("Plain {text} & more"), "{access}");
