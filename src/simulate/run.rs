@@ -244,8 +244,9 @@ impl Run {
         let mut held_up = vec![(0, 0); self.channels.len()];
         let mut limits = Limits::of(&self.channels);
         let mut longest = SignedDuration::ZERO;
-        for (at, copy, channel) in &coupled.demand {
-            let slot = limits.reserve(*channel, CopyId(*copy), *at);
+        // Each message asks once, and none comes back for its moment: a copy's next one is another.
+        for (message, (at, _, channel)) in (0..).map(CopyId).zip(&coupled.demand) {
+            let slot = limits.reserve(*channel, message, *at);
             let late = slot.duration_since(*at);
             longest = longest.max(late);
             note(&mut held_up, *channel, late);
