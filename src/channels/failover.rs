@@ -87,6 +87,10 @@ fn worse(before: Option<Outcome>, now: Outcome) -> Outcome {
             Outcome::Retry { reason, after: a.into_iter().chain(b).min() }
         }
         (Some(retry @ Outcome::Retry { .. }), Outcome::ChannelDown { .. }) => retry,
+        // The pause is for all of them: it ends when the first may take messages again, and soon if that is not known of one.
+        (Some(Outcome::ChannelDown { after: a, .. }), Outcome::ChannelDown { reason, after: b }) => {
+            Outcome::ChannelDown { reason, after: a.zip(b).map(|(a, b)| a.min(b)) }
+        }
         (_, now) => now,
     }
 }
@@ -205,7 +209,8 @@ mod tests {
     #[tokio::test]
     async fn the_next_provider_gets_only_what_was_certainly_not_accepted() {
         let retry = |r: &str| Outcome::Retry { reason: r.into(), after: None };
-        let down = |r: &str| Outcome::ChannelDown { reason: r.into() };
+        let down = |r: &str| Outcome::ChannelDown { reason: r.into(), after: None };
+        let for_hours = |r: &str, n| Outcome::ChannelDown { reason: r.into(), after: Some(std::time::Duration::from_hours(n)) };
         let rejected = Outcome::Rejected { reason: "no".into(), suppress: true };
         let unknown = Outcome::Unknown { reason: "?".into() };
         // first provider · second provider · what is reported
@@ -219,6 +224,8 @@ mod tests {
             (retry("a"), Some(unknown.clone()), unknown.clone()),
             (retry("a"), Some(retry("b")), retry("a")),
             (down("a"), Some(down("b")), down("b")),
+            (for_hours("a", 2), Some(for_hours("b", 3)), for_hours("b", 2)),
+            (for_hours("a", 2), Some(down("b")), down("b")),
             (retry("a"), Some(down("b")), retry("a")),
             (down("a"), Some(retry("b")), retry("b")),
             (down("a"), Some(Outcome::NotStarted), down("a")),
@@ -234,7 +241,7 @@ mod tests {
         }
         reports.sort_by_key(|r| r.effect);
         assert_eq!(reports.iter().map(|r| &r.outcome).collect::<Vec<_>>(), table.iter().map(|(.., want)| want).collect::<Vec<_>>());
-        assert_eq!(second.got(), (4..12).collect::<Vec<_>>());
+        assert_eq!(second.got(), (4..14).collect::<Vec<_>>());
     }
 
     #[tokio::test]

@@ -97,8 +97,8 @@ impl Shared {
             202 | 200 if text.starts_with("0:") || text.starts_with("3:") => {
                 Outcome::Accepted { provider: self.name.clone(), provider_id: None }
             }
-            401 | 403 => Outcome::ChannelDown { reason: reason("the account or its address is refused") },
-            404 => Outcome::ChannelDown { reason: reason("no sendsms there; check `url`") },
+            401 | 403 => Outcome::ChannelDown { reason: reason("the account or its address is refused"), after: None },
+            404 => Outcome::ChannelDown { reason: reason("no sendsms there; check `url`"), after: None },
             503 if text.starts_with("4:") || text.to_ascii_lowercase().contains("temporal failure") => {
                 Outcome::Retry { reason: reason("not now"), after: None }
             }

@@ -153,7 +153,7 @@ pub async fn run(args: PreviewArgs) -> Result<ExitCode, String> {
         Some(
             Outcome::Retry { reason, .. }
             | Outcome::Rejected { reason, .. }
-            | Outcome::ChannelDown { reason }
+            | Outcome::ChannelDown { reason, .. }
             | Outcome::Unknown { reason },
         ) => Err(format!("not sent: {reason}")),
         _ => Err("not sent".into()),

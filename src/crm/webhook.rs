@@ -80,7 +80,9 @@ fn verdict(status: StatusCode, after: Option<Duration>) -> Outcome {
             after: None,
         },
         // A wrong token is the connection's fault and not this event's: nothing may be lost over it.
-        401 | 403 => Outcome::ChannelDown { reason: format!("the webhook answered {code}: it does not accept the token") },
+        401 | 403 => {
+            Outcome::ChannelDown { reason: format!("the webhook answered {code}: it does not accept the token"), after: None }
+        }
         408 | 429 => Outcome::Retry { reason: format!("the webhook answered {code}"), after },
         400..=499 => Outcome::Rejected { reason: format!("the webhook answered {code}"), suppress: false },
         _ => Outcome::Retry { reason: format!("the webhook answered {code}"), after },

@@ -105,8 +105,9 @@ pub enum Outcome {
     Retry { reason: String, after: Option<std::time::Duration> },
     /// Certainly not accepted and never will be. `suppress`: the address itself is bad.
     Rejected { reason: String, suppress: bool },
-    /// The channel is at fault (credentials, money, sender not registered): the channel pauses, the message waits.
-    ChannelDown { reason: String },
+    /// The channel is at fault (credentials, money, sender not registered): the channel pauses (for `after`, if somebody said how
+    /// long), the message waits.
+    ChannelDown { reason: String, after: Option<std::time::Duration> },
     /// Nobody can say whether it was accepted.
     Unknown { reason: String },
     /// Never started: hand it over later, by us or by the next owner.

@@ -122,7 +122,7 @@ impl Standing {
                 }
                 None => self.unclear(reason),
             },
-            Outcome::Retry { reason, .. } | Outcome::ChannelDown { reason } if !done_elsewhere => {
+            Outcome::Retry { reason, .. } | Outcome::ChannelDown { reason, .. } if !done_elsewhere => {
                 if let Some(next) = mark.next {
                     self.again(next.at, next.payload, reason);
                 } else if self.resends > 0 {

@@ -125,11 +125,11 @@ impl Engine {
         let wiring = &channel.wiring;
         channel.heard(report.effect, &outcome, now);
         let again_at = match &outcome {
-            Outcome::Retry { after, .. } => {
-                Some(now + after.and_then(|d| SignedDuration::try_from(d).ok()).unwrap_or_else(|| backoff(wiring, report)))
-            }
-            Outcome::ChannelDown { reason } => {
-                let until = now + backoff(wiring, report).max(SignedDuration::from_secs(60));
+            Outcome::Retry { after, .. } => Some(now + said(*after).unwrap_or_else(|| backoff(wiring, report))),
+            Outcome::ChannelDown { reason, after } => {
+                // Not nothing: the next message would fail at once.
+                let pause = said(*after).unwrap_or_else(|| backoff(wiring, report).max(SignedDuration::from_secs(60)));
+                let until = now + pause.max(SignedDuration::from_secs(1));
                 channel.pause(now, until, reason);
                 Some(until)
             }
@@ -150,6 +150,11 @@ impl Engine {
         };
         Some(Mark { effect: report.effect, attempt: report.attempt, outcome, at: now, next })
     }
+}
+
+/// How long the provider, or the rule about its answer, says to wait.
+fn said(after: Option<Duration>) -> Option<SignedDuration> {
+    after.and_then(|after| SignedDuration::try_from(after).ok())
 }
 
 /// Doubles with each attempt between the channel's bounds, with jitter that differs by message and attempt.

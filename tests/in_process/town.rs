@@ -15,7 +15,7 @@ use rekindle::{
     workers::{Clock, Engine, EngineMetrics, EngineSettings, Live, Outside},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -60,12 +60,14 @@ pub fn predicted(world: &World, outcome: &simulate::Outcome) -> Sent {
 }
 
 type Took = Arc<Mutex<Vec<(EffectRef, Timestamp)>>>;
+type Refusals = Arc<Mutex<VecDeque<Outcome>>>;
 
-/// Takes every message and remembers when; while the gateway is closed, it asks to be tried again.
+/// Takes every message and remembers when; while the gateway is closed, it asks to be tried again. `refusals` are its next answers.
 struct Taker {
     clock: Clock,
     took: Took,
     closed: Arc<AtomicBool>,
+    refusals: Refusals,
 }
 
 #[async_trait]
@@ -77,8 +79,11 @@ impl Channel for Taker {
                 let _ = reports.send(channels::Report { effect: job.effect, attempt: job.attempt, outcome });
                 continue;
             }
-            self.took.lock().unwrap().push((job.effect, self.clock.now()));
-            let outcome = Outcome::Accepted { provider: "taker".into(), provider_id: None };
+            let refused = self.refusals.lock().unwrap().pop_front();
+            let outcome = refused.unwrap_or_else(|| {
+                self.took.lock().unwrap().push((job.effect, self.clock.now()));
+                Outcome::Accepted { provider: "taker".into(), provider_id: None }
+            });
             let _ = reports.send(channels::Report { effect: job.effect, attempt: job.attempt, outcome });
         }
     }
@@ -98,6 +103,7 @@ struct Takers {
     clock: Clock,
     took: Took,
     closed: Arc<AtomicBool>,
+    refusals: Refusals,
 }
 
 impl Outside for Takers {
@@ -106,7 +112,8 @@ impl Outside for Takers {
     }
 
     fn open(&self, _: &ChannelWiring) -> Result<Arc<dyn Channel>, ChannelError> {
-        Ok(Arc::new(Taker { clock: self.clock.clone(), took: self.took.clone(), closed: self.closed.clone() }))
+        let (clock, took) = (self.clock.clone(), self.took.clone());
+        Ok(Arc::new(Taker { clock, took, closed: self.closed.clone(), refusals: self.refusals.clone() }))
     }
 }
 
@@ -119,6 +126,8 @@ pub struct Town {
     took: Took,
     /// The gateway takes nothing for now.
     pub closed: Arc<AtomicBool>,
+    /// What the provider answers next, before it takes messages again.
+    pub refusals: Refusals,
     beat: Timestamp,
     /// How long nothing happens at most: admissions and readings of the CRM come by themselves.
     pub every: SignedDuration,
@@ -132,7 +141,9 @@ impl Town {
         let store = Store::open(&format!("sqlite:{}", folder.join("run.db").display())).await.unwrap();
         let took = Took::default();
         let closed = Arc::new(AtomicBool::new(false));
-        let outside = Arc::new(Takers { clock: clock.clone(), took: took.clone(), closed: closed.clone() });
+        let refusals = Refusals::default();
+        let outside =
+            Arc::new(Takers { clock: clock.clone(), took: took.clone(), closed: closed.clone(), refusals: refusals.clone() });
         let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
         let base_url = Some("https://go.example.com".to_owned());
         let settings = EngineSettings { base_url, lease: Duration::from_hours(1), ..EngineSettings::default() };
@@ -140,7 +151,7 @@ impl Town {
         assert!(engine.hold_lease().await.unwrap());
         let every = SignedDuration::from_mins(10);
         let beat = from + every;
-        let town = Self { folder: folder.to_owned(), clock, store, engine, took, closed, beat, every, _home: None };
+        let town = Self { folder: folder.to_owned(), clock, store, engine, took, closed, refusals, beat, every, _home: None };
         town.publish().await;
         town
     }
@@ -385,6 +396,28 @@ async fn the_ranked_funnel_speaks_first_and_another_brand_speaks_beside_it() {
         let story = town.story(funnel, deal).await;
         let word = if ranked.is_empty() { "OtherDealLeads" } else { "LowerPriority" };
         assert_eq!(story.iter().any(|line| line.ends_with(word)), !theirs, "{story:?}");
+    }
+}
+
+/// Two messages ten minutes apart. The provider answers the first one that there is no money, for which a rule says an hour.
+#[tokio::test]
+async fn a_channel_without_money_pauses_as_long_as_its_rule_says() {
+    for (after, want) in [(Some(Duration::from_hours(1)), ["10:09", "10:09"]), (None, ["09:10", "09:19"])] {
+        let contacts = CONTACTS.to_owned() + &contact(1) + &contact(2);
+        let both_open = DEALS.to_owned() + &open(1, 1, "2026-03-01") + &open(2, 2, "2026-03-01");
+        let manifests = format!("{BASE}{}", funnel("flats", ""));
+        let files = [("all.yaml", manifests.as_str()), ("contacts.csv", contacts.as_str()), ("deals.csv", both_open.as_str())];
+        let monday: Timestamp = "2026-03-02T08:59:30Z".parse().unwrap();
+        let mut town = Town::with(&files, monday).await;
+        let deals = town.folder.join("deals.csv");
+        std::fs::write(&deals, DEALS.to_owned() + &lost(1, 1, "2026-03-02") + &open(2, 2, "2026-03-01")).unwrap();
+        town.run("2026-03-02T09:15:00Z".parse().unwrap()).await;
+        std::fs::write(&deals, DEALS.to_owned() + &lost(1, 1, "2026-03-02") + &lost(2, 2, "2026-03-02")).unwrap();
+        town.refusals.lock().unwrap().push_back(Outcome::ChannelDown { reason: "no money".into(), after });
+        town.run("2026-03-03T12:00:00Z".parse().unwrap()).await;
+        let times: Vec<String> = town.sent().await.into_iter().map(|(_, _, at)| at).collect();
+        let hours: Vec<&str> = times.iter().map(|at| &at[11..]).collect();
+        assert_eq!(hours, want, "{after:?} {times:?}");
     }
 }
 

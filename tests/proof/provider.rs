@@ -93,7 +93,7 @@ impl SimProvider {
             return busy("too many", Some(Duration::from_secs(30)));
         }
         if is("money", manners.out_of_money) {
-            return Outcome::ChannelDown { reason: "out of money".into() };
+            return Outcome::ChannelDown { reason: "out of money".into(), after: None };
         }
         if is("rejects", manners.rejects) {
             return Outcome::Rejected { reason: "no such number".into(), suppress: dice.chance("bad", n, 500) };

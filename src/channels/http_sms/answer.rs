@@ -81,7 +81,7 @@ fn declared(verdict: HttpVerdict, after: Option<Duration>, rule: usize, answer: 
         HttpVerdict::InvalidRecipient => Outcome::Rejected { reason: reason("not a number that gets SMS"), suppress: true },
         HttpVerdict::OptedOut => Outcome::Rejected { reason: reason("opted out at the provider"), suppress: true },
         HttpVerdict::Rejected => Outcome::Rejected { reason: reason("refused for good"), suppress: false },
-        HttpVerdict::ChannelDown => Outcome::ChannelDown { reason: reason("the account or its settings") },
+        HttpVerdict::ChannelDown => Outcome::ChannelDown { reason: reason("the account or its settings"), after },
         HttpVerdict::Unknown => Outcome::Unknown { reason: reason("the provider cannot say") },
     }
 }
@@ -91,12 +91,15 @@ fn by_status(answer: &Answer) -> Outcome {
     let reason = |what: &str| format!("HTTP {}: {what}", answer.status);
     match answer.status {
         429 => Outcome::Retry { reason: reason("too fast"), after: answer.retry_after() },
-        401 | 403 => Outcome::ChannelDown { reason: reason("the credentials are refused") },
-        402 => Outcome::ChannelDown { reason: reason("no money on the account") },
-        301 | 307 | 308 => {
-            Outcome::ChannelDown { reason: reason("it moved; write its final address in `url`, redirects are not followed") }
+        401 | 403 => Outcome::ChannelDown { reason: reason("the credentials are refused"), after: None },
+        402 => Outcome::ChannelDown { reason: reason("no money on the account"), after: None },
+        301 | 307 | 308 => Outcome::ChannelDown {
+            reason: reason("it moved; write its final address in `url`, redirects are not followed"),
+            after: None,
+        },
+        404 | 405 | 410 | 415 => {
+            Outcome::ChannelDown { reason: reason("nothing there takes messages; check `url` and `method`"), after: None }
         }
-        404 | 405 | 410 | 415 => Outcome::ChannelDown { reason: reason("nothing there takes messages; check `url` and `method`") },
         // Still at work on the same key, or a time-out on its side: it may have sent it.
         408 | 409 => Outcome::Unknown { reason: reason("no clear answer") },
         400..=499 => Outcome::Rejected { reason: reason("refused for good"), suppress: false },
@@ -197,6 +200,10 @@ mod tests {
         ] {
             assert_eq!(word(&judge(&smsc, 200, body)), want, "{body}");
         }
+        let mut patient = wiring("has(json.id)", &[("json.error_code == 3", HttpVerdict::ChannelDown)]);
+        patient.errors[0].after = Some(Duration::from_hours(1));
+        let Outcome::ChannelDown { after, .. } = judge(&patient, 200, r#"{"error":"no money","error_code":3}"#) else { panic!() };
+        assert_eq!(after, Some(Duration::from_hours(1)), "the rule says how long money takes");
         assert_eq!(judge(&smsc, 200, r#"{"id":77}"#), Outcome::Accepted { provider: "p".into(), provider_id: Some("77".into()) });
         // SMS.ru: the status of the number stands inside.
         let smsru = wiring(

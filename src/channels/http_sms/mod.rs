@@ -190,7 +190,7 @@ pub(super) async fn exchange(request: RequestBuilder, breaker: &Breaker) -> Resu
 /// secrets and numbers, so it is never shown.
 fn broken(e: &reqwest::Error, breaker: &Breaker) -> Outcome {
     if e.is_builder() {
-        return Outcome::ChannelDown { reason: "the request cannot be built; check url and headers".into() };
+        return Outcome::ChannelDown { reason: "the request cannot be built; check url and headers".into(), after: None };
     }
     if e.is_connect() {
         let what = if e.is_timeout() { "no connection in time" } else { "no connection (name, port or TLS)" };
@@ -224,7 +224,7 @@ impl Shared {
         let secrets: Vec<(String, &str)> = self.wiring.secrets.iter().map(|(k, v)| (format!("secret.{k}"), v.0.as_str())).collect();
         values.extend(secrets.iter().map(|(name, value)| (name.as_str(), (*value).into())));
         let Some(request) = self.build(&values) else {
-            return Outcome::ChannelDown { reason: "the request cannot be built; check url and headers".into() };
+            return Outcome::ChannelDown { reason: "the request cannot be built; check url and headers".into(), after: None };
         };
         ticket.progress = Progress::Ambiguous;
         match exchange(request, &self.breaker).await {

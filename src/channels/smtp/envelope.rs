@@ -43,7 +43,7 @@ pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>,
     }
     let signature = signer.map_or_else(|| Ok(String::new()), |signer| signer.sign(&body));
     let Ok(signature) = signature else {
-        return Err(Outcome::ChannelDown { reason: "DKIM: the key cannot sign".into() });
+        return Err(Outcome::ChannelDown { reason: "DKIM: the key cannot sign".into(), after: None });
     };
     let size = signature.len() + body.len();
     if server.size.is_some_and(|limit| size > limit) {

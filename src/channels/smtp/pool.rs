@@ -275,7 +275,7 @@ impl ConnectError {
 fn outcome(why: &ConnectError, after: Duration) -> Outcome {
     match why {
         ConnectError::Later(reason) => Outcome::Retry { reason: reason.clone(), after: Some(after) },
-        ConnectError::Settings(reason) => Outcome::ChannelDown { reason: reason.clone() },
+        ConnectError::Settings(reason) => Outcome::ChannelDown { reason: reason.clone(), after: None },
     }
 }
 

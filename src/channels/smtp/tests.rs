@@ -490,7 +490,7 @@ async fn tls_from_the_first_byte_and_passwords() {
     let server = Server::start(vec![Script { acts: vec![("AUTH", 1, Act::Say("535 5.7.8 no\r\n"))], ..base.clone() }]).await;
     let got = outcomes(&smtp(&account(&server)), vec![job(0)], soon()).await;
     assert!(
-        matches!(&got[0], Outcome::ChannelDown { reason } if reason.contains("535 5.7.8") && !reason.contains("pass word")),
+        matches!(&got[0], Outcome::ChannelDown { reason, .. } if reason.contains("535 5.7.8") && !reason.contains("pass word")),
         "{got:?}"
     );
 

@@ -53,7 +53,7 @@ pub(super) fn refusal(reply: &Reply, stage: Stage) -> Outcome {
         Meaning::NoSuchAddress => Outcome::Rejected { reason: reason("no such mailbox"), suppress: true },
         Meaning::MailboxFull => Outcome::Retry { reason: reason("the mailbox is full"), after: None },
         Meaning::ThisMessage(what) => Outcome::Rejected { reason: reason(what), suppress: false },
-        Meaning::Us(what) => Outcome::ChannelDown { reason: reason(what) },
+        Meaning::Us(what) => Outcome::ChannelDown { reason: reason(what), after: None },
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
                 Outcome::Retry { reason, .. } => ("retry", reason),
                 Outcome::Rejected { suppress: true, reason } => ("suppress", reason),
                 Outcome::Rejected { suppress: false, reason } => ("reject", reason),
-                Outcome::ChannelDown { reason } => ("channel", reason),
+                Outcome::ChannelDown { reason, .. } => ("channel", reason),
                 _ => panic!("{line}: {outcome:?}"),
             };
             assert_eq!(word, want, "{line} at {stage:?}");

@@ -276,7 +276,7 @@ pub async fn what_went_out_again_keeps_its_place(backend: &Backend) {
         ("rejected", Outcome::Rejected { reason: "no such number".into(), suppress: false }),
         ("expired", Outcome::Expired),
         ("busy", Outcome::Retry { reason: "busy".into(), after: None }),
-        ("down", Outcome::ChannelDown { reason: "no money".into() }),
+        ("down", Outcome::ChannelDown { reason: "no money".into(), after: None }),
         ("taken-back", Outcome::NotStarted),
     ];
     for (seq, (item, _)) in (1..).zip(&ends) {
