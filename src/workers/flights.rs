@@ -157,11 +157,55 @@ fn said(after: Option<Duration>) -> Option<SignedDuration> {
     after.and_then(|after| SignedDuration::try_from(after).ok())
 }
 
-/// Doubles with each attempt between the channel's bounds, with jitter that differs by message and attempt.
+/// Doubles with each attempt between the channel's bounds, with jitter that differs by message and attempt: a quarter more at most, and
+/// at the upper bound a quarter less.
 fn backoff(wiring: &ChannelWiring, report: &Report) -> SignedDuration {
     let (min, max) = (wiring.retry_min.signed().as_secs().max(1), wiring.retry_max.signed().as_secs().max(1));
     let doubled = min.saturating_mul(1_i64 << report.attempt.clamp(1, 20).saturating_sub(1)).min(max);
     let hash = stable_hash(&[&report.effect.copy.0.to_be_bytes(), &report.effect.seq.to_be_bytes(), &report.attempt.to_be_bytes()]);
-    let jitter = i64::try_from(hash % 250).unwrap_or(0);
-    SignedDuration::from_millis(doubled * 1000 + doubled * jitter)
+    let jitter = doubled * i64::try_from(hash % 250).unwrap_or(0);
+    let longest = max * 1000;
+    let pause = doubled * 1000 + jitter;
+    SignedDuration::from_millis(if pause > longest { (longest - jitter).max(min * 1000) } else { pause })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::backoff;
+    use crate::{
+        channels::Report,
+        compile::{ChannelWiring, OnAmbiguous},
+        model::{CopyId, EffectRef, HumanDuration, Medium, Outcome},
+    };
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn pauses_stay_within_what_the_channel_says_and_differ() {
+        for (min, max) in [("30s", "30m"), ("30s", "45s"), ("1m", "1m")] {
+            let (min, max): (HumanDuration, HumanDuration) = (min.parse().unwrap(), max.parse().unwrap());
+            let wiring = ChannelWiring {
+                key: "shop/sms".into(),
+                medium: Medium::Sms,
+                providers: Vec::new(),
+                per_second: 1.0,
+                burst: 1,
+                on_ambiguous: OnAmbiguous::Hold,
+                retry_min: min,
+                retry_max: max,
+                test_recipients: Vec::new(),
+                dkim: None,
+                keyword: None,
+            };
+            let mut last = BTreeSet::new();
+            for (copy, attempt) in (0..100).flat_map(|copy| (1..12).map(move |attempt| (copy, attempt))) {
+                let effect = EffectRef { copy: CopyId(copy), seq: 1 };
+                let pause = backoff(&wiring, &Report { effect, attempt, outcome: Outcome::NotStarted });
+                assert!(min.signed() <= pause && pause <= max.signed(), "{min} {max}: {pause:?} before attempt {attempt}");
+                if attempt == 11 {
+                    last.insert(pause);
+                }
+            }
+            assert_eq!(last.len() > 50, min != max, "those who failed together do not come back together");
+        }
+    }
 }
