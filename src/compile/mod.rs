@@ -30,6 +30,7 @@ pub use snapshot::{Origin, Snapshot, SourceObject};
 pub use wiring::*;
 
 use crate::api::ContentListSpec;
+use crate::content::MAX_BODY;
 use crate::model::FunnelKey;
 use finding::Findings;
 use jiff::Timestamp;
@@ -122,7 +123,18 @@ fn lists(all: &Resources<'_>, findings: &mut Vec<Finding>) -> BTreeMap<Key, Cont
                 }
                 if let Some(bytes) = all.config_map(&key.0, &map.name, &map.key, &format!("{path}.bodyFrom.configMap"), &mut found)
                 {
-                    text::place(email, String::from_utf8_lossy(&bytes).into_owned());
+                    let body = String::from_utf8_lossy(&bytes).into_owned();
+                    let length = body.chars().count();
+                    if length > MAX_BODY {
+                        found.error(
+                            &format!("{path}.bodyFrom.configMap"),
+                            Reason::InvalidValue,
+                            format!("the body is {length} characters long, more than {MAX_BODY}"),
+                            "shorten it, and keep pictures and styles outside of it",
+                        );
+                        continue;
+                    }
+                    text::place(email, body);
                 }
             }
         }

@@ -365,6 +365,30 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
 }
 
 #[test]
+fn a_body_from_a_config_map_may_be_long() {
+    let with = |body: &str, format: &str| {
+        let map = serde_json::to_string(body).unwrap();
+        let yaml = EXAMPLE
+            .replace("data: {news.md: \"# Новости\\n\\nДом сдан.\"}", &format!("data: {{news.md: {map}}}"))
+            .replace("key: news.md}}", &format!("key: news.md}}, format: {format}}}"));
+        compile(&read(&yaml))
+    };
+    for (letters, format, fine) in [
+        (60_000, "Html", true),
+        (60_000, "Markdown", true),
+        (262_000, "Html", true),
+        (262_000, "Markdown", true),
+        (262_145, "Html", false),
+    ] {
+        let out = with(&"слово ".repeat(letters / 6 + 1).chars().take(letters).collect::<String>(), format);
+        assert_eq!(out.funnels.contains_key(&key()), fine, "{letters} {format}: {}", lines(&out.findings));
+        let places: Vec<_> = out.findings.iter().filter(|f| f.is_error()).map(|f| (f.path.as_str(), f.reason)).collect();
+        let told = [("spec.items[1].email.bodyFrom.configMap", Reason::InvalidValue)];
+        assert_eq!(places.get(..1), (!fine).then_some(&told[..]));
+    }
+}
+
+#[test]
 fn a_message_on_a_date_of_the_deal_or_the_client() {
     let fields = "- {name: layout, of: Deal, from: UF_LAYOUT, type: String}";
     let yaml = EXAMPLE

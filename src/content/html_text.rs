@@ -127,7 +127,8 @@ fn decoded(text: &str) -> String {
     let mut rest = text;
     while let Some((before, from)) = rest.split_once('&') {
         out.push_str(before);
-        let entity = from.split_once(';').filter(|(name, _)| name.len() <= 8);
+        let end = from.bytes().take(9).position(|b| b == b';');
+        let entity = end.and_then(|end| Some((from.get(..end)?, from.get(end + 1..)?)));
         if let Some((c, after)) = entity.and_then(|(name, after)| Some((character(name)?, after))) {
             out.push(c);
             rest = after;

@@ -35,6 +35,9 @@ pub fn render(markdown: &str, links: &[(&str, String)], accent: &str, on_accent:
     Output { html: walker.html, text: tidy(&walker.text) }
 }
 
+/// How deep the plain text shows lists in one another.
+const DEEPEST: usize = 8;
+
 const START: Walker<'static, 'static> = Walker {
     html: String::new(),
     text: String::new(),
@@ -150,7 +153,8 @@ impl Walker<'_, '_> {
                 self.lists.push(*first);
             }
             Tag::Item => {
-                let indent = "  ".repeat(self.lists.len().saturating_sub(1));
+                // A thousand lists in one another would be a million blanks.
+                let indent = "  ".repeat(self.lists.len().saturating_sub(1).min(DEEPEST));
                 let marker = match self.lists.last_mut() {
                     Some(Some(n)) => {
                         *n += 1;

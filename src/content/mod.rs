@@ -29,7 +29,7 @@ pub use preview::preview_item;
 pub use render::{Preview, Rendered, RenderedItem, Tracking, render_item};
 pub use segments::{Encoding, Segments, segments, smart, split};
 pub use task::{RenderedTask, TaskFacts, render_task};
-pub use template::{Escape, MAX_RENDERED, MAX_SOURCE, Template, TemplateError};
+pub use template::{Escape, MAX_BODY, MAX_RENDERED, MAX_SOURCE, Template, TemplateError};
 
 use crate::model::HumanDuration;
 use std::collections::BTreeMap;

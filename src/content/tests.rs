@@ -200,6 +200,21 @@ fn a_rendering_stops_growing() {
     assert_eq!(t(&source, Escape::Text).render(&context), Err(RenderError::TooBig));
 }
 
+/// Nothing but openings: what is looked at again from each of them takes minutes.
+#[test]
+fn the_longest_bodies_are_mails_whatever_they_consist_of() {
+    let world = World::new();
+    let long = |piece: &str| piece.repeat(MAX_BODY / piece.chars().count());
+    for piece in ["я", "слово ", "a\n\n", "- ", "> ", "[", "*a ", "`", "| a ", "&", "<", "<a href=", "{ ", "<style>", "\n"] {
+        for source in [markdown(&long(piece)), EmailSource::Html(t(&long(piece), Escape::Html))] {
+            match world.mail(&mail_item("x", source, &[])) {
+                Ok(made) => assert!(made.preview.html.unwrap().len() < 200 * MAX_BODY && made.preview.text.len() < 32 * MAX_BODY),
+                Err(error) => assert_eq!(error, RenderError::Empty, "{piece}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn an_sms_as_the_example_writes_it() {
     let world = World::new();

@@ -78,7 +78,9 @@ fn explain(detail: &str, at: &str) -> (String, String) {
 pub fn one_brace(text: &str) -> Option<usize> {
     text.match_indices('{').map(|(at, _)| at).find(|at| {
         let rest = text.get(at + 1..).unwrap_or_default();
-        let name = rest.trim_start_matches([' ', '{']);
+        // A few at most: a text of nothing but braces is not gone through from each of them.
+        let gap = rest.bytes().take(16).take_while(|b| matches!(b, b' ' | b'{')).count();
+        let name = rest.get(gap..).unwrap_or_default();
         // Double braces reach this place only out of {% raw %}.
         !rest.starts_with('{')
             && !text.get(..*at).is_some_and(|before| before.ends_with('{'))

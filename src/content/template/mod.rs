@@ -21,10 +21,12 @@ use super::{Context, RenderError};
 use expr::Node;
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-/// Longest template, in bytes.
+/// Longest template, in characters, as the schema of manifests counts them.
 pub const MAX_SOURCE: usize = 32 * 1024;
-/// Longest rendering, in bytes.
-pub const MAX_RENDERED: usize = 256 * 1024;
+/// Longest body of an email, in characters: one from a `ConfigMap`. The schema bounds those that stand in a manifest.
+pub const MAX_BODY: usize = 256 * 1024;
+/// Longest rendering, in bytes: the longest body fits, whatever its script.
+pub const MAX_RENDERED: usize = 4 * MAX_BODY;
 
 /// A compiled template. Cheap to clone.
 #[derive(Clone)]
@@ -65,7 +67,11 @@ impl TemplateError {
 impl Template {
     /// Parses a template whose output goes where `escape` says.
     pub fn parse(source: &str, escape: Escape) -> Result<Self, TemplateError> {
-        let parsed = parse::parse(source)?;
+        let longest = match escape {
+            Escape::Markdown | Escape::Html => MAX_BODY,
+            Escape::Text | Escape::Header | Escape::UrlParts => MAX_SOURCE,
+        };
+        let parsed = parse::parse(source, longest)?;
         Ok(Self {
             source: source.into(),
             escape,

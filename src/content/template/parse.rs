@@ -1,7 +1,7 @@
 //! From source to tree: minijinja's grammar, our subset of it.
 
 use super::{
-    MAX_SOURCE, TemplateError,
+    TemplateError,
     explain::{error, from_jinja, one_brace},
     expr::{Comparison, Constant, Expr, Node, Operation},
     filters::{Filter, valid_date_format},
@@ -25,12 +25,14 @@ pub struct Parsed {
     pub requires: BTreeSet<String>,
 }
 
-pub fn parse(source: &str) -> Result<Parsed, TemplateError> {
-    if source.len() > MAX_SOURCE {
+/// `longest`: how many characters it may have.
+pub fn parse(source: &str, longest: usize) -> Result<Parsed, TemplateError> {
+    // A character has a byte at least, so that most texts are not counted.
+    if source.len() > longest && source.chars().count() > longest {
         return Err(error(
             source,
             0,
-            format!("the text is {} bytes long, more than {MAX_SOURCE}", source.len()),
+            format!("the text is {} characters long, more than {longest}", source.chars().count()),
             "shorten it, or keep pictures and styles outside of it",
         ));
     }
@@ -366,6 +368,22 @@ mod tests {
             assert!(column == 0 || e.column == column, "{source}: {e}");
             assert!(e.message.contains(message), "{source}: {e}");
             assert!(!e.help.is_empty());
+        }
+    }
+
+    #[test]
+    fn as_many_characters_as_the_schema_allows_in_any_script() {
+        use crate::content::{MAX_BODY, MAX_SOURCE};
+        for letter in ["x", "я", "語", "🏠"] {
+            for (escape, longest) in
+                [(Escape::Text, MAX_SOURCE), (Escape::Header, MAX_SOURCE), (Escape::Markdown, MAX_BODY), (Escape::Html, MAX_BODY)]
+            {
+                let text = letter.repeat(longest);
+                let rendered = Template::parse(&text, escape).unwrap().render(&crate::content::Context::default());
+                assert_eq!(rendered.as_deref(), Ok(text.as_str()), "{escape:?}");
+                let refused = Template::parse(&format!("{text}{letter}"), escape).unwrap_err();
+                assert!(refused.message.contains(&format!("{} characters", longest + 1)), "{refused}");
+            }
         }
     }
 
