@@ -8,7 +8,7 @@ use super::{
     text::{self, Read},
     time,
 };
-use crate::api::{ContentListSpec, EmailText, Field, ItemSpec, OverdueSpec, SmsText};
+use crate::api::{ContentListSpec, EmailText, Field, ItemSpec, OverdueSpec, SmsText, VariantSpec};
 use crate::content::{ItemText, Sender};
 use crate::engine::{Item, List, Overdue, Policy, Variant};
 use crate::model::{Medium, Purpose, SendAs};
@@ -149,6 +149,8 @@ impl OneItem<'_> {
         let when = item.when.as_ref().and_then(|c| scope.names.condition(c, &format!("{path}.when"), found));
         let date = item.date.as_ref().and_then(|d| date::rule(d, item, scope.fields, path, found));
         let languages: Vec<String> = translations.keys().cloned().collect();
+        self.unread(found);
+        self.signature(send_as, medium, channel, found);
         let text = self.text(main, variant_bodies, translations, links, utm, sender);
         if let Some(text) = &text
             && !found.failed()
@@ -319,6 +321,57 @@ impl OneItem<'_> {
             }
         }
         bodies
+    }
+
+    /// A variant's own text comes before a translation: whoever reads another language gets it all the same.
+    fn unread(&self, found: &mut Findings) {
+        let (own, others): (Vec<_>, Vec<_>) = self
+            .item
+            .variants
+            .iter()
+            .filter(|variant| variant.weight != Some(0))
+            .partition(|variant| variant.sms.is_some() || variant.email.is_some());
+        if own.is_empty() || self.item.translations.is_empty() {
+            return;
+        }
+        let names = |list: &[&VariantSpec]| list.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ");
+        let languages = self.item.translations.iter().map(|t| t.language.as_str()).collect::<Vec<_>>().join(", ");
+        let first = format!("clients with the language {languages} get the own texts of {} and no translation", names(&own));
+        found.warn(
+            &format!("{}.translations", self.path),
+            Reason::Unreachable,
+            if others.is_empty() {
+                first
+            } else {
+                format!("{first}; the translation goes to those whose variant is {}, and counts for it", names(&others))
+            },
+            "keep variants or translations, or write an item for a language, with when: client.language == 'en'",
+        );
+    }
+
+    /// Whether a manager's name can be seen at all.
+    fn signature(&self, send_as: SendAs, medium: Medium, channel: Option<&ChannelOf>, found: &mut Findings) {
+        let path = format!("{}.as", self.path);
+        match (send_as, medium, channel.and_then(|c| Some((&c.name, c.sender.as_ref()?)))) {
+            (SendAs::Brand, ..) => {}
+            (_, Medium::Sms, _) => found.warn(
+                &path,
+                Reason::Unreachable,
+                "an SMS comes from the channel's number or name, never from a manager",
+                "leave it out, and name the manager in the text: {{ manager.firstName }}",
+            ),
+            (_, Medium::Email, Some((name, Sender::Email(sender))))
+                if sender.manager_name.is_none() && sender.manager_reply_to.is_none() =>
+            {
+                found.warn(
+                    &path,
+                    Reason::Unreachable,
+                    format!("the channel {name} does not say how a manager signs, so the email comes from the brand"),
+                    "write into the channel managerFrom: {name: \"{{ manager.name }}\", replyTo: \"{{ manager.email }}\"}, or leave it out",
+                );
+            }
+            _ => {}
+        }
     }
 
     fn same_medium(&self, medium: Medium, sms: bool, email: bool, path: &str, found: &mut Findings) -> bool {

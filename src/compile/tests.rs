@@ -343,6 +343,14 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
             NotFound,
         ),
         ("tls: Starttls", "tls: None", "MessageChannel", "spec.providers[0].smtp.tls", Conflict),
+        ("      at: \"11:00\"\n", "      as: Manager\n", "ContentList", "spec.items[0].as", Unreachable),
+        (
+            "    managerFrom: {name: \"{{ manager.name }}, Новый дом\", replyTo: \"{{ manager.email }}\"}",
+            "    replyTo: hello@news.example.com",
+            "ContentList",
+            "spec.items[1].as",
+            Unreachable,
+        ),
         (
             "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies",
             "---\napiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {name: idle, namespace: marketing}\nspec: {items: [{name: a, sms: {text: Hello}}]}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bodies",
@@ -362,6 +370,23 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn translations_that_variants_hide_are_told_with_who_reads_what() {
+    let both = |variants: &str| {
+        let out = changed("      translations:\n", &format!("      variants: [{variants}]\n      translations:\n"));
+        assert!(out.funnels.contains_key(&key()), "{}", lines(&out.findings));
+        out.findings.into_iter().map(|f| format!("{} {:?} {:?} {}", f.path, f.severity, f.reason, f.message)).collect::<Vec<_>>()
+    };
+    let own = |name: &str| format!("{{name: {name}, sms: {{text: \"Привет {{{{ links.offer }}}}\"}}}}");
+    let begin = "spec.items[0].translations Warning Unreachable clients with the language en get the own texts of";
+    assert_eq!(both(&format!("{}, {}", own("a"), own("b"))), [format!("{begin} a, b and no translation")]);
+    assert_eq!(
+        both(&format!("{{name: a}}, {}", own("b"))),
+        [format!("{begin} b and no translation; the translation goes to those whose variant is a, and counts for it")]
+    );
+    assert_eq!(both("{name: a}, {name: b}"), [""; 0], "they all read the translation");
 }
 
 #[test]
