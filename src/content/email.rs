@@ -63,6 +63,8 @@ pub fn render(
     if unsubscribe.as_ref().is_none_or(|url| !text.contains(url.as_str())) {
         text = markdown::tidy(&text);
         page.foot_text(&mut text);
+    } else if body.text.is_none() {
+        page.sign_text(&mut text);
     }
     let from_name = manager_value(sender.manager_name.as_ref(), context, tracking).unwrap_or_else(|| sender.from_name.clone());
     // A manager without a mailbox gets no replies: they go to the brand.

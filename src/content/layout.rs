@@ -118,15 +118,27 @@ impl Page<'_> {
 
     /// The same under the plain text.
     pub fn foot_text(&self, out: &mut String) {
-        let _ = write!(out, "\n-- \n{}\n", self.sender.brand_title);
-        if let Some(postal) = &self.sender.postal_address {
-            let _ = writeln!(out, "{postal}");
-        }
+        self.sign(out);
         let _ = writeln!(out, "{}", self.why());
         let _ = match self.unsubscribe {
             Some(url) => writeln!(out, "{}: {url}", self.language.pick("Отписаться", "Unsubscribe")),
             None => writeln!(out, "{}", self.answer()),
         };
+    }
+
+    /// Under a text of ours that shows how to stop it: from where it comes, unless it says so.
+    pub fn sign_text(&self, out: &mut String) {
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if self.sender.postal_address.as_ref().is_some_and(|postal| !words(out).contains(&words(postal))) {
+            self.sign(out);
+        }
+    }
+
+    fn sign(&self, out: &mut String) {
+        let _ = write!(out, "\n-- \n{}\n", self.sender.brand_title);
+        if let Some(postal) = &self.sender.postal_address {
+            let _ = writeln!(out, "{postal}");
+        }
     }
 
     /// Puts the footer into a marketer's own HTML that has no unsubscribe link.

@@ -130,7 +130,7 @@ pub struct EmailSender {
     pub manager_reply_to: Option<Template>,
     /// Envelope sender for bounces; `None`: the from address.
     pub bounce_address: Option<String>,
-    /// Footer: who writes, where; shown under every email.
+    /// Footer: who writes, where; not under own HTML that shows how to stop it.
     pub postal_address: Option<String>,
     pub brand_title: String,
     pub accent_color: Option<String>,

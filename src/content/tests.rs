@@ -369,8 +369,18 @@ fn own_html_gets_what_the_law_wants() {
     let page = made.html.unwrap();
     assert!(page.contains("https://go.example.com/u/") && page.trim_end().ends_with("</body></html>"), "{page}");
     assert!(made.text.contains("Мария Иванова") && made.text.contains("Отписаться: https://go.example.com/u/"), "{}", made.text);
-    let own = mail_item("Привет", html("<body><a href='{{ links.unsubscribe }}'>стоп</a></body>"), &[]);
-    assert_eq!(world.mail(&own).unwrap().preview.html.unwrap().matches("/u/").count(), 1);
+    let mut own = mail_item("Привет", html("<body><a href='{{ links.unsubscribe }}'>стоп</a></body>"), &[]);
+    let made = world.mail(&own).unwrap().preview;
+    assert_eq!(made.html.unwrap().matches("/u/").count(), 1);
+    // The HTML is the marketer's, the text beside it ours.
+    assert_eq!((made.text.matches("/u/").count(), made.text.matches("Москва, ул. Парковая, 1").count()), (1, 1), "{}", made.text);
+    let Body::Email(body) = &mut own.body else { panic!() };
+    body.source = html("<p><a href='{{ links.unsubscribe }}'>стоп</a></p><p>Москва,&nbsp;ул. Парковая,<br>1</p>");
+    let text = world.mail(&own).unwrap().preview.text;
+    assert!(text.trim_end().ends_with("Москва, ул. Парковая,\n1"), "an address that is there is not added: {text}");
+    let own = mail_item("Привет", markdown("Новости\n\n[Не писать]({{ links.unsubscribe }})\n"), &[]);
+    let made = world.mail(&own).unwrap().preview;
+    assert_eq!((made.text.matches("/u/").count(), made.text.matches("ул. Парковая").count()), (1, 1), "{}", made.text);
     let mut evil = World::new();
     evil.contact.name = Text("<script>alert(1)</script>".into());
     assert!(!evil.mail(&item).unwrap().preview.html.unwrap().contains("<script"));
