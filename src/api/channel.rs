@@ -42,7 +42,8 @@ pub struct MessageChannelSpec {
     /// How fast it sends.
     #[serde(default)]
     pub rate: Rate,
-    /// A message that could not be handed over within that time after its moment is dropped as expired. Default 24h.
+    /// How long the providers may be tried with a message; then it is dropped as expired. It counts from when the message may go and
+    /// is written down; what it waited for before (a window, a cap, the rate, a paused channel) does not count. Default 24h.
     #[serde(default = "default_expiry")]
     pub expires_after: HumanDuration,
     /// When a message that certainly was not accepted is tried again.
@@ -66,7 +67,7 @@ fn default_expiry() -> HumanDuration {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 // The bound of the schema is not enough: an API server compares a whole number with the whole part of it.
-#[x_kube(validation = Rule::new("self.perSecond >= 0.01").message("perSecond must be at least 0.01; to stop sending use suspend or rekindle hold"))]
+#[x_kube(validation = Rule::new("self.perSecond >= 0.01").message("perSecond must be at least 0.01; to stop sending use suspend of a funnel, paused of a policy or rekindle hold"))]
 pub struct Rate {
     /// Messages a second, as your contract with the provider allows. Default 10.
     #[serde(default = "default_per_second")]
@@ -88,10 +89,11 @@ impl Default for Rate {
     }
 }
 
-/// When a refused message is tried again: after `min`, then twice as long each time, at most `max`.
+/// When a refused message is tried again: after `min`, then twice as long each time, at most `max`. Pauses differ by up to a quarter,
+/// so that those who were refused together do not come back together.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
-    /// Pause before the second attempt. Default 30s.
+    /// Shortest pause, before the second attempt. Default 30s.
     #[serde(default = "default_retry_min")]
     pub min: HumanDuration,
     /// Longest pause between two attempts. Default 30m.
@@ -138,7 +140,8 @@ pub struct SmsSenderSpec {
     /// word in keyword is appended; only for senders that can receive replies. None: stated elsewhere, by your own responsibility.
     #[serde(default)]
     pub opt_out: OptOutSpec,
-    /// The word for optOut: Keyword. Default STOP.
+    /// The word for optOut: Keyword; a client whose whole answer it is gets no more messages, as with STOP. Answers with a word that
+    /// was announced before an edit reach the manager only. Default STOP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 20))]
     pub keyword: Option<String>,
@@ -215,7 +218,8 @@ pub struct EmailSenderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 320))]
     pub bounce_address: Option<String>,
-    /// Who writes and from where, shown under every email; many countries demand it.
+    /// Who writes and from where; many countries demand it. Shown under every email but under your own HTML that has
+    /// {{ links.unsubscribe }}: write it there yourself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub postal_address: Option<String>,

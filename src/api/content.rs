@@ -78,14 +78,16 @@ pub struct ItemSpec {
     /// How long after the message before it (the first: after entering the stage), like 3d or 12h. Days are calendar days. Default 0h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<HumanDuration>,
-    /// At this time of day, in the client's time zone, like "11:00". Write it in quotes.
+    /// Its own moment is at this time of day, in the client's time zone, like "11:00". Write it in quotes. If it has to wait then
+    /// (window, holiday, cap), it goes at the next opening, whatever the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 5), regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
     pub at: Option<String>,
     /// On a date of the deal or the client, whatever else is sent, like a day before a visit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<ItemDate>,
-    /// Only on these days: Mon, Tue, Wed, Thu, Fri, Sat, Sun. Default: any.
+    /// Its own moment is on one of these days: Mon, Tue, Wed, Thu, Fri, Sat, Sun. If it has to wait then (window, holiday, cap), it goes
+    /// at the next opening, whatever the day. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 7))]
     pub days: Vec<Day>,
@@ -96,15 +98,17 @@ pub struct ItemSpec {
     /// Advertising (default): needs consent, counts against caps, skips holidays. Service: about something the client asked for or bought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<Purpose>,
-    /// In whose name. Brand (default). Manager: the deal's manager. ManagerIfSpoke: the manager if they were in touch with this client
-    /// before, else the brand.
+    /// In whose name an email is sent, as managerFrom of its channel says. Brand (default). Manager: the deal's manager. ManagerIfSpoke:
+    /// the deal's manager if the CRM knows of any person's activity on this deal, whoever that was; else the brand. An SMS shows no
+    /// manager.
     #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
     pub send_as: Option<SendAs>,
     /// The funnel's name of a channel. Default: its first channel of this medium.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub channel: Option<String>,
-    /// Not sent before, like 2027-02-01T00:00:00+03:00.
+    /// Not sent before, like 2027-02-01T00:00:00+03:00. If its moment comes earlier, it does not wait: it is left out for good
+    /// (NotValidYet).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 40))]
     pub valid_from: Option<String>,
@@ -112,7 +116,9 @@ pub struct ItemSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 40))]
     pub valid_until: Option<String>,
-    /// How long after its moment it may still be sent; later it is left out. Default: the channel's expiresAfter.
+    /// How long it may wait after its own moment (for a window, a cap, a paused policy); later it is left out (TooOld). Default: as long
+    /// as it takes; with date, 1d. Once it may go, its hand-over to the provider has a time of its own: the channel's expiresAfter,
+    /// or this if it is shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<HumanDuration>,
     /// Makes it an SMS. Exactly one of sms, email is set.
@@ -131,7 +137,8 @@ pub struct ItemSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub variants: Vec<VariantSpec>,
-    /// The same message in other languages, used for clients whose language is known.
+    /// The same message in other languages, for clients whose language is known. Taken is the text of the client's variant, if it has
+    /// one of its own; else the translation into the client's language, which counts for the variant; else the text of the item.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub translations: Vec<Translation>,
@@ -183,7 +190,7 @@ pub struct EmailText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32768))]
     pub html: Option<String>,
-    /// The body from a ConfigMap, for big ones.
+    /// The body from a ConfigMap, for big ones: up to 262,144 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_from: Option<BodyFrom>,
     /// The plain-text part, a template. Default: made from the body.

@@ -199,7 +199,8 @@ pub struct HttpError {
     /// again. OptedOut: the client stopped SMS with the provider. Rejected: this message is refused for good. ChannelDown: no money,
     /// wrong password, sender not registered; the channel pauses. Unknown: nobody can say whether it was accepted.
     pub then: HttpVerdictSpec,
-    /// How long to wait before the next attempt (Retry, Throttled, ChannelDown).
+    /// How long to wait before the next attempt (Retry, Throttled), or how long the channel pauses (ChannelDown), like 1h. Default:
+    /// for Throttled the provider's Retry-After, else as the channel's retry says; a pause then lasts a minute at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<HumanDuration>,
 }
