@@ -409,6 +409,7 @@ pub trait Journal: Send + Sync {
     async fn first_published(&self, funnel: &FunnelKey) -> Result<Option<Timestamp>>;
     /// Copies of a funnel by pages of ids, for replanning: `after` is the last id of the page before.
     async fn copies_of(&self, funnel: &FunnelKey, after: CopyId, limit: u32) -> Result<Vec<CopyId>>;
-    /// How many Backfill copies a funnel admitted since `since`, and the next `limit` that wait, oldest loss last.
-    async fn backfill(&self, funnel: &FunnelKey, limit: u32) -> Result<Vec<CopyId>>;
+    /// The next `limit` Backfill copies of a funnel whose deals were lost at `lost_since` or later, oldest loss last. Those lost earlier, or
+    /// nobody knows when, wait in vain: they are counted, but stand in nobody's way.
+    async fn backfill(&self, funnel: &FunnelKey, lost_since: Timestamp, limit: u32) -> Result<Vec<CopyId>>;
 }

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 /// How often a funnel's share is looked at.
 pub(crate) const EVERY: SignedDuration = SignedDuration::from_mins(10);
 
+/// Zones and clock changes move the end of a calendar span by less.
+const SLACK: SignedDuration = SignedDuration::from_hours(48);
+
 /// How many were admitted on which day (the policy's zone). Kept as a cursor in the store.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -65,7 +68,7 @@ impl Engine {
             if room == 0 {
                 continue;
             }
-            let ids = self.journal.backfill(funnel, room).await?;
+            let ids = self.journal.backfill(funnel, lost_since(backfill, now), room).await?;
             if ids.is_empty() {
                 continue;
             }
@@ -73,7 +76,7 @@ impl Engine {
             for subject in self.load_sound(&held.lease, ids, now).await? {
                 let decision = admit_backfill(&live.plan, &subject, now);
                 if decision.copy.role == Role::Backfill {
-                    // Lost too long ago, or nobody knows when: it goes on waiting.
+                    // Lost a little too long ago, by the client's own calendar: it waits in vain, and behind all others.
                     continue;
                 }
                 admitted.count += 1;
@@ -86,4 +89,9 @@ impl Engine {
         }
         Ok(done)
     }
+}
+
+/// Who was lost earlier is not even looked at. Days are the client's own and may be longer than 24 hours: a few more than that are.
+fn lost_since(backfill: &Backfill, now: Timestamp) -> Timestamp {
+    now.checked_sub(backfill.lost_within.signed() + SLACK).unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH)
 }

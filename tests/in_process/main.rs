@@ -4,6 +4,7 @@
 
 mod architecture;
 mod channels;
+mod crm_news;
 mod examples;
 mod interleavings;
 mod live_edits;

@@ -543,9 +543,9 @@ impl Journal for SimJournal {
         self.read(move |journal| Box::pin(async move { journal.copies_of(&funnel, after, limit).await })).await
     }
 
-    async fn backfill(&self, funnel: &FunnelKey, limit: u32) -> Result<Vec<CopyId>> {
+    async fn backfill(&self, funnel: &FunnelKey, lost_since: Timestamp, limit: u32) -> Result<Vec<CopyId>> {
         let funnel = funnel.clone();
-        self.read(move |journal| Box::pin(async move { journal.backfill(&funnel, limit).await })).await
+        self.read(move |journal| Box::pin(async move { journal.backfill(&funnel, lost_since, limit).await })).await
     }
 }
 

@@ -135,12 +135,11 @@ impl Data {
         if let Some(due_at) = next_at {
             self.due.insert((due_at, id));
         }
-        let lost_at = || self.deals.get(&name).and_then(|d| d.deal.stage_changed_at).map_or(0, Timestamp::as_millisecond);
-        let backfill_at =
-            (change.copy.role == Role::Backfill).then(|| before.as_ref().map_or_else(lost_at, |b| b.backfill_at.unwrap_or(0)));
         let shard = before.as_ref().map_or_else(|| shard_of(client), |b| b.copy.shard);
         let copy = Copy { id, client, shard, ver: change.copy.ver + 1, next_at, ..change.copy.clone() };
         let (connection, deal) = before.map_or(name, |b| (b.connection, b.deal));
+        let lost_at = self.deals.get(&(connection.clone(), deal.clone())).and_then(|d| d.deal.stage_changed_at);
+        let backfill_at = (change.copy.role == Role::Backfill).then(|| lost_at.map_or(-1, Timestamp::as_millisecond));
         self.copies_of_client.entry(client.0).or_default().insert(id);
         self.copies.insert(id, StoredCopy { copy, connection, deal, backfill_at });
     }

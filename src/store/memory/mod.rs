@@ -670,13 +670,14 @@ impl Journal for MemoryStore {
         Ok(theirs.map(|(id, _)| *id).take(limit as usize).collect())
     }
 
-    async fn backfill(&self, funnel: &FunnelKey, limit: u32) -> Result<Vec<CopyId>> {
+    async fn backfill(&self, funnel: &FunnelKey, lost_since: Timestamp, limit: u32) -> Result<Vec<CopyId>> {
         let data = self.data();
+        let since = lost_since.as_millisecond();
         let mut waiting: Vec<(i64, CopyId)> = data
             .copies
             .iter()
             .filter(|(_, c)| c.copy.funnel == *funnel)
-            .filter_map(|(id, c)| c.backfill_at.map(|at| (-at, *id)))
+            .filter_map(|(id, c)| c.backfill_at.filter(|at| *at >= since).map(|at| (-at, *id)))
             .collect();
         waiting.sort_unstable();
         Ok(waiting.into_iter().map(|(_, id)| id).take(limit as usize).collect())

@@ -93,10 +93,10 @@ pub(super) async fn copies_of(database: &Database, funnel: &FunnelKey, after: Co
     rows.into_iter().map(|mut c| c.int().map(CopyId)).collect()
 }
 
-pub(super) async fn backfill(database: &Database, funnel: &FunnelKey, limit: u32) -> Result<Vec<CopyId>> {
+pub(super) async fn backfill(database: &Database, funnel: &FunnelKey, lost_since: Timestamp, limit: u32) -> Result<Vec<CopyId>> {
     let mut session = database.read().await?;
     let Some(id) = find(&mut session, funnel).await? else { return Ok(Vec::new()) };
-    let rows = session.rows(sql!("copy/backfill"), args![id, limit]).await?;
+    let rows = session.rows(sql!("copy/backfill"), args![id, lost_since, limit]).await?;
     rows.into_iter().map(|mut c| c.int().map(CopyId)).collect()
 }
 

@@ -222,7 +222,7 @@ impl Journal for SqlStore {
         funnel::copies_of(&self.database, funnel, after, limit).await
     }
 
-    async fn backfill(&self, funnel: &FunnelKey, limit: u32) -> Result<Vec<CopyId>> {
-        funnel::backfill(&self.database, funnel, limit).await
+    async fn backfill(&self, funnel: &FunnelKey, lost_since: Timestamp, limit: u32) -> Result<Vec<CopyId>> {
+        funnel::backfill(&self.database, funnel, lost_since, limit).await
     }
 }

@@ -205,7 +205,7 @@ impl Journal for Fake {
     async fn copies_of(&self, _: &FunnelKey, _: CopyId, _: u32) -> Result<Vec<CopyId>> {
         unused()
     }
-    async fn backfill(&self, _: &FunnelKey, _: u32) -> Result<Vec<CopyId>> {
+    async fn backfill(&self, _: &FunnelKey, _: Timestamp, _: u32) -> Result<Vec<CopyId>> {
         unused()
     }
 }

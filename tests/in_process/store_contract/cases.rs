@@ -999,13 +999,49 @@ pub async fn backfill_takes_fresh_losses_first(backend: &Backend) {
     }
     let batch = Batch { now: Some(at(0)), page: Some(page(vec![], deals)), changes, ..Batch::default() };
     let ids = world.commit(batch).await.created;
-    assert_eq!(journal.backfill(&funnel(), 10).await.unwrap(), [ids[1], ids[0], ids[2]]);
-    assert_eq!(journal.backfill(&funnel(), 1).await.unwrap(), [ids[1]]);
+    let waiting = async |since, limit| journal.backfill(&funnel(), at(since), limit).await.unwrap();
+    assert_eq!(waiting(-1000, 10).await, [ids[1], ids[0]], "nobody knows when the third was lost: it waits in vain");
+    assert_eq!(waiting(-1000, 1).await, [ids[1]]);
+    assert_eq!((waiting(-900, 10).await.len(), waiting(-899, 10).await.len()), (2, 1), "what is too old stands in nobody's way");
     assert_eq!(world.store.views.counts(&funnel(), None, at(0)).await.unwrap().waiting_backfill, 3);
     let mut admitted = world.decided(ids[1], Vec::new()).await;
     admitted.copy.role = Role::Warming;
     world.commit(Batch { now: Some(at(1)), changes: vec![admitted], ..Batch::default() }).await;
-    assert_eq!(journal.backfill(&funnel(), 10).await.unwrap(), [ids[0], ids[2]]);
+    assert_eq!(waiting(-1000, 10).await, [ids[0]]);
+}
+
+/// A copy that an edit or a correction leads to Backfill waits there by the loss of its deal, like one that was there from the start.
+pub async fn who_comes_to_backfill_later_waits_by_their_own_loss(backend: &Backend) {
+    let world = World::new(backend).await;
+    let journal = &world.store.journal;
+    let lost = |id: &str, when: Option<i64>, hour: i64| Deal {
+        stage_changed_at: when.map(at),
+        updated_at: Some(at(hour)),
+        ..deal(id, id)
+    };
+    let deals = vec![lost("old", Some(-900), 0), lost("fresh", Some(-10), 0), lost("unknown", None, 0)];
+    let mut changes: Vec<Change> = deals.iter().map(new_copy).collect();
+    changes[0].copy.role = Role::Backfill;
+    let ids = world.commit(Batch { now: Some(at(0)), page: Some(page(vec![], deals)), changes, ..Batch::default() }).await.created;
+    let waiting = async |since| journal.backfill(&funnel(), at(since), 10).await.unwrap();
+    assert_eq!(waiting(-1000).await, [ids[0]]);
+    let to_backfill = async |n: usize, batch: Batch| {
+        let mut change = world.decided(ids[n], Vec::new()).await;
+        change.copy.role = Role::Backfill;
+        world.commit(Batch { now: Some(at(1)), changes: vec![change], ..batch }).await;
+    };
+    to_backfill(1, Batch::default()).await;
+    to_backfill(2, Batch::default()).await;
+    assert_eq!(waiting(-1000).await, [ids[1], ids[0]]);
+    // The CRM tells when, in the batch that decides it.
+    let told = page(vec![], vec![lost("unknown", Some(-5), 1)]);
+    to_backfill(2, Batch { page: Some(told), ..Batch::default() }).await;
+    assert_eq!(waiting(-1000).await, [ids[2], ids[1], ids[0]]);
+    // An earlier version wrote 0 for a copy that it updated. The deal knows better.
+    if backend.execute("UPDATE copy SET backfill_at = 0").await {
+        assert_eq!(waiting(-1000).await, [ids[2], ids[1], ids[0]]);
+        assert_eq!(waiting(-10).await, [ids[2], ids[1]]);
+    }
 }
 
 pub async fn clicks_are_kept_and_judged(backend: &Backend) {

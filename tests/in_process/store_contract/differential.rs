@@ -360,7 +360,12 @@ impl Side {
         );
         let _ = writeln!(out, "{:#?} {:#?}", journal.cursor(CRM).await.unwrap(), journal.revisions().await.unwrap());
         let _ = writeln!(out, "{:#?}", journal.copies_of(&funnel(), CopyId(0), 99).await.unwrap());
-        let _ = writeln!(out, "{:#?} {:#?}", journal.backfill(&funnel(), 99).await.unwrap(), views.dead_letters(9).await.unwrap());
+        let _ = writeln!(
+            out,
+            "{:#?} {:#?}",
+            journal.backfill(&funnel(), at(-10_000), 99).await.unwrap(),
+            views.dead_letters(9).await.unwrap()
+        );
         for deal in 0..DEALS {
             let _ = writeln!(out, "{:#?}", views.timeline(&funnel(), &format!("d{deal}")).await.unwrap());
         }

@@ -122,6 +122,7 @@ contract!(
     signals_find_their_client,
     due_copies_come_oldest_first,
     backfill_takes_fresh_losses_first,
+    who_comes_to_backfill_later_waits_by_their_own_loss,
     what_waits_is_counted_by_its_reason,
     clicks_are_kept_and_judged,
     what_is_useless_is_forgotten_and_the_ledger_never,
