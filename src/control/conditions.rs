@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::Value;
 
 /// Problems shown in a status.
-const SHOWN: usize = 20;
+pub(super) const SHOWN: usize = 20;
 
 /// True, False or Unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,9 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::BTreeSet;
 
+/// More are neither read nor shown.
+pub(super) const PIPELINES: usize = 50;
+
 pub(super) fn status(object: &ObjectRef, generation: i64, standing: &Standing, figures: &Figures) -> CrmConnectionStatus {
     let mut conditions = standing.ready(object, generation, false);
     let cursor = figures.cursors.get(&format!("{}/{}", object.namespace, object.name));
@@ -45,7 +48,7 @@ fn pipelines(cursor: &Cursor) -> Vec<PipelineFound> {
         title: short(title, 256),
         stages: stages.iter().take(100).map(|stage| short(stage, 256)).collect(),
     };
-    cursor.pipelines.iter().take(50).map(found).collect()
+    cursor.pipelines.iter().take(PIPELINES).map(found).collect()
 }
 
 /// Whether the CRM can be read.

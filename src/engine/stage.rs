@@ -3,6 +3,7 @@
 
 use super::calendar::sub_duration;
 use super::{ColdStage, Facts, Plan, Subject, Trigger, TriggerKind, add_duration, add_working, date, zone_of};
+pub(super) use crate::model::same_title as same;
 use crate::model::{Deal, DealState, FieldValue, HumanDuration, Role, SignalKind};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::collections::BTreeMap;
@@ -72,11 +73,6 @@ pub(super) fn last_touch(subject: &Subject, now: Timestamp) -> Timestamp {
     let seen = subject.copy.state.silence.as_ref().map(|s| s.since);
     let told = [deal.last_activity_at, deal.stage_changed_at, deal.created_at, seen].into_iter().flatten().max();
     told.or(subject.copy.state.entered_at).unwrap_or(now)
-}
-
-/// Titles and ids are compared as people write them.
-pub(super) fn same(a: &str, b: &str) -> bool {
-    a.trim().to_lowercase() == b.trim().to_lowercase()
 }
 
 type Place = (Role, String, String);

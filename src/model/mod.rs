@@ -14,6 +14,7 @@ mod name;
 mod node;
 mod role;
 mod suppression;
+mod title;
 
 pub use address::{Address, AddressError, AddressHash, Email, Medium, Phone, Text};
 pub use deal::{Contact, ContactConsent, Deal, DealState, FieldValue, Manager};
@@ -27,3 +28,4 @@ pub use name::first_and_last;
 pub use node::of_the_node;
 pub use role::{Mode, Purpose, Role};
 pub use suppression::{Consent, ConsentStatus, Suppression, SuppressionReason, SuppressionScope};
+pub use title::same_title;

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     crm::{CrmError, ReadPage},
     engine::{Client, Copy, CopyState, Event, Plan, Spent, Subject},
-    model::{ClientId, Contact, CopyId, Deal, DealState, Manager, ManagerId, Role, stable_hash},
+    model::{ClientId, Contact, CopyId, Deal, DealState, Manager, ManagerId, Role, same_title, stable_hash},
     store::{Batch, Cursor, Load, Page},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -299,7 +299,7 @@ fn hash_of(deal: &Deal) -> i64 {
 
 /// Whether the funnel copies deals of that pipeline.
 pub(crate) fn in_pipeline(plan: &Plan, pipeline: &str) -> bool {
-    plan.pipeline.as_ref().is_none_or(|p| p.eq_ignore_ascii_case(pipeline) || *p == pipeline)
+    plan.pipeline.as_ref().is_none_or(|p| same_title(p, pipeline))
 }
 
 /// The contact that we write to, if it was read.

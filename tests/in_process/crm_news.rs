@@ -34,3 +34,17 @@ async fn a_reason_added_later_is_not_starved_by_losses_that_are_too_old() {
     town.run(monday() + hours(48)).await;
     assert_eq!((deals(&town, Role::Backfill).await, deals(&town, Role::Warming).await), (60, 5));
 }
+
+/// A pipeline is named as people write it, like stages and reasons.
+#[tokio::test]
+async fn a_pipeline_is_found_whatever_its_letters() {
+    let rows = DEALS.to_owned()
+        + &lost(1, 1, "2026-03-01").replace("Sales", "Продажи")
+        + &lost(2, 2, "2026-03-01").replace("Sales", "Аренда");
+    let contacts = CONTACTS.to_owned() + &contact(1) + &contact(2);
+    let manifests = format!("{BASE}{}", funnel("flats", "")).replace("entity: Deal", "entity: Deal, pipeline: продажи");
+    let files = [("all.yaml", manifests.as_str()), ("contacts.csv", &contacts), ("deals.csv", &rows)];
+    let town = Town::with(&files, monday()).await;
+    let counts = town.counts("flats").await;
+    assert_eq!(counts.stages.iter().map(|s| s.deals).sum::<u64>(), 1, "{:?}", counts.stages);
+}
