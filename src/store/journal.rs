@@ -41,8 +41,35 @@ pub enum Load {
         connection: String,
         ids: Vec<String>,
     },
+    /// Copies of the people whom these contacts of a connection are, but for archived ones: whom news of a contact may concern.
+    Contacts {
+        connection: String,
+        ids: Vec<String>,
+    },
     /// Every copy of the client that the signal is about (all funnels, archived ones too).
     Signal(SignalSubject),
+}
+
+/// A copy with everything known of it, and whose deal it is.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The connection that its deal belongs to, which may not be the one that its funnel reads today.
+    pub connection: String,
+    pub subject: Subject,
+}
+
+impl std::ops::Deref for Loaded {
+    type Target = Subject;
+
+    fn deref(&self) -> &Subject {
+        &self.subject
+    }
+}
+
+impl std::ops::DerefMut for Loaded {
+    fn deref_mut(&mut self) -> &mut Subject {
+        &mut self.subject
+    }
 }
 
 /// What the journal knows of a deal without loading it: enough to tell an unchanged one.
@@ -333,7 +360,11 @@ pub trait Journal: Send + Sync {
     /// The earliest moment at which copies, inbox or outbox need the engine. For sleeping and for virtual clocks.
     async fn next_due(&self) -> Result<Option<Timestamp>>;
     /// Everything known about these copies. Unknown ids are left out.
-    async fn load(&self, what: &Load, now: Timestamp) -> Result<Vec<Subject>>;
+    async fn fetch(&self, what: &Load, now: Timestamp) -> Result<Vec<Loaded>>;
+    /// The same, for whoever does not ask where the deals come from.
+    async fn load(&self, what: &Load, now: Timestamp) -> Result<Vec<Subject>> {
+        Ok(self.fetch(what, now).await?.into_iter().map(|loaded| loaded.subject).collect())
+    }
     /// For telling unchanged deals: in the order asked, unknown ones left out.
     async fn stored(&self, connection: &str, ids: &[String]) -> Result<Vec<Stored>>;
     /// Ids of a connection that are not deleted, by pages in the database's order, for a full look to find what is gone: `after`

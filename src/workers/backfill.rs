@@ -7,7 +7,7 @@ use super::{
 use crate::{
     engine::{Backfill, admit_backfill},
     model::{FunnelKey, Role},
-    store::{Batch, Cursor},
+    store::{Batch, Cursor, Loaded},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ impl Engine {
                 continue;
             }
             let mut prepared = Prepared::default();
-            for subject in self.load_sound(&held.lease, ids, now).await? {
+            for Loaded { subject, .. } in self.load_sound(&held.lease, ids, now).await? {
                 let decision = admit_backfill(&live.plan, &subject, now);
                 if decision.copy.role == Role::Backfill {
                     // Lost a little too long ago, by the client's own calendar: it waits in vain, and behind all others.

@@ -5,10 +5,10 @@ use super::{
     prepare::Prepared,
 };
 use crate::{
-    engine::{Event, Subject},
+    engine::Event,
     links::{Sent, settle},
     model::{ClickVerdict, CopyId, EffectRef, InboxEvent, SignalSubject, Text},
-    store::{Batch, Clicked, EffectInfo, InboxRow, Lease, Load, Mark, Source, StoreError},
+    store::{Batch, Clicked, EffectInfo, InboxRow, Lease, Load, Loaded, Mark, Source, StoreError},
 };
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -59,9 +59,9 @@ impl Engine {
                 Ok(InboxEvent::Signal { kind, subject, at, reaction, text }) => {
                     let named = subject.deal.clone();
                     let effect = subject.effect;
-                    let subjects = self.journal.load(&Load::Signal(subject), now).await?;
+                    let subjects = self.journal.fetch(&Load::Signal(subject), now).await?;
                     let events = subjects.into_iter().map(|s| {
-                        let direct = named.as_ref().is_some_and(|(_, deal)| *deal == s.deal.id)
+                        let direct = named.as_ref().is_some_and(|(of, deal)| *of == s.connection && *deal == s.deal.id)
                             || effect.is_some_and(|effect| effect.copy == s.copy.id);
                         (s, Event::Signal { kind, at, direct, reaction })
                     });
@@ -109,14 +109,14 @@ impl Engine {
 
     /// Copies with everything known of them. One whose stored row is damaged is found singly and set aside, visibly; the others of
     /// its batch do not wait for it.
-    pub(super) async fn load_sound(&self, lease: &Lease, ids: Vec<CopyId>, now: Timestamp) -> Result<Vec<Subject>, WorkerError> {
-        match self.journal.load(&Load::Copies(ids.clone()), now).await {
+    pub(super) async fn load_sound(&self, lease: &Lease, ids: Vec<CopyId>, now: Timestamp) -> Result<Vec<Loaded>, WorkerError> {
+        match self.journal.fetch(&Load::Copies(ids.clone()), now).await {
             Err(StoreError::Corrupt { .. }) => {}
             other => return Ok(other?),
         }
         let mut sound = Vec::with_capacity(ids.len());
         for id in ids {
-            match self.journal.load(&Load::Copies(vec![id]), now).await {
+            match self.journal.fetch(&Load::Copies(vec![id]), now).await {
                 Ok(one) => sound.extend(one),
                 Err(error @ StoreError::Corrupt { .. }) => {
                     tracing::error!(copy = %id, %error, "a damaged copy is set aside");
@@ -128,18 +128,25 @@ impl Engine {
         Ok(sound)
     }
 
-    /// Copies of these deals. A damaged one is left out and said: its deal is stored all the same, and its own timer sets it aside.
-    pub(super) async fn load_sound_deals(&self, key: &str, ids: Vec<String>, now: Timestamp) -> Result<Vec<Subject>, WorkerError> {
-        let of = |ids| Load::Deals { connection: key.to_owned(), ids };
-        match self.journal.load(&of(ids.clone()), now).await {
+    /// Copies of these rows of a CRM. A damaged one is left out and said: what was read is stored all the same, and its own timer sets it
+    /// aside.
+    pub(super) async fn load_sound_of(
+        &self,
+        of: impl Fn(Vec<String>) -> Load,
+        ids: Vec<String>,
+        now: Timestamp,
+    ) -> Result<Vec<Loaded>, WorkerError> {
+        match self.journal.fetch(&of(ids.clone()), now).await {
             Err(StoreError::Corrupt { .. }) => {}
             other => return Ok(other?),
         }
         let mut sound = Vec::with_capacity(ids.len());
         for id in ids {
-            match self.journal.load(&of(vec![id.clone()]), now).await {
+            match self.journal.fetch(&of(vec![id.clone()]), now).await {
                 Ok(one) => sound.extend(one),
-                Err(error @ StoreError::Corrupt { .. }) => tracing::error!(deal = id, %error, "a damaged deal is passed over"),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(row = id, %error, "a damaged deal or contact is passed over");
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -148,13 +155,13 @@ impl Engine {
 
     /// The client's copies in funnels that write under the same brand as the message that was refused; all of them when the
     /// refusal names no message.
-    async fn load_brand(&self, subject: SignalSubject, now: Timestamp) -> Result<Vec<Subject>, WorkerError> {
+    async fn load_brand(&self, subject: SignalSubject, now: Timestamp) -> Result<Vec<Loaded>, WorkerError> {
         let brand = match subject.effect {
             Some(effect) => self.journal.effect(effect).await?.map(|info| info.brand),
             None => None,
         };
         let plans = self.plans.load();
-        let subjects = self.journal.load(&Load::Signal(subject), now).await?;
+        let subjects = self.journal.fetch(&Load::Signal(subject), now).await?;
         Ok(subjects
             .into_iter()
             .filter(|s| {
@@ -194,8 +201,8 @@ impl Engine {
             return Ok(());
         }
         let ids: BTreeSet<CopyId> = human.iter().map(|(_, effect, ..)| effect.copy).collect();
-        let loaded = self.journal.load(&Load::Copies(ids.into_iter().collect()), now).await?;
-        let mut subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
+        let loaded = self.journal.fetch(&Load::Copies(ids.into_iter().collect()), now).await?;
+        let mut subjects: HashMap<CopyId, Loaded> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
         for (row, effect, link, at) in human {
             match subjects.remove(&effect.copy) {
                 Some(subject) => {
@@ -214,7 +221,7 @@ impl Engine {
 #[derive(Default)]
 struct Round {
     copies: HashSet<CopyId>,
-    events: Vec<(Subject, Event)>,
+    events: Vec<(Loaded, Event)>,
     consumed: Vec<i64>,
     said: HashMap<CopyId, Text>,
     marks: Vec<Mark>,
@@ -222,7 +229,7 @@ struct Round {
 
 impl Round {
     /// Takes a row's events, unless one of its copies already has an event in this round: then the row stays for the next.
-    fn take(&mut self, row: i64, events: Vec<(Subject, Event)>) -> bool {
+    fn take(&mut self, row: i64, events: Vec<(Loaded, Event)>) -> bool {
         if events.iter().any(|(s, _)| self.copies.contains(&s.copy.id)) {
             return false;
         }

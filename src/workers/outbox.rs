@@ -36,7 +36,7 @@ impl Engine {
         }
         let ids: BTreeSet<CopyId> = rows.iter().map(|row| row.effect.copy).collect();
         let loaded = self.load_sound(&held.lease, ids.into_iter().collect(), now).await?;
-        let subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
+        let subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s.subject)).collect();
         let plans = self.plans.load();
         let adapters = self.adapters.load();
         let (mut starting, mut marks, mut stayed) = (Vec::new(), Vec::new(), 0);

@@ -15,7 +15,7 @@ use crate::{
     crm::{Operation, WriteBack},
     engine::{Copy, Decision, EffectKind, Event, Subject, TaskText},
     model::{CopyId, EffectRef, EffectStatus, Mode, PostponeReason, SkipReason, Text},
-    store::{Change, NewEffect},
+    store::{Change, Loaded, NewEffect},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
@@ -48,7 +48,8 @@ enum Turn {
 
 impl Engine {
     /// Decides one event about one subject and prepares what follows. A decision that panics is set aside, not the batch.
-    pub(super) fn decide_into(&self, prepared: &mut Prepared, mut subject: Subject, event: &Event, now: Timestamp) {
+    pub(super) fn decide_into(&self, prepared: &mut Prepared, loaded: Loaded, event: &Event, now: Timestamp) {
+        let Loaded { connection, mut subject } = loaded;
         let plans = self.plans.load();
         let Some(live) = plans.get(&subject.copy.funnel) else {
             // The funnel is gone: nothing is sent, history stays; a re-created funnel's replan wakes its copies again. One that is
@@ -56,7 +57,7 @@ impl Engine {
             let broken = plans.1.contains(&subject.copy.funnel);
             let mut copy = subject.copy;
             copy.next_at = broken.then(|| now + SignedDuration::from_mins(1));
-            prepared.changes.push(change(copy, String::new(), subject.deal.id));
+            prepared.changes.push(change(copy, connection, subject.deal.id));
             return;
         };
         subject.spent = prepared.purse.spent(&live.plan);

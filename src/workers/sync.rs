@@ -10,10 +10,10 @@ use crate::{
     crm::{CrmError, ReadPage},
     engine::{Client, Copy, CopyState, Event, Plan, Spent, Subject},
     model::{ClientId, Contact, CopyId, Deal, DealState, Manager, ManagerId, Role, same_title, stable_hash},
-    store::{Batch, Cursor, Load, Page},
+    store::{Batch, Cursor, Load, Loaded, Page},
 };
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Deals taken over in one transaction.
 pub(crate) const PAGE: usize = 2000;
@@ -155,19 +155,22 @@ impl Engine {
             })
             .collect();
         let contacts = self.contacts_for(key, &page.contacts, &changed).await?;
+        let news = self.news(key, &page.contacts).await?;
         let mut prepared = Prepared::default();
         let count = self.decide_deals(&mut prepared, key, &changed, &contacts, managers, now).await?;
+        let woken = self.decide_people(&mut prepared, key, &news, &changed, &contacts, managers, now).await?;
         self.bury(&held.lease, &mut prepared, now).await?;
         let page = Page {
             connection: key.to_owned(),
-            contacts: page.contacts,
+            // All or none of them: what two of them say of one address is weighed in one place.
+            contacts: if news.is_empty() { Vec::new() } else { page.contacts },
             managers: page.managers,
             deals: changed,
             cursor: Some(cursor.clone()),
         };
         self.commit_and_send(held, prepared, Batch { now: Some(now), page: Some(page), ..Batch::default() }).await?;
         self.metrics.deals(key, count);
-        Ok(count)
+        Ok(count + woken)
     }
 
     /// Deals that a full look did not see are gone from the CRM.
@@ -220,6 +223,56 @@ impl Engine {
         Ok(())
     }
 
+    /// Which contacts of a page tell something new. Most pages tell nothing: they cost this one question, and are not written down again.
+    async fn news(&self, key: &str, read: &[Contact]) -> Result<HashSet<String>, WorkerError> {
+        // The last of each id counts, as in the store.
+        let read: BTreeMap<&String, &Contact> = read.iter().map(|contact| (&contact.id, contact)).collect();
+        if read.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let ids: Vec<String> = read.keys().map(|id| (*id).clone()).collect();
+        let stored = self.journal.contacts(key, &ids).await?;
+        let stored: HashMap<&String, &Contact> = stored.iter().map(|contact| (&contact.id, contact)).collect();
+        let is_known = |contact: &Contact| stored.get(&contact.id).is_some_and(|known| as_stored(contact).as_ref() == Some(*known));
+        Ok(read.into_values().filter(|contact| !is_known(contact)).map(|contact| contact.id.clone()).collect())
+    }
+
+    /// Looks again at the deals of contacts that tell something new: conditions, dates and time zones are the client's, too. The deal has
+    /// not changed, so nobody counts as having worked on it.
+    #[allow(clippy::too_many_arguments)] // one page with everything around it
+    async fn decide_people(
+        &self,
+        prepared: &mut Prepared,
+        key: &str,
+        news: &HashSet<String>,
+        decided: &[(Deal, i64)],
+        contacts: &HashMap<String, Contact>,
+        managers: &HashMap<ManagerId, Manager>,
+        now: Timestamp,
+    ) -> Result<usize, WorkerError> {
+        if news.is_empty() {
+            return Ok(0);
+        }
+        let decided: HashSet<&str> = decided.iter().map(|(deal, _)| deal.id.as_str()).collect();
+        let mut ids: Vec<String> = news.iter().cloned().collect();
+        ids.sort_unstable();
+        let of = |ids| Load::Contacts { connection: key.to_owned(), ids };
+        let mut count = 0;
+        for mut loaded in self.load_sound_of(of, ids, now).await? {
+            // A client's other deals may name other contacts, or stand in another CRM.
+            let first = loaded.deal.contacts.first().filter(|id| news.contains(*id));
+            let Some(contact) = first.and_then(|id| contacts.get(id)) else { continue };
+            if loaded.connection != key || decided.contains(loaded.deal.id.as_str()) {
+                continue;
+            }
+            rewire(&mut loaded, Some(contact), managers);
+            let old = Some(Box::new(loaded.deal.clone()));
+            self.decide_into(prepared, loaded, &Event::Deal { old }, now);
+            count += 1;
+        }
+        Ok(count)
+    }
+
     async fn contacts_for(
         &self,
         key: &str,
@@ -252,8 +305,9 @@ impl Engine {
         now: Timestamp,
     ) -> Result<usize, WorkerError> {
         let ids: Vec<String> = changed.iter().map(|(deal, _)| deal.id.clone()).collect();
-        let loaded = self.load_sound_deals(key, ids, now).await?;
-        let mut known: HashMap<String, Vec<Subject>> = HashMap::new();
+        let of = |ids| Load::Deals { connection: key.to_owned(), ids };
+        let loaded = self.load_sound_of(of, ids, now).await?;
+        let mut known: HashMap<String, Vec<Loaded>> = HashMap::new();
         for subject in loaded {
             known.entry(subject.deal.id.clone()).or_default().push(subject);
         }
@@ -271,7 +325,8 @@ impl Engine {
                         (subject, Some(Box::new(old)))
                     }
                     None if in_pipeline && deal.state != DealState::Deleted => {
-                        (fresh(live, deal, contact_of(deal, contacts), managers, now), None)
+                        let subject = fresh(live, deal, contact_of(deal, contacts), managers, now);
+                        (Loaded { connection: key.to_owned(), subject }, None)
                     }
                     None => continue,
                 };
@@ -295,6 +350,11 @@ impl Engine {
 fn hash_of(deal: &Deal) -> i64 {
     let bytes = serde_json::to_vec(deal).unwrap_or_default();
     i64::from_be_bytes(stable_hash(&[&bytes]).to_be_bytes())
+}
+
+/// A contact as it comes back from the store, which may round its numbers.
+fn as_stored(contact: &Contact) -> Option<Contact> {
+    serde_json::from_slice(&serde_json::to_vec(contact).ok()?).ok()
 }
 
 /// Whether the funnel copies deals of that pipeline.

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     engine::{Event, Subject},
     model::{AddressHash, ClientId, CopyId},
-    store::{Batch, Due},
+    store::{Batch, Due, Loaded},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::HashSet, sync::Arc};
@@ -27,7 +27,7 @@ struct Look {
     /// As many as were asked for: there may be more.
     full: bool,
     due: Vec<Due>,
-    subjects: Vec<Subject>,
+    subjects: Vec<Loaded>,
     /// Copies left for the next pass: their client or an address was just decided on, and the outcome could not be read yet.
     left: usize,
 }

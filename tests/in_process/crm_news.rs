@@ -1,8 +1,17 @@
 //! What the CRM tells anew, and what a funnel is told to read, through a real store: who is looked at because of it, and what a client gets.
 
-use crate::town::{BASE, CONTACTS, DEALS, Town, contact, funnel, lost};
+use crate::town::{BASE, CONTACTS, DEALS, Town, contact, funnel, lost, minute, open};
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use rekindle::model::Role;
+use rekindle::{
+    crm::{Connector, CrmError, ReadPage, WriteBack},
+    model::{Contact, Deal, DealState, FieldValue, FunnelKey, Outcome, Phone, Role},
+    store::{Cursor, Load},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 fn monday() -> Timestamp {
     "2026-03-02T05:59:30Z".parse().unwrap()
@@ -47,4 +56,158 @@ async fn a_pipeline_is_found_whatever_its_letters() {
     let town = Town::with(&files, monday()).await;
     let counts = town.counts("flats").await;
     assert_eq!(counts.stages.iter().map(|s| s.deals).sum::<u64>(), 1, "{:?}", counts.stages);
+}
+
+/// The visit is the client's own field, in a file of contacts or beside the deal.
+fn clinic(inline: bool) -> String {
+    let manifests = format!("{BASE}{}", funnel("flats", ""))
+        .replace("  region: RU", "  fields: [{name: visitAt, of: Client, from: visit, type: Date}]\n  region: RU");
+    let list = "sms: {text: \"three\"}}\n";
+    let visit = "    - {name: visit, title: Visit, date: {field: visitAt, before: 1d}, at: \"11:00\", sms: {text: \"visit\"}}\n";
+    let manifests = manifests.replace(list, &format!("{list}{visit}"));
+    if inline {
+        manifests
+            .replace("    contacts: {path: contacts.csv}\n", "")
+            .replace("    contactColumns: {id: id, name: name, phone: phone, consent: consent}\n", "")
+            .replace("contactId: contact}", "contactId: contact, name: name, phone: phone, consent: consent}")
+    } else {
+        manifests
+    }
+}
+
+/// The client's date is filled in when the list is through, and moved to an earlier day later: nothing of the deal has changed.
+#[tokio::test]
+async fn a_date_of_the_client_counts_when_it_is_filled_and_when_it_is_moved() {
+    for inline in [false, true] {
+        let files = |deal: String, visit: &str| {
+            let row = |text: String, more: &str| format!("{};{more}\n", text.trim_end());
+            let person = contact(1).trim_end().trim_start_matches("k1;").to_owned() + ";" + visit;
+            if inline {
+                (String::new(), row(DEALS.to_owned(), "name;phone;consent;visit") + &row(deal, &person))
+            } else {
+                (row(CONTACTS.to_owned(), "visit") + &row(contact(1), visit), DEALS.to_owned() + &deal)
+            }
+        };
+        let (contacts, deals_file) = files(open(1, 1, "2026-03-01"), "");
+        let manifests = clinic(inline);
+        let all = [("all.yaml", manifests.as_str()), ("contacts.csv", contacts.as_str()), ("deals.csv", deals_file.as_str())];
+        let mut town = Town::with(&all, monday()).await;
+        let mut told = vec![
+            ("2026-03-02T06:00:00Z", files(lost(1, 1, "2026-03-01"), ""), None),
+            ("2026-03-06T08:00:00Z", files(lost(1, 1, "2026-03-01"), "2026-03-20"), Some("2026-03-19 08:00")),
+            ("2026-03-10T08:00:00Z", files(lost(1, 1, "2026-03-01"), "2026-03-13"), Some("2026-03-12 08:00")),
+        ];
+        for (at, (contacts, rows), due) in told.drain(..) {
+            town.run(at.parse().unwrap()).await;
+            std::fs::write(town.folder.join("contacts.csv"), contacts).unwrap();
+            std::fs::write(town.folder.join("deals.csv"), rows).unwrap();
+            town.engine.sync_soon();
+            town.engine.settle().await.unwrap();
+            if let Some(due) = due {
+                assert_eq!(town.store.journal.next_due().await.unwrap().map(minute), Some(due.to_owned()), "inline: {inline}");
+            }
+        }
+        town.run(monday() + hours(24 * 30)).await;
+        let sent: Vec<String> = town.sent().await.into_iter().map(|(_, item, at)| format!("{} {item}", &at[8..])).collect();
+        assert!(sent.contains(&"12 08:00 warm/visit".to_owned()) && sent.len() == 4, "inline: {inline}, {sent:?}");
+        assert_eq!(deals(&town, Role::Warming).await, 1, "nobody worked on the deal");
+    }
+}
+
+/// A CRM with an interface of its own, whose contacts come apart from its deals.
+#[derive(Default)]
+struct Api(Mutex<Told>);
+
+#[derive(Default)]
+struct Told {
+    version: u64,
+    contacts: Vec<Contact>,
+    deals: Vec<Deal>,
+    kept: Vec<String>,
+}
+
+#[async_trait]
+impl Connector for Api {
+    async fn changed(&self, cursor: &Cursor) -> Result<bool, CrmError> {
+        Ok(cursor.position != self.0.lock().unwrap().version)
+    }
+
+    async fn read(&self, cursor: &Cursor, _: usize, _: Timestamp) -> Result<ReadPage, CrmError> {
+        let told = self.0.lock().unwrap();
+        Ok(ReadPage {
+            contacts: told.contacts.clone(),
+            deals: told.deals.clone(),
+            kept: told.kept.clone(),
+            full_look: true,
+            cursor: Cursor { position: told.version.into(), ..cursor.clone() },
+            ..ReadPage::default()
+        })
+    }
+
+    async fn write(&self, jobs: &[WriteBack]) -> Vec<Outcome> {
+        jobs.iter().map(|_| Outcome::Accepted { provider: "api".into(), provider_id: None }).collect()
+    }
+}
+
+impl Api {
+    /// What it tells next.
+    async fn tells(&self, town: &Town, contacts: Vec<Contact>, deals: Vec<Deal>) -> BTreeMap<String, i64> {
+        {
+            let mut told = self.0.lock().unwrap();
+            let before: Vec<String> = told.deals.drain(..).map(|deal| deal.id).collect();
+            told.kept.extend(before);
+            (told.contacts, told.deals) = (contacts, deals);
+            told.version += 1;
+        }
+        town.engine.sync_soon();
+        town.engine.settle().await.unwrap();
+        let funnel = FunnelKey { namespace: "shop".into(), name: "flats".into() };
+        let ids = town.store.journal.copies_of(&funnel, rekindle::model::CopyId(0), 1000).await.unwrap();
+        let copies = town.store.journal.load(&Load::Copies(ids), town.clock.now()).await.unwrap();
+        copies.into_iter().map(|s| (s.deal.id, s.copy.ver)).collect()
+    }
+}
+
+/// Whose deals are looked at when contacts are told: those of contacts that are new or changed, and of nobody else.
+#[tokio::test]
+async fn only_contacts_that_say_something_new_are_looked_into() {
+    let api = Arc::new(Api::default());
+    let manifests = format!("{BASE}{}", funnel("flats", ""));
+    let town = Town::with_crm(&[("all.yaml", manifests.as_str())], monday(), Some(api.clone())).await;
+    let contact = |n: u32| Contact {
+        id: format!("k{n}"),
+        phones: vec![Phone::parse(&format!("+7999000{n:04}"), "RU").unwrap()],
+        fields: BTreeMap::from([("rooms".to_owned(), FieldValue::Number(0.1 + f64::from(n) / 3.0))]),
+        ..Contact::default()
+    };
+    let deal = |n: u32| Deal {
+        id: format!("d{n}"),
+        stage: "Lost".into(),
+        state: DealState::Lost,
+        stage_changed_at: Some(monday()),
+        contacts: vec![format!("k{n}"), "k500".into()],
+        ..Deal::default()
+    };
+    let contacts: Vec<Contact> = (1..=500).map(contact).collect();
+    let begun = api.tells(&town, Vec::new(), (1..=500).map(deal).collect()).await;
+    assert_eq!(begun.len(), 500);
+    // Who is looked at, by how often the row of their deal was written since.
+    let differ = |before: &BTreeMap<String, i64>, after: &BTreeMap<String, i64>| -> Vec<String> {
+        after.iter().filter(|(deal, ver)| before.get(*deal) != Some(ver)).map(|(deal, _)| deal.clone()).collect()
+    };
+    let met = api.tells(&town, contacts.clone(), Vec::new()).await;
+    assert_eq!(differ(&begun, &met).len(), 500, "the deals were there first, and now it is known whose they are");
+    let again = api.tells(&town, contacts.clone(), Vec::new()).await;
+    assert_eq!(differ(&met, &again), Vec::<String>::new(), "nothing new");
+    let mut moved = contacts;
+    moved[6].fields.insert("city".into(), FieldValue::Text("Владивосток".into()));
+    // The second contact of all deals, whom nobody writes to; and the first of one.
+    moved[499].time_zone = Some("Asia/Vladivostok".into());
+    let after = api.tells(&town, moved.clone(), Vec::new()).await;
+    assert_eq!(differ(&again, &after), ["d500", "d7"]);
+    // Told together with the deal, it is one look.
+    moved[6].fields.clear();
+    let together = Deal { title: "Three rooms".into(), ..deal(7) };
+    let last = api.tells(&town, moved, vec![together]).await;
+    assert_eq!((differ(&after, &last), last["d7"] - after["d7"]), (vec!["d7".to_owned()], 1));
 }

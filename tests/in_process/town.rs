@@ -104,11 +104,13 @@ struct Takers {
     took: Took,
     closed: Arc<AtomicBool>,
     refusals: Refusals,
+    /// In the place of every CRM.
+    crm: Option<Arc<dyn Connector>>,
 }
 
 impl Outside for Takers {
     fn connect(&self, settings: &ConnectionWiring) -> Result<Arc<dyn Connector>, CrmError> {
-        rekindle::crm::connect(settings)
+        self.crm.clone().map_or_else(|| rekindle::crm::connect(settings), Ok)
     }
 
     fn open(&self, _: &ChannelWiring) -> Result<Arc<dyn Channel>, ChannelError> {
@@ -137,13 +139,22 @@ pub struct Town {
 impl Town {
     /// The folder's manifests in force at `from`, everything due then done.
     pub async fn open(folder: &Path, from: Timestamp) -> Self {
+        Self::beside(folder, from, None).await
+    }
+
+    async fn beside(folder: &Path, from: Timestamp, crm: Option<Arc<dyn Connector>>) -> Self {
         let clock = Clock::virtual_at(from);
         let store = Store::open(&format!("sqlite:{}", folder.join("run.db").display())).await.unwrap();
         let took = Took::default();
         let closed = Arc::new(AtomicBool::new(false));
         let refusals = Refusals::default();
-        let outside =
-            Arc::new(Takers { clock: clock.clone(), took: took.clone(), closed: closed.clone(), refusals: refusals.clone() });
+        let outside = Arc::new(Takers {
+            clock: clock.clone(),
+            took: took.clone(),
+            closed: closed.clone(),
+            refusals: refusals.clone(),
+            crm,
+        });
         let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
         let base_url = Some("https://go.example.com".to_owned());
         let settings = EngineSettings { base_url, lease: Duration::from_hours(1), ..EngineSettings::default() };
@@ -158,11 +169,16 @@ impl Town {
 
     /// A small one of its own: these files.
     pub async fn with(files: &[(&str, &str)], from: Timestamp) -> Self {
+        Self::with_crm(files, from, None).await
+    }
+
+    /// The same beside a CRM of the test's own.
+    pub async fn with_crm(files: &[(&str, &str)], from: Timestamp, crm: Option<Arc<dyn Connector>>) -> Self {
         let home = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(home.path().join(name), text).unwrap();
         }
-        let town = Self::open(home.path(), from).await;
+        let town = Self::beside(home.path(), from, crm).await;
         Self { _home: Some(home), ..town }
     }
 

@@ -9,7 +9,7 @@ use super::{
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use rekindle::{
-    engine::{Subject, Voice},
+    engine::Voice,
     model::{Address, AddressHash, Contact, CopyId, EffectRef, EffectStatus, FunnelKey, Manager, Outcome, SuppressionScope},
     store::*,
 };
@@ -246,11 +246,11 @@ impl Journal for SimJournal {
         self.read(|journal| Box::pin(async move { journal.next_due().await })).await
     }
 
-    async fn load(&self, what: &Load, now: Timestamp) -> Result<Vec<Subject>> {
+    async fn fetch(&self, what: &Load, now: Timestamp) -> Result<Vec<Loaded>> {
         let what = what.clone();
-        let mut subjects = self.read(move |journal| Box::pin(async move { journal.load(&what, now).await })).await?;
-        self.world.bend(&self.node, &mut subjects);
-        Ok(subjects)
+        let mut loaded = self.read(move |journal| Box::pin(async move { journal.fetch(&what, now).await })).await?;
+        self.world.bend(&self.node, &mut loaded);
+        Ok(loaded)
     }
 
     async fn stored(&self, connection: &str, ids: &[String]) -> Result<Vec<Stored>> {

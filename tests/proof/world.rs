@@ -448,7 +448,7 @@ impl World {
     }
 
     /// What a canary makes of what was loaded.
-    pub fn bend(&self, node: &Node, subjects: &mut [Subject]) {
+    pub fn bend(&self, node: &Node, subjects: &mut [Loaded]) {
         match self.bug {
             Some(Bug::CapPerReplica) => {
                 let sent = self.sent_by.lock().unwrap();

@@ -10,7 +10,7 @@ use super::outcome::{Receipt, resolution, resolved_reason};
 use super::rules::{AddressHasher, NEVER_MS, RECENT};
 use super::{
     Batch, Charge, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
-    Mark, Outbox, Period, Resolution, Revision, Source, StoreError, Stored,
+    Loaded, Mark, Outbox, Period, Resolution, Revision, Source, StoreError, Stored,
 };
 use crate::engine::{Copy, History, KnownAddress, Recent, Spent, Subject, Voice};
 use crate::model::{
@@ -328,7 +328,7 @@ impl Journal for MemoryStore {
         Ok([copy, event, waiting.map(|(_, o)| o.due_at).min()].into_iter().flatten().min())
     }
 
-    async fn load(&self, what: &Load, now: Timestamp) -> Result<Vec<Subject>> {
+    async fn fetch(&self, what: &Load, now: Timestamp) -> Result<Vec<Loaded>> {
         let data = self.data();
         let ids: Vec<CopyId> = match what {
             Load::Copies(ids) => {
@@ -340,9 +340,16 @@ impl Journal for MemoryStore {
                 let of = named.filter_map(|name| data.copies_of_deal.get(&name)).flat_map(BTreeMap::values);
                 of.copied().collect::<BTreeSet<_>>().into_iter().collect()
             }
+            Load::Contacts { connection, ids } => {
+                let roots = ids.iter().filter_map(|id| data.root_of_contact(connection, id));
+                let theirs = roots.flat_map(|root| data.copies_of_person(Some(root)));
+                let there = |id: &CopyId| data.copies.get(id).is_some_and(|c| c.copy.role != Role::Archived);
+                theirs.filter(there).collect::<BTreeSet<_>>().into_iter().collect()
+            }
             Load::Signal(signal) => data.copies_of_person(data.person(&self.hasher, signal)),
         };
-        Ok(ids.into_iter().filter_map(|id| data.subject(id, now)).collect())
+        let one = |id| Some(Loaded { connection: data.copies.get(&id)?.connection.clone(), subject: data.subject(id, now)? });
+        Ok(ids.into_iter().filter_map(one).collect())
     }
 
     async fn stored(&self, connection: &str, ids: &[String]) -> Result<Vec<Stored>> {

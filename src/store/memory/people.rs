@@ -184,6 +184,11 @@ impl Data {
         copies.into_iter().collect()
     }
 
+    /// The person that a contact is, as far as its own row or a deal that names it told.
+    pub(super) fn root_of_contact(&self, connection: &str, id: &str) -> Option<i64> {
+        self.keys.get(&contact_key(&(connection.to_owned(), id.to_owned()))).map(|client| self.root(*client))
+    }
+
     /// The person that a signal is about: the first of what its sender knows that leads to anyone.
     pub(super) fn person(&self, hasher: &AddressHasher, signal: &SignalSubject) -> Option<i64> {
         if let Some(root) = signal.effect.and_then(|e| self.root_of_copy(e.copy)) {

@@ -27,8 +27,8 @@ pub(super) use open::Access;
 
 use super::rules::AddressHasher;
 use super::{
-    Batch, Clicked, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox,
-    Period, Resolution, Revision, Source, StoreError, Stored,
+    Batch, Clicked, Commit, Cursor, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load, Loaded, Mark,
+    Outbox, Period, Resolution, Revision, Source, StoreError, Stored,
 };
 use crate::engine::Voice;
 use crate::model::{Address, AddressHash, Contact, CopyId, EffectRef, FunnelKey, Manager, Outcome};
@@ -90,8 +90,8 @@ impl Journal for SqlStore {
         subject::next_due(&self.database).await
     }
 
-    async fn load(&self, what: &Load, now: Timestamp) -> Result<Vec<crate::engine::Subject>> {
-        subject::load(&self.database, &self.addresses, what, now).await
+    async fn fetch(&self, what: &Load, now: Timestamp) -> Result<Vec<Loaded>> {
+        subject::fetch(&self.database, &self.addresses, what, now).await
     }
 
     async fn stored(&self, connection: &str, ids: &[String]) -> Result<Vec<Stored>> {

@@ -13,7 +13,7 @@ use crate::model::{
     Purpose, Role, SignalSubject, Suppression, SuppressionReason, SuppressionScope,
 };
 use crate::store::rules::{AddressHasher, RECENT, with_state};
-use crate::store::{Cursor, Due, Load};
+use crate::store::{Cursor, Due, Load, Loaded};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,6 +32,11 @@ pub(super) async fn next_due(database: &Database) -> Result<Option<Timestamp>> {
 #[derive(Serialize)]
 struct Number {
     id: i64,
+}
+
+#[derive(Serialize)]
+struct Key {
+    key: String,
 }
 
 #[derive(Serialize)]
@@ -69,12 +74,17 @@ struct Draft {
     root: i64,
 }
 
-pub(super) async fn load(database: &Database, hasher: &AddressHasher, what: &Load, now: Timestamp) -> Result<Vec<Subject>> {
+pub(super) async fn fetch(database: &Database, hasher: &AddressHasher, what: &Load, now: Timestamp) -> Result<Vec<Loaded>> {
     let mut session = database.snapshot().await?;
     let ids = match what {
         Load::Copies(ids) => ids.iter().map(|id| id.0).collect(),
         Load::Deals { connection, ids } => {
             let rows = session.rows(sql!("copy/of_deals"), args![named_rows(connection, ids.iter())?]).await?;
+            rows.into_iter().map(|mut c| c.int()).collect::<Result<Vec<i64>>>()?
+        }
+        Load::Contacts { connection, ids } => {
+            let keys: Vec<Key> = ids.iter().map(|id| Key { key: contact_key(connection, id) }).collect();
+            let rows = session.rows(sql!("copy/of_contacts"), args![json_rows(&keys)?]).await?;
             rows.into_iter().map(|mut c| c.int()).collect::<Result<Vec<i64>>>()?
         }
         Load::Signal(signal) => match client_of(&mut session, hasher, signal).await? {
@@ -85,9 +95,9 @@ pub(super) async fn load(database: &Database, hasher: &AddressHasher, what: &Loa
             }
         },
     };
-    let subjects = if ids.is_empty() { Vec::new() } else { load_ids(&mut session, hasher, &ids, now).await? };
+    let loaded = if ids.is_empty() { Vec::new() } else { load_ids(&mut session, hasher, &ids, now).await? };
     session.commit().await?;
-    Ok(subjects)
+    Ok(loaded)
 }
 
 /// The person a signal is about: the first of what its sender knows that leads to anyone.
@@ -115,7 +125,7 @@ async fn client_of(session: &mut Session, hasher: &AddressHasher, signal: &Signa
     Ok(None)
 }
 
-async fn load_ids(session: &mut Session, hasher: &AddressHasher, ids: &[i64], now: Timestamp) -> Result<Vec<Subject>> {
+async fn load_ids(session: &mut Session, hasher: &AddressHasher, ids: &[i64], now: Timestamp) -> Result<Vec<Loaded>> {
     let mut drafts = load_copies(session, ids).await?;
     load_people(session, &mut drafts).await?;
     load_ledger(session, &mut drafts).await?;
@@ -126,7 +136,8 @@ async fn load_ids(session: &mut Session, hasher: &AddressHasher, ids: &[i64], no
         }
     }
     // In the order asked.
-    let mut by_id: HashMap<CopyId, Subject> = drafts.into_iter().map(|d| (d.subject.copy.id, d.subject)).collect();
+    let loaded = |draft: Draft| Loaded { connection: draft.connection, subject: draft.subject };
+    let mut by_id: HashMap<CopyId, Loaded> = drafts.into_iter().map(|d| (d.subject.copy.id, loaded(d))).collect();
     Ok(ids.iter().filter_map(|id| by_id.remove(&CopyId(*id))).collect())
 }
 

@@ -5,8 +5,8 @@ use crate::{
     model::{Address, AddressHash, Contact, CopyId, EffectRef, EffectStatus, FunnelKey, InboxEvent, Manager, Outcome},
     store::{
         Ambiguous, Batch, ChannelCounts, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, FunnelCounts, Hold, HoldScope,
-        InboxRow, Incoming, Journal, Lease, Load, Mark, Outbox, Resolution, Revision, Source, StageCount, StoreError, Stored,
-        TimelineEntry, Views,
+        InboxRow, Incoming, Journal, Lease, Load, Loaded, Mark, Outbox, Resolution, Revision, Source, StageCount, StoreError,
+        Stored, TimelineEntry, Views,
     },
 };
 use jiff::Timestamp;
@@ -76,7 +76,7 @@ impl Journal for Fake {
     async fn next_due(&self) -> Result<Option<Timestamp>> {
         unused()
     }
-    async fn load(&self, _: &Load, _: Timestamp) -> Result<Vec<crate::engine::Subject>> {
+    async fn fetch(&self, _: &Load, _: Timestamp) -> Result<Vec<Loaded>> {
         unused()
     }
     async fn stored(&self, _: &str, _: &[String]) -> Result<Vec<Stored>> {

@@ -945,6 +945,29 @@ pub async fn signals_find_their_client(backend: &Backend) {
     }
 }
 
+pub async fn news_of_a_contact_reach_all_deals_of_the_person(backend: &Backend) {
+    let world = World::new(backend).await;
+    let journal = &world.store.journal;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2), ("d3", "c3", 1), ("d4", "c1", 1)]).await;
+    // Its contact is not known yet.
+    let early = deal("d5", "c5");
+    let changes = vec![new_copy(&early)];
+    let early = world.commit(Batch { now: Some(at(0)), page: Some(page(vec![], vec![early])), changes, ..Batch::default() }).await;
+    let reached = async |ids: &[&str]| {
+        let what = Load::Contacts { connection: CRM.into(), ids: ids.iter().map(|id| (*id).to_owned()).collect() };
+        let found = journal.fetch(&what, at(0)).await.unwrap();
+        assert!(found.iter().all(|loaded| loaded.connection == CRM));
+        found.into_iter().map(|loaded| loaded.subject.copy.id).collect::<Vec<_>>()
+    };
+    assert_eq!(reached(&["c1"]).await, [copies[0], copies[2], copies[3]]);
+    assert_eq!(reached(&["c5", "c2", "c2", "unknown"]).await, [copies[1], early.created[0]]);
+    assert!(reached(&[]).await.is_empty());
+    let mut gone = world.decided(copies[3], Vec::new()).await;
+    gone.copy.role = Role::Archived;
+    world.commit(Batch { now: Some(at(1)), changes: vec![gone], ..Batch::default() }).await;
+    assert_eq!(reached(&["c3"]).await, [copies[0], copies[2]], "what is archived is left alone");
+}
+
 pub async fn due_copies_come_oldest_first(backend: &Backend) {
     let world = World::new(backend).await;
     let journal = &world.store.journal;

@@ -120,6 +120,7 @@ contract!(
     an_older_page_never_overwrites_a_newer_state,
     a_subject_holds_everything_known,
     signals_find_their_client,
+    news_of_a_contact_reach_all_deals_of_the_person,
     due_copies_come_oldest_first,
     backfill_takes_fresh_losses_first,
     who_comes_to_backfill_later_waits_by_their_own_loss,
