@@ -260,8 +260,9 @@ impl World {
                 let ids = journal.copies_of(funnel, after, 1000).await?;
                 let Some(last) = ids.last() else { break };
                 after = *last;
-                for subject in journal.load(&Load::Copies(ids), now).await? {
-                    world.take(subject, number, &mut people, &mut known);
+                // Deals of a CRM that the funnel reads no more leave it.
+                for loaded in journal.fetch(&Load::Copies(ids), now).await?.into_iter().filter(|l| l.connection == *connection) {
+                    world.take(loaded.subject, number, &mut people, &mut known);
                 }
                 read(world.deals.len() as u64);
             }

@@ -2,12 +2,13 @@
 
 use super::{
     engine::{Engine, WorkerError, lock},
+    plans::connection_key,
     prepare::Prepared,
 };
 use crate::{
-    engine::{Backfill, admit_backfill},
+    engine::{Backfill, Event, admit_backfill},
     model::{FunnelKey, Role},
-    store::{Batch, Cursor, Loaded},
+    store::{Batch, Cursor},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
@@ -73,7 +74,13 @@ impl Engine {
                 continue;
             }
             let mut prepared = Prepared::default();
-            for Loaded { subject, .. } in self.load_sound(&held.lease, ids, now).await? {
+            for loaded in self.load_sound(&held.lease, ids, now).await? {
+                if loaded.connection != connection_key(&live.plan) {
+                    // The funnel has just turned to another CRM: any look sends it away.
+                    self.decide_into(&mut prepared, loaded, &Event::Timer, now);
+                    continue;
+                }
+                let subject = loaded.subject;
                 let decision = admit_backfill(&live.plan, &subject, now);
                 if decision.copy.role == Role::Backfill {
                     // Lost a little too long ago, by the client's own calendar: it waits in vain, and behind all others.

@@ -4,14 +4,15 @@ use super::{
     adapters::ConnectionState,
     engine::{Engine, WorkerError},
     flights::Flights,
+    plans::connection_key,
     sending::StoredMessage,
 };
 use crate::{
     channels::Job,
     crm::WriteBack,
-    engine::{Again, Subject, again},
+    engine::{Again, again},
     model::{CopyId, EffectRef, Outcome, Purpose},
-    store::{Mark, NextAttempt, Outbox},
+    store::{Loaded, Mark, NextAttempt, Outbox},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -36,7 +37,7 @@ impl Engine {
         }
         let ids: BTreeSet<CopyId> = rows.iter().map(|row| row.effect.copy).collect();
         let loaded = self.load_sound(&held.lease, ids.into_iter().collect(), now).await?;
-        let subjects: HashMap<CopyId, Subject> = loaded.into_iter().map(|s| (s.copy.id, s.subject)).collect();
+        let subjects: HashMap<CopyId, Loaded> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
         let plans = self.plans.load();
         let adapters = self.adapters.load();
         let (mut starting, mut marks, mut stayed) = (Vec::new(), Vec::new(), 0);
@@ -63,6 +64,9 @@ impl Engine {
                 continue;
             };
             let asked = plans.get(&row.funnel).map(|live| {
+                if subject.connection != connection_key(&live.plan) {
+                    return Again::Overtaken;
+                }
                 let purpose = live.plan.item(&row.key.list, &row.key.item).map_or(Purpose::Advertising, |item| item.purpose);
                 again(&live.plan, subject, purpose, now)
             });

@@ -7,14 +7,15 @@ use super::{
     plans::{Live, channel_key, connection_key},
     rendering::{OutgoingMessage, context_of},
     sending::store_message,
+    sync::in_pipeline,
 };
 use crate::{
     channels::Job,
     compile::OnAmbiguous,
     content::{self, RenderError, TaskFacts},
     crm::{Operation, WriteBack},
-    engine::{Copy, Decision, EffectKind, Event, Subject, TaskText},
-    model::{CopyId, EffectRef, EffectStatus, Mode, PostponeReason, SkipReason, Text},
+    engine::{Copy, Decision, EffectKind, Event, History, Plan, Subject, TaskText, decide},
+    model::{CopyId, Deal, DealState, EffectRef, EffectStatus, Mode, PostponeReason, Role, SkipReason, Text},
     store::{Change, Loaded, NewEffect},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -60,6 +61,12 @@ impl Engine {
             prepared.changes.push(change(copy, connection, subject.deal.id));
             return;
         };
+        if connection != connection_key(&live.plan) {
+            leave_behind(prepared, live, connection, subject, now);
+            return;
+        }
+        let back = back_in_sight(&live.plan, &subject, event);
+        let event = back.as_ref().unwrap_or(event);
         subject.spent = prepared.purse.spent(&live.plan);
         plans.introduce(&mut subject);
         let base_url = self.settings.base_url.as_deref();
@@ -214,6 +221,46 @@ impl Engine {
         };
         new.payload = serde_json::to_string(&job).ok();
     }
+}
+
+/// Archived although its deal was there all the time: for a while the funnel read another CRM or pipeline. It is back like a deal that
+/// the CRM had not shown, so that an edit by mistake, taken back, makes nobody hear the list again.
+fn back_in_sight(plan: &Plan, subject: &Subject, event: &Event) -> Option<Event> {
+    let old = match event {
+        Event::Replan => &subject.deal,
+        Event::Deal { old: Some(old) } => old,
+        _ => return None,
+    };
+    let there = matches!(old.state, DealState::Open | DealState::Lost) && in_pipeline(plan, &old.pipeline);
+    (subject.copy.role == Role::Archived && there)
+        .then(|| Event::Deal { old: Some(Box::new(Deal { state: DealState::Deleted, ..old.clone() })) })
+}
+
+/// The funnel reads another CRM now, where this deal's id means nothing, or somebody else's deal: whatever happens, nothing may be
+/// written there. The copy leaves like one of a deal that moved to another pipeline; its history stays.
+fn leave_behind(prepared: &mut Prepared, live: &Live, connection: String, mut subject: Subject, now: Timestamp) {
+    if subject.copy.role == Role::Archived {
+        if subject.copy.next_at.take().is_some() {
+            prepared.changes.push(change(subject.copy, connection, subject.deal.id));
+        }
+        return;
+    }
+    let old = Some(Box::new(subject.deal.clone()));
+    subject.deal.state = DealState::Deleted;
+    let decided = std::panic::catch_unwind(AssertUnwindSafe(|| decide(&live.plan, &subject, &Event::Deal { old }, now)));
+    let Ok(mut decision) = decided else {
+        prepared.poison.push((subject.copy.id, "the engine failed on this copy".to_owned()));
+        return;
+    };
+    let reads = connection_key(&live.plan);
+    for line in &mut decision.history {
+        if let History::Stage { why, .. } = line {
+            *why = format!("the funnel reads {reads} now; this deal belongs to {connection}");
+        }
+    }
+    let mut change = change(decision.copy, connection, subject.deal.id);
+    (change.history, change.cycle) = (decision.history, decision.cycle);
+    prepared.changes.push(change);
 }
 
 fn change(copy: Copy, connection: String, deal: String) -> Change {

@@ -211,3 +211,75 @@ async fn only_contacts_that_say_something_new_are_looked_into() {
     let last = api.tells(&town, moved, vec![together]).await;
     assert_eq!((differ(&after, &last), last["d7"] - after["d7"]), (vec!["d7".to_owned()], 1));
 }
+
+/// A funnel is told to read another CRM, in which the same ids mean other people. Nobody of the first one is written to, or written there.
+#[tokio::test]
+async fn deals_of_a_connection_that_is_read_no_more_are_left_behind() {
+    let connection = BASE.split("---").next().unwrap();
+    let other =
+        connection.replace("name: crm,", "name: other,").replace("deals.csv", "other.csv").replace("contacts.csv", "people.csv");
+    let journal = |of: String, name: &str| of.replace("    timeZone:", &format!("    writeBack: {{path: {name}}}\n    timeZone:"));
+    let revived = "    revived: {title: Revived, returnTo: {stage: Talks}}";
+    let manifests = format!(
+        "{}---{}{}",
+        journal(other, "other.jsonl"),
+        BASE.replace(connection, &journal(connection.to_owned(), "crm.jsonl")),
+        funnel("flats", "")
+    )
+    .replace("    revived: {title: Revived}", revived);
+    let contacts = CONTACTS.to_owned() + &contact(1) + &contact(2);
+    let begun = DEALS.to_owned() + &open(1, 1, "2026-03-01") + &open(2, 2, "2026-03-01");
+    let people = CONTACTS.to_owned() + &contact(8) + &contact(9);
+    let theirs = DEALS.to_owned() + &open(1, 8, "2026-03-01") + &open(3, 9, "2026-03-01");
+    let files = [
+        ("all.yaml", manifests.as_str()),
+        ("contacts.csv", &contacts),
+        ("deals.csv", &begun),
+        ("people.csv", &people),
+        ("other.csv", &theirs),
+    ];
+    let mut town = Town::with(&files, monday()).await;
+    std::fs::write(town.folder.join("deals.csv"), DEALS.to_owned() + &lost(1, 1, "2026-03-02") + &lost(2, 2, "2026-03-02"))
+        .unwrap();
+    town.run("2026-03-03T08:00:00Z".parse().unwrap()).await;
+    assert_eq!((town.sent().await.len(), deals(&town, Role::Warming).await), (2, 2));
+    // The first client calls, and the edit is in force before the call is heard: their deal is in the CRM that is read no more.
+    let incoming = rekindle::store::Incoming {
+        source: "test".into(),
+        id: "call".into(),
+        event: rekindle::model::InboxEvent::Signal {
+            kind: rekindle::model::SignalKind::InboundCall,
+            subject: rekindle::model::SignalSubject {
+                phone: Some(Phone::parse("+79990000001", "RU").unwrap()),
+                ..Default::default()
+            },
+            at: town.clock.now(),
+            text: None,
+            reaction: None,
+        },
+        received_at: town.clock.now(),
+        not_before: None,
+        suppress: Vec::new(),
+        click: None,
+    };
+    town.store.journal.receive(vec![incoming]).await.unwrap();
+    town.edit("all.yaml", "crmRef: {name: crm}", "crmRef: {name: other}").await;
+    assert_eq!((deals(&town, Role::Archived).await, deals(&town, Role::InWork).await), (2, 2));
+    town.run(monday() + hours(24 * 10)).await;
+    assert_eq!((town.sent().await.len(), deals(&town, Role::Archived).await), (2, 2), "they get nothing more");
+    let written = |name: &str| std::fs::read_to_string(town.folder.join(name)).unwrap_or_default();
+    assert!(
+        !written("other.jsonl").contains("\"move\"") && !written("other.jsonl").contains("Talks"),
+        "{}",
+        written("other.jsonl")
+    );
+    let story = town.story("flats", "d2").await.join("\n");
+    assert!(story.contains("shop/other now; this deal belongs to shop/crm"), "{story}");
+    // It was a mistake. They go on where they were.
+    town.edit("all.yaml", "crmRef: {name: other}", "crmRef: {name: crm}").await;
+    assert_eq!((deals(&town, Role::Archived).await, deals(&town, Role::Warming).await), (2, 2));
+    town.run(monday() + hours(24 * 20)).await;
+    let sent: Vec<String> = town.sent().await.into_iter().map(|(deal, item, _)| format!("{deal} {item}")).collect();
+    let each = ["d1 warm/one", "d1 warm/three", "d1 warm/two", "d2 warm/one", "d2 warm/three", "d2 warm/two"];
+    assert_eq!(sent, each, "nothing twice");
+}
