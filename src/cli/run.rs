@@ -152,7 +152,11 @@ fn tell(folder: &Path, reading: &Reading, mut published: Published) {
     }
     for (funnel, revision) in &published.kept {
         match revision {
-            Some(revision) => eprintln!("{}: the edit is not valid; revision {revision} stays in force", name(funnel)),
+            Some(revision) => {
+                let stopped = published.stopped.get(funnel).map(|stops| format!(", stopped: {}", stops.join(", ")));
+                let stopped = stopped.unwrap_or_default();
+                eprintln!("{}: the edit is not valid; revision {revision} stays in force{stopped}", name(funnel));
+            }
             None => eprintln!("{}: not valid, and there is no earlier revision to go on with", name(funnel)),
         }
     }

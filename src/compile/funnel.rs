@@ -34,6 +34,9 @@ pub struct FunnelSnapshot {
     pub channels: BTreeMap<String, ChannelFacts>,
     /// By name; bodies from `ConfigMaps` are in place.
     pub lists: BTreeMap<String, ContentListSpec>,
+    /// It is Live, but a newer edit, broken elsewhere, says Observe; `spec.mode` says so, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_back: bool,
 }
 
 /// What a funnel's meaning needs of its connection.

@@ -17,6 +17,7 @@ mod resources;
 mod rule;
 mod snapshot;
 mod stage;
+mod stops;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -27,6 +28,7 @@ pub use finding::{Finding, ObjectRef, Reason, Severity};
 pub use funnel::{ChannelFacts, Compiled, ConnectionFacts, FunnelSnapshot, compile_funnel};
 pub use longest::longest_sms;
 pub use snapshot::{Origin, Snapshot, SourceObject};
+pub use stops::Stops;
 pub use wiring::*;
 
 use crate::api::ContentListSpec;
@@ -44,6 +46,8 @@ pub struct Output {
     pub funnels: BTreeMap<FunnelKey, FunnelSnapshot>,
     /// Connections and channels without errors. One that is missing here keeps its last good settings.
     pub wiring: Wiring,
+    /// For funnels that keep their last good revision: they are stopped all the same.
+    pub stops: Stops,
     /// Everything to put right, by object and path, each once.
     pub findings: Vec<Finding>,
 }
@@ -60,6 +64,7 @@ impl Output {
 pub fn compile(snapshot: &Snapshot) -> Output {
     let mut out = Output::default();
     let all = Resources::of(snapshot, &mut out.findings);
+    out.stops = Stops::of(&all);
     let mut used = Used::default();
     for (key, resource) in &all.connections {
         let mut found = Findings::of("CrmConnection", &key.0, &key.1);
@@ -195,6 +200,7 @@ fn funnel(key: &Key, all: &Resources<'_>, lists: &BTreeMap<Key, ContentListSpec>
             policy: rules.spec.clone(),
             channels,
             lists: contents,
+            held_back: false,
         };
         let (_, mut findings) = funnel::build(&snapshot, 0, Timestamp::UNIX_EPOCH);
         // A reference that leads nowhere was told above, with all its neighbours.

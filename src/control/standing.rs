@@ -20,6 +20,8 @@ pub(super) struct Standing {
     findings: BTreeMap<ObjectRef, Vec<Finding>>,
     /// What is in force of each funnel that exists; `false`: not what its spec says now.
     pub funnels: BTreeMap<FunnelKey, (Option<i64>, bool)>,
+    /// What stops funnels that are not what their spec says now.
+    stopped: BTreeMap<FunnelKey, Vec<&'static str>>,
     /// Adapters that could not be built: resource and reason.
     adapters: BTreeMap<String, String>,
     /// Resource → funnels that name it.
@@ -58,7 +60,8 @@ impl Standing {
         }
         let sms_parts = sms_parts(&reading, &used, plans);
         let adapters = published.adapters.into_iter().collect();
-        Self { reading, findings, funnels: in_force, adapters, used, names: names_of, sms_parts }
+        let stopped = published.stopped;
+        Self { reading, findings, funnels: in_force, stopped, adapters, used, names: names_of, sms_parts }
     }
 
     pub fn findings(&self, object: &ObjectRef) -> &[Finding] {
@@ -117,7 +120,10 @@ impl Standing {
         let funnel = key_of(object);
         let (revision, current) = self.funnels.get(&funnel).copied().unwrap_or((None, false));
         let in_force = match revision {
-            Some(revision) => format!("revision {revision} stays in force"),
+            Some(revision) => match self.stopped.get(&funnel) {
+                Some(stops) => format!("revision {revision} stays in force, stopped: {}", stops.join(", ")),
+                None => format!("revision {revision} stays in force"),
+            },
             None => "nothing is in force yet".to_owned(),
         };
         if let (Some(revision), true) = (revision, current) {

@@ -5,11 +5,12 @@ use super::{
     engine::{Engine, WorkerError, lock},
 };
 use crate::{
-    compile::{self, Finding, FunnelSnapshot, Snapshot},
+    compile::{self, Finding, FunnelSnapshot, Snapshot, Stops},
     model::FunnelKey,
 };
+use jiff::Timestamp;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -25,6 +26,8 @@ pub struct Published {
     pub funnels: Vec<(FunnelKey, i64, bool)>,
     /// Funnels whose edit is broken: their last good revision stays in force (`None`: they never had one).
     pub kept: Vec<(FunnelKey, Option<i64>)>,
+    /// What stops those that were kept, in words: a stop holds although the rest of its edit does not.
+    pub stopped: BTreeMap<FunnelKey, Vec<&'static str>>,
     pub retired: Vec<FunnelKey>,
     pub findings: Vec<Finding>,
     /// Adapters that could not be built: resource and reason.
@@ -67,13 +70,13 @@ impl Engine {
                 continue;
             }
             // Broken by this edit, or unreadable: the last good revision goes on.
-            let since = self.journal.first_published(funnel).await?.unwrap_or(now);
-            let compiled = serde_json::from_value::<FunnelSnapshot>(revision.snapshot)
-                .ok()
-                .and_then(|snapshot| compile::compile_funnel(&snapshot, revision.number, since).ok());
-            published.kept.push((funnel.clone(), compiled.as_ref().map(|_| revision.number)));
-            if let Some(compiled) = compiled {
-                plans.0.insert(funnel.clone(), Live::from(compiled));
+            let kept = match serde_json::from_value::<FunnelSnapshot>(revision.snapshot) {
+                Ok(snapshot) => self.keep(&output.stops, snapshot, revision.number, &mut published, now).await?,
+                Err(_) => None,
+            };
+            published.kept.push((funnel.clone(), kept.as_ref().map(|live| live.plan.revision)));
+            if let Some(live) = kept {
+                plans.0.insert(funnel.clone(), live);
             }
         }
         for funnel in declared.into_iter().flatten() {
@@ -91,6 +94,31 @@ impl Engine {
         self.set_published();
         self.wake();
         Ok(published)
+    }
+
+    /// The last good revision with the stops of the broken edit. They are published like any other edit, so that every replica obeys, and
+    /// nothing that was decided before them leaves.
+    async fn keep(
+        &self,
+        stops: &Stops,
+        mut snapshot: FunnelSnapshot,
+        mut number: i64,
+        published: &mut Published,
+        now: Timestamp,
+    ) -> Result<Option<Live>, WorkerError> {
+        let funnel = snapshot.key();
+        let since = self.journal.first_published(&funnel).await?.unwrap_or(now);
+        let laid = stops.lay_over(&snapshot).filter(|laid| compile::compile_funnel(laid, number, since).is_ok());
+        if let Some(laid) = laid {
+            let json = serde_json::to_value(&laid).unwrap_or_default();
+            number = self.journal.publish(&funnel, &laid.voice(), &json, now).await?;
+            snapshot = laid;
+        }
+        let stopped = snapshot.stopped_by();
+        if !stopped.is_empty() {
+            published.stopped.insert(funnel, stopped);
+        }
+        Ok(compile::compile_funnel(&snapshot, number, since).ok().map(Live::from))
     }
 
     /// Works by what another replica published: the newest revisions of the store. `snapshot`: what this replica itself sees, for the

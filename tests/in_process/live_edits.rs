@@ -78,3 +78,55 @@ async fn what_a_client_gets_after_an_edit() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Who stops a funnel whose list somebody has just broken is obeyed at once, and so is who takes the stop back before it is repaired.
+#[tokio::test]
+async fn a_stop_holds_although_the_rest_of_the_edit_does_not() {
+    let stops = [
+        ("  mode: Live", "  mode: Live\n  suspend: true", "spec.suspend is true"),
+        ("  spread: 0s", "  spread: 0s\n  paused: true", "its ContactPolicy is paused"),
+        ("  mode: Live", "  mode: Observe", "spec.mode is Observe"),
+    ];
+    for (from, to, why) in stops {
+        let contacts = CONTACTS.to_owned() + &contact(1);
+        let before = DEALS.to_owned() + &open(1, 1, "2026-03-01");
+        let manifests = format!("{BASE}{}", funnel("flats", ""));
+        let files = [("all.yaml", manifests.as_str()), ("contacts.csv", &contacts), ("deals.csv", &before)];
+        let mut town = Town::with(&files, "2026-03-02T05:59:30Z".parse().unwrap()).await;
+        std::fs::write(town.folder.join("deals.csv"), DEALS.to_owned() + &lost(1, 1, "2026-03-02")).unwrap();
+        town.run("2026-03-03T08:00:00Z".parse().unwrap()).await;
+        assert_eq!(town.sent().await.len(), 1, "{why}");
+        let broken = manifests.replace("text: \"three\"", "text: \"{{ client.nobody }}\"");
+        let publish = async |text: &str| {
+            std::fs::write(town.folder.join("all.yaml"), text).unwrap();
+            let published = town.engine.publish(&crate::town::snapshot(&town.folder), None).await.unwrap();
+            assert!(published.findings.iter().any(rekindle::compile::Finding::is_error) && published.kept.len() == 1, "{why}");
+            town.engine.settle().await.unwrap();
+            (published.kept[0].1, published.stopped.into_values().flatten().collect::<Vec<_>>())
+        };
+        assert_eq!(publish(&broken).await, (Some(1), vec![]), "{why}");
+        let stopped = broken.replace(from, to);
+        assert_eq!(publish(&stopped).await, (Some(2), vec![why]));
+        assert_eq!(publish(&stopped).await, (Some(2), vec![why]), "once");
+        town.run("2026-03-05T08:00:00Z".parse().unwrap()).await;
+        assert_eq!(town.sent().await.len(), 1, "{why}");
+        std::fs::write(town.folder.join("all.yaml"), &broken).unwrap();
+        let published = town.engine.publish(&crate::town::snapshot(&town.folder), None).await.unwrap();
+        assert!(published.kept.len() == 1 && published.stopped.is_empty(), "{why}");
+        town.run("2026-03-20T08:00:00Z".parse().unwrap()).await;
+        let sent: Vec<String> = town.sent().await.into_iter().map(|(_, item, _)| item).collect();
+        assert_eq!(sent, ["warm/one", "warm/three", "warm/two"], "{why}: its last good texts");
+    }
+    // An edit that is broken elsewhere never makes a funnel send that only observed.
+    let observing = format!("{BASE}{}", funnel("flats", "")).replace("  mode: Live", "  mode: Observe");
+    let town = Town::with(
+        &[("all.yaml", observing.as_str()), ("contacts.csv", CONTACTS), ("deals.csv", DEALS)],
+        "2026-03-02T05:59:30Z".parse().unwrap(),
+    )
+    .await;
+    let broken = observing.replace("  mode: Observe", "  mode: Live").replace("text: \"three\"", "text: \"{{ client.nobody }}\"");
+    std::fs::write(town.folder.join("all.yaml"), broken).unwrap();
+    let published = town.engine.publish(&crate::town::snapshot(&town.folder), None).await.unwrap();
+    assert_eq!(published.kept[0].1, Some(1));
+    assert!(town.engine.plans().0.values().all(|live| live.plan.mode == rekindle::model::Mode::Observe));
+}
