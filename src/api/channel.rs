@@ -53,7 +53,8 @@ pub struct MessageChannelSpec {
     /// own initiative. Resend: it is sent again; the client may get it twice.
     #[serde(default)]
     pub on_ambiguous: OnAmbiguousSpec,
-    /// For trying out: while not empty, only these phones or mailboxes get anything. Default: empty, everybody does.
+    /// For trying out: while not empty, only these phones or mailboxes get anything; what a Live funnel has for others meanwhile fails and
+    /// does not come again in its cycle. Default: empty, everybody does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 320)))]
     pub test_recipients: Vec<String>,

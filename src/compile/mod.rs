@@ -33,7 +33,7 @@ pub use wiring::*;
 
 use crate::api::ContentListSpec;
 use crate::content::MAX_BODY;
-use crate::model::FunnelKey;
+use crate::model::{FunnelKey, Mode};
 use finding::Findings;
 use jiff::Timestamp;
 use resources::{Key, Resources};
@@ -168,6 +168,14 @@ fn funnel(key: &Key, all: &Resources<'_>, lists: &BTreeMap<Key, ContentListSpec>
         named("MessageChannel", &key, &all.channels, all, &format!("spec.channels[{i}].ref.name"), &mut found);
         if let Some(channel) = all.channels.get(&key) {
             channels.insert(key.1.clone(), ChannelFacts::of(&channel.spec));
+            if spec.mode == Mode::Live && !channel.spec.test_recipients.is_empty() {
+                found.warn(
+                    &format!("spec.channels[{i}]"),
+                    Reason::Conflict,
+                    format!("the funnel is Live, but {} sends to its testRecipients only: what is due to others fails for good", key.1),
+                    "leave testRecipients out, or go back to mode: Observe until you have",
+                );
+            }
         }
         used.channels.insert(key.clone());
         needs.push(("MessageChannel", key));

@@ -343,6 +343,13 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
             NotFound,
         ),
         ("tls: Starttls", "tls: None", "MessageChannel", "spec.providers[0].smtp.tls", Conflict),
+        (
+            "  rate: {perSecond: 20}",
+            "  rate: {perSecond: 20}\n  testRecipients: [\"+79991234567\"]",
+            "ReactivationFunnel",
+            "spec.channels[0]",
+            Conflict,
+        ),
         ("      at: \"11:00\"\n", "      as: Manager\n", "ContentList", "spec.items[0].as", Unreachable),
         (
             "    managerFrom: {name: \"{{ manager.name }}, Новый дом\", replyTo: \"{{ manager.email }}\"}",

@@ -62,6 +62,10 @@ impl Engine {
         let mut done = 0;
         for (funnel, live) in &plans.0 {
             let Some(backfill) = &live.plan.backfill else { continue };
+            if live.plan.suspend || live.plan.policy.paused {
+                // They would all be due together when the stop is taken back: their pace is lost.
+                continue;
+            }
             let key = Admitted::cursor_key(funnel);
             let cursor = self.journal.cursor(&key).await?;
             let mut admitted: Admitted = serde_json::from_value(cursor.position.clone()).unwrap_or_default();
