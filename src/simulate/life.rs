@@ -78,6 +78,7 @@ impl Life {
             suppressions: Vec::new(),
             acts: Vec::new(),
         };
+        let mut met = false;
         for deal in &known.deals {
             let Some(connection) = world.connections.get(usize::from(deal.connection)) else { continue };
             let stored = world.stored_copies(deal.index);
@@ -89,7 +90,7 @@ impl Life {
                 let (first, replan) = if let Some(there) = stored.iter().find(|s| s.copy.funnel == one.live.plan.funnel) {
                     subject.copy = there.copy.clone();
                     subject.ledger.clone_from(&there.ledger);
-                    life.meet(&there.client);
+                    life.meet(&there.client, !std::mem::replace(&mut met, true));
                     (there.copy.role, one.replan)
                 } else {
                     let Some(id) = run.first_id(world, number, deal.index) else { continue };
@@ -142,9 +143,9 @@ impl Life {
         Some(subject)
     }
 
-    /// What a store knows of the person, once.
-    fn meet(&mut self, client: &crate::engine::Client) {
-        if self.copies.is_empty() {
+    /// What a store knows of the person: from the first copy that it has, whatever new funnel stands before it.
+    fn meet(&mut self, client: &crate::engine::Client, first: bool) {
+        if first {
             self.recent.clone_from(&client.recent);
             self.suppressions.clone_from(&client.suppressions);
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers outside of #[test] functions
 
 mod architecture;
+mod asked;
 mod channels;
 mod crm_news;
 mod examples;

@@ -1,0 +1,78 @@
+//! What `rekindle simulate --store` and `rekindle diff --store` say of a town: the real command on the store of a running engine.
+
+use crate::town::{BASE, CONTACTS, DEALS, Town, contact, funnel, lost, open};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::{path::Path, process::Command};
+
+/// One of the two commands on a folder or two, as JSON.
+pub fn ask(command: &str, folders: &[&Path], args: &[&str]) -> Value {
+    let mut asked = Command::new(env!("CARGO_BIN_EXE_rekindle"));
+    asked.arg(command).args(["-o", "json"]).args(args);
+    for folder in folders {
+        asked.arg("-f").arg(folder);
+    }
+    let out = asked.output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+/// Files in a folder of their own: the town's, edited.
+fn edited(town: &Town, edit: impl Fn(&str) -> String) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    for name in ["contacts.csv", "deals.csv"] {
+        std::fs::copy(town.folder.join(name), home.path().join(name)).unwrap();
+    }
+    let text = std::fs::read_to_string(town.folder.join("all.yaml")).unwrap();
+    let new = edit(&text);
+    std::fs::write(home.path().join("all.yaml"), new).unwrap();
+    home
+}
+
+fn store(town: &Town) -> String {
+    format!("sqlite:{}", town.folder.join("run.db").display())
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// `n` clients whose deals are open on the first of March and lost on Monday the second at 12:00 in Moscow. `edit` is made to the
+/// manifests before they are put in force.
+async fn town(n: u32, until: &str, edit: impl Fn(String) -> String) -> Town {
+    let (mut contacts, mut before, mut after) = (CONTACTS.to_owned(), DEALS.to_owned(), DEALS.to_owned());
+    for k in 1..=n {
+        contacts += &contact(k);
+        before += &open(k, k, "2026-03-01");
+        after += &lost(k, k, "2026-03-02");
+    }
+    let manifests = edit(format!("{BASE}{}", funnel("flats", "")));
+    let files = [("all.yaml", manifests.as_str()), ("contacts.csv", &contacts), ("deals.csv", &before)];
+    let mut town = Town::with(&files, at("2026-03-02T05:59:30Z")).await;
+    town.run(at("2026-03-02T09:30:00Z")).await;
+    std::fs::write(town.folder.join("deals.csv"), after).unwrap();
+    town.run(at(until)).await;
+    town
+}
+
+fn sum(report: &Value) -> (i64, Vec<(String, i64)>) {
+    let items = report["items"].as_array().unwrap().iter();
+    let items = items.map(|i| (i["item"].as_str().unwrap().to_owned(), i["messages"].as_i64().unwrap())).collect();
+    (report["messages"].as_i64().unwrap(), items)
+}
+
+/// What somebody got through one funnel counts for the caps of another, whatever the new one is called.
+#[tokio::test]
+async fn a_new_funnel_knows_what_was_sent_before() {
+    let capped = |text: String| text.replace("  spread: 0s\n", "  spread: 0s\n  caps: [{atMost: 1, per: 30d}]\n");
+    let town = town(3, "2026-03-03T12:00:00Z", capped).await;
+    assert_eq!(town.sent().await.len(), 3);
+    let list = BASE.split("---").find(|d| d.contains("ContentList")).unwrap().replace("{name: warm,", "{name: other,");
+    for name in ["aaa", "zzz"] {
+        let new = funnel(name, "  backfill: {lostWithin: 90d, perDay: 1000}").replace("{name: warm}", "{name: other}");
+        let folder = edited(&town, |text| format!("{text}{new}\n---{list}"));
+        let args = ["--store", &store(&town), "--from", "2026-03-03T12:00:00Z", "--days", "10"];
+        let report = ask("simulate", &[folder.path()], &args);
+        assert_eq!(sum(&report).0, 0, "{name}: {report}");
+    }
+}
