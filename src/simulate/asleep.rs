@@ -29,8 +29,7 @@ struct Resting {
 impl Life {
     pub fn sleep(self) -> Asleep {
         let rest = |one: One| {
-            let One { plan, deal, subject, first, list, waiting, contacted, clicked, admit_at } = one;
-            let told = One { plan, deal, subject: (), first, list, waiting, contacted, clicked, admit_at };
+            let (told, subject) = one.with(());
             Resting { told, copy: subject.copy, ledger: subject.ledger.into() }
         };
         Asleep {
@@ -53,8 +52,7 @@ impl Asleep {
             let mut subject = Life::subject(world, run, &known, deal, told.plan)?;
             subject.copy = copy;
             subject.ledger = ledger.into();
-            let One { plan, deal, subject: (), first, list, waiting, contacted, clicked, admit_at } = told;
-            copies.push(One { plan, deal, subject, first, list, waiting, contacted, clicked, admit_at });
+            copies.push(told.with(subject).0);
         }
         Some(Life {
             person,

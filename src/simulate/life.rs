@@ -16,7 +16,7 @@ use crate::{
         SuppressionReason, SuppressionScope, shard_of,
     },
     store::{Charge, RECENT, item_name, up_to_ms, with_state},
-    workers::{charge, context_of, decide_within, fresh},
+    workers::{Live, charge, context_of, decide_within, fresh},
 };
 use jiff::{Timestamp, civil};
 use std::{collections::HashMap, panic::AssertUnwindSafe};
@@ -64,11 +64,28 @@ pub(super) struct One<S = Subject> {
     pub contacted: bool,
     pub clicked: bool,
     pub admit_at: Option<Timestamp>,
+    /// When the folder's plan is published to it, if a store has another.
+    pub replan_at: Option<Timestamp>,
+    /// Not in the store: it begins when the folder's plans are published.
+    pub fresh: bool,
+}
+
+impl<T> One<T> {
+    /// The same with another subject, and the one it had.
+    pub fn with<U>(self, subject: U) -> (One<U>, T) {
+        let Self { plan, deal, subject: old, first, list, waiting, contacted, clicked, admit_at, replan_at, fresh } = self;
+        (One { plan, deal, subject, first, list, waiting, contacted, clicked, admit_at, replan_at, fresh }, old)
+    }
+
+    /// Whether it is there already.
+    fn here(&self, run: &Run, now: Timestamp) -> bool {
+        !self.fresh || now >= run.from
+    }
 }
 
 impl Life {
     /// The person at the beginning: copies as the store has them, or as a first look at the deals makes them.
-    pub fn begin(world: &World, run: &Run, person: u32, tally: &mut Tally) -> Option<Self> {
+    pub fn begin(world: &World, run: &Run, person: u32) -> Option<Self> {
         let known = world.person(person)?;
         let mut life = Self {
             person,
@@ -87,16 +104,17 @@ impl Life {
                     continue;
                 }
                 let Some(mut subject) = Self::subject(world, run, &known, deal, number) else { continue };
-                let (first, replan) = if let Some(there) = stored.iter().find(|s| s.copy.funnel == one.live.plan.funnel) {
+                let plan = &one.live().plan;
+                let fresh = if let Some(there) = stored.iter().find(|s| s.copy.funnel == plan.funnel) {
                     subject.copy = there.copy.clone();
                     subject.ledger.clone_from(&there.ledger);
                     life.meet(&there.client, !std::mem::replace(&mut met, true));
-                    (there.copy.role, one.replan)
+                    false
                 } else {
                     let Some(id) = run.first_id(world, number, deal.index) else { continue };
                     // Nobody has been identified when a deal is looked at for the first time.
                     let client = std::mem::take(&mut subject.client);
-                    let decision = decide(&one.live.plan, &subject, &Event::Deal { old: None }, run.start);
+                    let decision = decide(plan, &subject, &Event::Deal { old: None }, run.from);
                     subject.client = client;
                     subject.copy = decision.copy;
                     subject.copy.id = id;
@@ -104,10 +122,12 @@ impl Life {
                     subject.copy.shard = shard_of(deal.client);
                     subject.copy.ver = 1;
                     subject.copy.next_at = subject.copy.next_at.map(up);
-                    (subject.copy.role, false)
+                    true
                 };
                 let list = subject.copy.state.journey.as_ref().map(|j| j.list.clone());
-                let admit_at = (first == Role::Backfill).then(|| run.admission(number, subject.copy.id)).flatten();
+                let first = subject.copy.role;
+                let admit_at = run.admission(number, subject.copy.id);
+                let replan_at = (!fresh && one.replans()).then_some(run.from);
                 life.copies.push(One {
                     plan: number,
                     deal: deal.index,
@@ -118,11 +138,9 @@ impl Life {
                     contacted: false,
                     clicked: false,
                     admit_at,
+                    replan_at,
+                    fresh,
                 });
-                if replan {
-                    let i = life.copies.len() - 1;
-                    life.decide(run, i, &Event::Replan, run.start, tally);
-                }
             }
         }
         life.copies.sort_by_key(|c| c.subject.copy.id);
@@ -132,7 +150,7 @@ impl Life {
     /// One of the person's deals in a plan, before anything happened: whose it is and who may be told.
     pub fn subject(world: &World, run: &Run, known: &Known, deal: &KnownDeal, plan: u16) -> Option<Subject> {
         let connection = world.connections.get(usize::from(deal.connection))?;
-        let live = &run.plans.get(usize::from(plan))?.live;
+        let live = run.plans.get(usize::from(plan))?.live();
         let stored = world.stored_copies(deal.index);
         let mut subject = fresh(live, &deal.deal, deal.contact.as_ref(), &connection.managers, run.start);
         let there = stored.iter().find(|s| s.copy.funnel == live.plan.funnel);
@@ -160,7 +178,7 @@ impl Life {
     pub fn next(&self) -> Option<(Timestamp, CopyId)> {
         let copies = self.copies.iter().flat_map(|c| {
             let id = c.subject.copy.id;
-            [c.subject.copy.next_at, c.admit_at].into_iter().flatten().map(move |at| (at, id))
+            [c.subject.copy.next_at, c.admit_at, c.replan_at].into_iter().flatten().map(move |at| (at, id))
         });
         let acts = self.acts.iter().map(|(at, ..)| (*at, CopyId(0)));
         copies.chain(acts).min()
@@ -168,6 +186,9 @@ impl Life {
 
     /// Everything that happens at `now`: what people did, who is admitted, whose moment has come.
     pub fn step(&mut self, run: &Run, now: Timestamp, gate: &mut dyn Gate, tally: &mut Tally) {
+        if self.copies.iter().any(|c| c.replan_at.is_some_and(|at| at <= now)) {
+            self.replan(run, now, tally);
+        }
         for _ in 0..MOST_ROUNDS {
             self.act(run, now, tally);
             for i in 0..self.copies.len() {
@@ -207,6 +228,15 @@ impl Life {
         }
     }
 
+    /// The folder's plans are published: copies that another one led here look again.
+    pub fn replan(&mut self, run: &Run, now: Timestamp, tally: &mut Tally) {
+        for i in 0..self.copies.len() {
+            if self.copies.get_mut(i).is_some_and(|c| c.replan_at.take().is_some()) {
+                self.decide(run, i, &Event::Replan, now, tally);
+            }
+        }
+    }
+
     fn set_aside(&mut self, i: usize, tally: &mut Tally) {
         if let Some(one) = self.copies.get_mut(i) {
             one.subject.copy.next_at = None;
@@ -217,7 +247,7 @@ impl Life {
     fn decision(&mut self, run: &Run, i: usize, event: &Event, now: Timestamp, gate: Option<&dyn Gate>) -> Option<Decision> {
         self.refresh(run, i, now);
         let one = self.copies.get_mut(i)?;
-        let live = &run.plans.get(usize::from(one.plan))?.live;
+        let live = run.in_force(one.plan, now)?;
         // As in the workers, only the timer's pass knows what is left: nobody else sends.
         one.subject.spent = gate.map(|gate| gate.spent(run, one.plan, now)).unwrap_or_default();
         one.subject.priced.clear();
@@ -237,8 +267,8 @@ impl Life {
         self.refresh(run, i, now);
         let Some(one) = self.copies.get_mut(i) else { return };
         one.admit_at = None;
-        let Some(plan) = run.plans.get(usize::from(one.plan)) else { return };
-        let decision = admit_backfill(&plan.live.plan, &one.subject, now);
+        let Some(live) = run.in_force(one.plan, now) else { return };
+        let decision = admit_backfill(&live.plan, &one.subject, now);
         if decision.copy.role != Role::Backfill {
             self.apply(run, i, decision, now, tally);
         }
@@ -250,7 +280,7 @@ impl Life {
         for (n, other) in self.copies.iter().enumerate() {
             siblings.retain(|s| s.copy != other.subject.copy.id);
             let copy = &other.subject.copy;
-            if n != i && copy.role != Role::Archived {
+            if n != i && copy.role != Role::Archived && other.here(run, now) {
                 let sibling = Sibling {
                     copy: copy.id,
                     funnel: copy.funnel.clone(),
@@ -260,7 +290,7 @@ impl Life {
                     speaks: false,
                     heard_at: None,
                     says: None,
-                    voice: run.voice(other.plan),
+                    voice: run.voice(other.plan, now),
                 };
                 siblings.push(with_state(sibling, &copy.state, other.subject.deal.last_activity_at));
             }
@@ -286,10 +316,10 @@ impl Life {
         if at > now {
             return Turn::At(at);
         }
-        let Some(plan) = run.plans.get(usize::from(one.plan)) else { return Turn::Nothing };
-        let charge = measure(run, plan, &one.subject, effect, variant.as_deref())
+        let Some(live) = run.in_force(one.plan, now) else { return Turn::Nothing };
+        let charge = measure(run, live, &one.subject, effect, variant.as_deref())
             .ok()
-            .and_then(|parts| charge(&plan.live.plan, channel, purpose, u32::from(parts), now));
+            .and_then(|parts| charge(&live.plan, channel, purpose, u32::from(parts), now));
         if let Some(charge) = &charge {
             gate.charge(charge, now);
         }
@@ -335,7 +365,7 @@ impl Life {
 
     fn apply(&mut self, run: &Run, i: usize, decision: Decision, now: Timestamp, tally: &mut Tally) {
         let Some(one) = self.copies.get_mut(i) else { return };
-        let Some(plan) = run.plans.get(usize::from(one.plan)) else { return };
+        let Some(live) = run.in_force(one.plan, now) else { return };
         let (id, client, shard, ver) = (one.subject.copy.id, one.subject.copy.client, one.subject.copy.shard, one.subject.copy.ver);
         one.subject.copy = decision.copy;
         let copy = &mut one.subject.copy;
@@ -356,7 +386,7 @@ impl Life {
                 continue;
             }
             let (status, parts) = match &effect.kind {
-                EffectKind::Message { variant, .. } => match measure(run, plan, &one.subject, &effect, variant.as_deref()) {
+                EffectKind::Message { variant, .. } => match measure(run, live, &one.subject, &effect, variant.as_deref()) {
                     Ok(parts) => (EffectStatus::Accepted, parts),
                     Err(reason) => {
                         effect.kind = EffectKind::Skip { reason };
@@ -378,7 +408,7 @@ impl Life {
     #[allow(clippy::too_many_arguments)]
     fn write(&mut self, run: &Run, i: usize, effect: Effect, status: EffectStatus, parts: u16, now: Timestamp, tally: &mut Tally) {
         let Some(one) = self.copies.get_mut(i) else { return };
-        let Some(plan) = run.plans.get(usize::from(one.plan)) else { return };
+        let Some((plan, live)) = run.plans.get(usize::from(one.plan)).zip(run.in_force(one.plan, now)) else { return };
         let copy = one.subject.copy.id;
         let mut entry = LedgerEntry {
             key: effect.key.clone(),
@@ -401,9 +431,9 @@ impl Life {
                     at: now,
                     medium,
                     purpose,
-                    item: item_name(&plan.live.plan.funnel.namespace, &effect.key.list, &effect.key.item),
+                    item: item_name(&live.plan.funnel.namespace, &effect.key.list, &effect.key.item),
                     copy,
-                    policy: Some(plan.live.plan.policy.key.clone()),
+                    policy: Some(live.plan.policy.key.clone()),
                     address: effect.key.recipient.clone(),
                 });
                 if counted {
@@ -416,7 +446,7 @@ impl Life {
                         channel: run.channel(one.plan, &channel),
                         parts,
                         cycle: effect.key.cycle,
-                        local_day: day_number(zone_of(&plan.live.plan, &one.subject).to_datetime(now).date()),
+                        local_day: day_number(zone_of(&live.plan, &one.subject).to_datetime(now).date()),
                     });
                 }
                 if let Some(behaviour) = &run.behaviour {
@@ -479,7 +509,8 @@ impl Life {
                 Act::Answer => {
                     tally.answers += counted;
                     let order = std::iter::once(i).chain((0..self.copies.len()).filter(|n| *n != i));
-                    for n in order.collect::<Vec<_>>() {
+                    let here = |n: &usize| self.copies.get(*n).is_some_and(|c| c.here(run, now));
+                    for n in order.filter(here).collect::<Vec<_>>() {
                         let event = Event::Signal { kind: ANSWER, at, direct: n == i, reaction: None };
                         self.decide(run, n, &event, now, tally);
                     }
@@ -491,8 +522,8 @@ impl Life {
                 }
                 Act::Unsubscribe => {
                     tally.unsubscribed += counted;
-                    let Some(plan) = run.plans.get(usize::from(one.plan)) else { continue };
-                    let brand = plan.live.plan.policy.brand.clone();
+                    let Some(live) = run.in_force(one.plan, now) else { continue };
+                    let brand = live.plan.policy.brand.clone();
                     self.suppressions.push(Suppression {
                         scope: SuppressionScope::Client(one.subject.client.id.unwrap_or(ClientId(0))),
                         brand: Some(brand.clone()),
@@ -502,8 +533,8 @@ impl Life {
                         at,
                     });
                     for n in 0..self.copies.len() {
-                        let theirs = self.copies.get(n).and_then(|c| run.plans.get(usize::from(c.plan)));
-                        if theirs.is_some_and(|p| p.live.plan.policy.brand == brand) {
+                        let theirs = self.copies.get(n).filter(|c| c.here(run, now)).and_then(|c| run.in_force(c.plan, now));
+                        if theirs.is_some_and(|live| live.plan.policy.brand == brand) {
                             self.decide(run, n, &Event::Unsubscribed { at }, now, tally);
                         }
                     }
@@ -554,15 +585,15 @@ impl One {
 
 fn measure(
     run: &Run,
-    plan: &super::run::PlanOf,
+    live: &Live,
     subject: &Subject,
     effect: &Effect,
     variant: Option<&str>,
 ) -> Result<u16, SkipReason> {
     let key = (effect.key.list.clone(), effect.key.item.clone());
-    let text = plan.live.texts.items.get(&key).ok_or(SkipReason::RenderError)?;
+    let text = live.texts.items.get(&key).ok_or(SkipReason::RenderError)?;
     let language = subject.contact.as_ref().and_then(|c| c.language.as_deref());
-    let context = context_of(&plan.live, subject);
+    let context = context_of(live, subject);
     content::measure_item(text, variant, language, &context, Some(&run.base_url))
         .map(|parts| u16::try_from(parts).unwrap_or(u16::MAX))
         .map_err(|error| error.skip_reason())

@@ -19,6 +19,6 @@ pub use behaviour::{Behaviour, ManagersDo, Percent, Rates};
 pub use diff::{Difference, ItemChange, diff};
 pub use error::SimulateError;
 pub use report::{Capacity, Cell, ItemReport, Report, Worst};
-pub use run::{ChannelOf, ItemOf, Outcome, Question, Run, sources};
+pub use run::{ChannelOf, Given, ItemOf, Outcome, Question, Run, sources};
 pub use tally::{Sent, Tally, Waits, Way};
 pub use world::World;

@@ -4,7 +4,7 @@
 use super::{
     asleep::Asleep,
     behaviour::Behaviour,
-    life::{Gate, Life},
+    life::{Gate, Life, One},
     tally::Tally,
     world::World,
 };
@@ -35,16 +35,40 @@ pub struct Question {
     pub base_url: String,
 }
 
+/// A funnel as it is to be simulated.
+pub struct Given {
+    pub live: Live,
+    /// A store works by another plan of it: publishing this one, at the first day asked for, makes all copies look again.
+    pub replan: bool,
+    /// That other plan, by which it works until then.
+    pub before: Option<Live>,
+}
+
+impl From<Live> for Given {
+    fn from(live: Live) -> Self {
+        Self { live, replan: false, before: None }
+    }
+}
+
 /// One plan in a run.
 pub(super) struct PlanOf {
-    pub live: Live,
+    given: Given,
     pub name: String,
     /// `namespace/name`
     pub connection: String,
-    /// The store works by another revision: publishing this one makes all copies look again.
-    pub replan: bool,
     items: HashMap<String, HashMap<String, u16>>,
     channels: HashMap<String, u16>,
+}
+
+impl PlanOf {
+    /// As the folder has it.
+    pub const fn live(&self) -> &Live {
+        &self.given.live
+    }
+
+    pub const fn replans(&self) -> bool {
+        self.given.replan
+    }
 }
 
 /// An item of a list, as figures name it.
@@ -102,7 +126,7 @@ const SMALL: usize = 100_000;
 impl Run {
     /// Sets the plans up on a world.
     #[must_use]
-    pub fn new(world: &World, funnels: Vec<(Live, bool)>, wiring: &Wiring, question: Question) -> Self {
+    pub fn new(world: &World, funnels: Vec<Given>, wiring: &Wiring, question: Question) -> Self {
         let start = world.read_at.map_or(question.from, |read| read.min(question.from));
         let mut run = Self {
             plans: Vec::new(),
@@ -117,16 +141,16 @@ impl Run {
             first_ids: Vec::new(),
             admissions: Vec::new(),
         };
-        for (live, replan) in funnels {
-            run.enroll(live, replan, wiring);
+        for given in funnels {
+            run.enroll(given, wiring);
         }
         run.number(world);
         run
     }
 
-    fn enroll(&mut self, live: Live, replan: bool, wiring: &Wiring) {
+    fn enroll(&mut self, given: Given, wiring: &Wiring) {
         let number = u16::try_from(self.plans.len()).unwrap_or(u16::MAX);
-        let plan = &live.plan;
+        let plan = &given.live.plan;
         let mut channels = HashMap::new();
         for channel in &plan.channels {
             let key = channel_key(plan, &channel.resource);
@@ -162,7 +186,7 @@ impl Run {
             }
         }
         let (name, connection) = (plan.funnel.to_string(), connection_key(plan));
-        self.plans.push(PlanOf { live, name, connection, replan, items, channels });
+        self.plans.push(PlanOf { given, name, connection, items, channels });
     }
 
     /// New copies are numbered as a store numbers them: by the order of their deals, then of the funnels.
@@ -186,8 +210,8 @@ impl Run {
         let pipeline = slot.zip(connection).and_then(|(s, c)| c.pipelines.get(usize::from(s.pipeline))).map_or("", String::as_str);
         let stored = world.stored_copies(deal);
         (0_u16..).zip(&self.plans).filter_map(move |(number, plan)| {
-            let theirs = connection.is_some_and(|c| c.key == plan.connection) && in_pipeline(&plan.live.plan, pipeline);
-            let there = stored.iter().any(|s| s.copy.funnel == plan.live.plan.funnel);
+            let theirs = connection.is_some_and(|c| c.key == plan.connection) && in_pipeline(&plan.live().plan, pipeline);
+            let there = stored.iter().any(|s| s.copy.funnel == plan.live().plan.funnel);
             (theirs && !there).then_some(number)
         })
     }
@@ -210,8 +234,14 @@ impl Run {
         self.plans.get(usize::from(plan)).and_then(|p| p.channels.get(resource)).copied().unwrap_or(u16::MAX)
     }
 
-    pub(super) fn voice(&self, plan: u16) -> crate::engine::Voice {
-        self.plans.get(usize::from(plan)).map(|p| p.live.plan.voice()).unwrap_or_default()
+    /// What is in force at `now`: until the first day asked for, what a store works by.
+    pub(super) fn in_force(&self, plan: u16, now: Timestamp) -> Option<&Live> {
+        let given = &self.plans.get(usize::from(plan))?.given;
+        Some(given.before.as_ref().filter(|_| now < self.from).unwrap_or(&given.live))
+    }
+
+    pub(super) fn voice(&self, plan: u16, now: Timestamp) -> crate::engine::Voice {
+        self.in_force(plan, now).map(|live| live.plan.voice()).unwrap_or_default()
     }
 
     /// Items that a behaviour names and no list has.
@@ -230,7 +260,7 @@ impl Run {
     /// The plan of a funnel in the run.
     #[must_use]
     pub fn plan(&self, number: u16) -> Option<&crate::engine::Plan> {
-        self.plans.get(usize::from(number)).map(|p| &*p.live.plan)
+        self.plans.get(usize::from(number)).map(|p| &*p.live().plan)
     }
 
     /// Lives through it. `done` hears how many people are through, of how many.
@@ -267,9 +297,10 @@ impl Run {
 
     /// Whether any budget would have been too small for what everybody together would cost.
     fn reached(&self, world: &World, tally: &Tally) -> bool {
-        self.plans.iter().any(|plan| {
-            let Some(budget) = &plan.live.plan.policy.budget else { return false };
-            let key = &plan.live.plan.policy.key;
+        let lives = self.plans.iter().flat_map(|plan| std::iter::once(&plan.given.live).chain(&plan.given.before));
+        lives.map(|live| &live.plan.policy).any(|policy| {
+            let Some(budget) = &policy.budget else { return false };
+            let key = &policy.key;
             let theirs = |(period, _): &(&Period, &i64)| period.policy == *key && period.currency == budget.currency;
             tally.money.iter().filter(theirs).any(|(period, cost)| {
                 let limit = if period.is_day() { budget.per_day } else { budget.per_month };
@@ -281,7 +312,7 @@ impl Run {
     /// One person, as if every channel had room.
     fn alone(&self, world: &World, person: u32, split: &mut Split) {
         let mut tally = Tally::default();
-        let Some(mut life) = Life::begin(world, self, person, &mut tally) else { return split.apart.add(tally) };
+        let Some(mut life) = Life::begin(world, self, person) else { return split.apart.add(tally) };
         let mut free = Free::default();
         while let Some((at, _)) = life.next().filter(|(at, _)| *at < self.until) {
             life.step(self, at.max(self.start), &mut free, &mut tally);
@@ -304,7 +335,7 @@ impl Run {
         let mut lives: HashMap<u32, Asleep> = HashMap::with_capacity(people.len());
         let mut agenda = BinaryHeap::with_capacity(people.len());
         for person in people {
-            let Some(mut life) = Life::begin(world, self, person, &mut tally) else { continue };
+            let Some(mut life) = Life::begin(world, self, person) else { continue };
             match life.next().filter(|(at, _)| *at < self.until) {
                 Some((at, copy)) => {
                     agenda.push(Reverse((at.max(self.start), copy, person)));
@@ -332,49 +363,74 @@ impl Run {
     /// Who of those that wait in Backfill is admitted when: it hangs on nothing that happens meanwhile.
     fn schedule(&mut self, world: &World) {
         self.admissions = vec![HashMap::new(); self.plans.len()];
-        if self.plans.iter().all(|p| p.live.plan.backfill.is_none()) {
+        let admits = |plan: &PlanOf| std::iter::once(&plan.given.live).chain(&plan.given.before).any(|l| l.plan.backfill.is_some());
+        if !self.plans.iter().any(admits) {
             return;
         }
-        let waiting: Mutex<BTreeSet<(u16, Reverse<i64>, i64)>> = Mutex::default();
+        let queues: Mutex<(Queue, Queue)> = Mutex::default();
         let this = &*self;
         each(
             world,
             |person, tally: &mut Tally| {
-                let Some(life) = Life::begin(world, this, person, tally) else { return };
-                let theirs = life.copies.iter().filter(|c| c.subject.copy.role == Role::Backfill).filter_map(|c| {
-                    let number = this.plans.iter().position(|p| p.live.plan.funnel == c.subject.copy.funnel)?;
-                    let lost = c.subject.deal.stage_changed_at.map_or(0, Timestamp::as_millisecond);
-                    Some((u16::try_from(number).ok()?, Reverse(lost), c.subject.copy.id.0))
-                });
-                waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(theirs);
+                let Some(mut life) = Life::begin(world, this, person) else { return };
+                let waiting = |life: &Life, fresh: bool| -> Vec<(u16, Reverse<i64>, i64)> {
+                    let theirs = life.copies.iter().filter(|c| c.subject.copy.role == Role::Backfill && (fresh || !c.fresh));
+                    let lost = |c: &One| c.subject.deal.stage_changed_at.map_or(0, Timestamp::as_millisecond);
+                    theirs.map(|c| (c.plan, Reverse(lost(c)), c.subject.copy.id.0)).collect()
+                };
+                let early = waiting(&life, false);
+                life.replan(this, this.from, tally);
+                let late = waiting(&life, true);
+                let mut queues = queues.lock().unwrap_or_else(PoisonError::into_inner);
+                queues.0.extend(early);
+                queues.1.extend(late);
             },
             &|_| (),
         );
-        let waiting = waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for (number, plan) in (0_u16..).zip(&self.plans) {
-            let Some(backfill) = &plan.live.plan.backfill else { continue };
-            let zone = &plan.live.plan.policy.time_zone;
-            let mut admitted: Admitted = world.stored.get(&plan.live.plan.funnel).map(|s| s.admitted.clone()).unwrap_or_default();
-            let mut queue = waiting.iter().filter(|(n, ..)| *n == number).peekable();
-            let mut now = self.start;
-            while now < self.until && queue.peek().is_some() {
-                for _ in 0..admitted.room(backfill, zone, now) {
-                    let Some((_, Reverse(lost), copy)) = queue.peek() else { break };
+        let (early, late) = queues.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for number in (0..u16::MAX).take(self.plans.len()) {
+            let admitted = self.admitted(world, number, &early, &late);
+            if let Some(of) = self.admissions.get_mut(usize::from(number)) {
+                *of = admitted;
+            }
+        }
+    }
+
+    /// Until the first day asked for only those wait whom the store has; an edit may make others wait, and those who are new.
+    fn admitted(&self, world: &World, number: u16, early: &Queue, late: &Queue) -> HashMap<i64, Timestamp> {
+        let mut admissions = HashMap::new();
+        let Some(plan) = self.plan(number) else { return admissions };
+        let mut admitted: Admitted = world.stored.get(&plan.funnel).map(|s| s.admitted.clone()).unwrap_or_default();
+        for (queue, mut now, until) in [(early, self.start, self.from), (late, self.from, self.until)] {
+            let mut queue = queue.iter().filter(|(n, ..)| *n == number).peekable();
+            let Some(live) = self.in_force(number, now) else { continue };
+            let Some(backfill) = &live.plan.backfill else { continue };
+            let zone = &live.plan.policy.time_zone;
+            while now < until && queue.peek().is_some() {
+                let mut room = admitted.room(backfill, zone, now);
+                while room > 0
+                    && let Some((_, Reverse(lost), copy)) = queue.peek()
+                {
                     let lost_at = Timestamp::from_millisecond(*lost).unwrap_or(Timestamp::UNIX_EPOCH);
                     if now > add_duration(lost_at, backfill.lost_within, zone) {
                         break;
                     }
-                    if let Some(of) = self.admissions.get_mut(usize::from(number)) {
-                        of.insert(*copy, now);
+                    if !admissions.contains_key(copy) {
+                        admissions.insert(*copy, now);
+                        admitted.count += 1;
+                        room -= 1;
                     }
-                    admitted.count += 1;
                     queue.next();
                 }
                 now += BACKFILL_EVERY;
             }
         }
+        admissions
     }
 }
+
+/// Who waits for backfill: by plan, who was lost last comes first.
+type Queue = BTreeSet<(u16, Reverse<i64>, i64)>;
 
 /// Who lived alone: those who asked for no room in any channel, and those who did and may have been in each other's way.
 #[derive(Default)]
@@ -479,7 +535,7 @@ impl Gate for Limits {
     }
 
     fn spent(&self, run: &Run, plan: u16, now: Timestamp) -> Spent {
-        let Some(plan) = run.plan(plan) else { return Spent::default() };
+        let Some(plan) = run.in_force(plan, now).map(|live| &live.plan) else { return Spent::default() };
         let Some(budget) = &plan.policy.budget else { return Spent::default() };
         let (day, month) = periods(&plan.policy.time_zone, now);
         let of = |period| {

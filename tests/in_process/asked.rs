@@ -76,3 +76,36 @@ async fn a_new_funnel_knows_what_was_sent_before() {
         assert_eq!(sum(&report).0, 0, "{name}: {report}");
     }
 }
+
+/// What an edit releases comes when it is published, which is on the first day asked for: not when the CRM was last read.
+#[tokio::test]
+async fn what_an_edit_releases_is_counted() {
+    let town = town(10, "2026-03-03T12:00:00Z", |text| text.replace("mode: Live", "mode: Observe")).await;
+    assert!(town.sent().await.is_empty());
+    let folder = edited(&town, |text| text.replace("mode: Observe", "mode: Live").replace("after: 1d", "after: 0h"));
+    // Long after the store was last read it is still the edit that releases them.
+    for (from, day) in [("2026-03-03T12:00:30Z", "2026-03-03"), ("2026-03-20T09:00:00Z", "2026-03-20")] {
+        let args = ["--store", &store(&town), "--from", from, "--days", "3"];
+        let report = ask("simulate", &[folder.path()], &args);
+        assert_eq!(sum(&report).1, [("one".into(), 10), ("two".into(), 10), ("three".into(), 10)], "{report}");
+        assert_eq!(report["calendar"][0]["day"], day);
+        let difference = ask("diff", &[&town.folder, folder.path()], &[&args[..], &["--as-is"]].concat());
+        assert_eq!((&difference["before"], &difference["after"]), (&0.into(), &30.into()), "{difference}");
+    }
+}
+
+/// Until an edit is published the old plan goes on: what it sends meanwhile is behind the client.
+#[tokio::test]
+async fn until_an_edit_is_published_the_plan_in_force_goes_on() {
+    let mut town = town(2, "2026-03-03T12:00:00Z", |text| text).await;
+    let folder = edited(&town, |text| text.replace("name: two, title: Two, after: 1d", "name: two, title: Two, after: 9d"));
+    let args = ["--store", &store(&town), "--from", "2026-03-05T06:00:00Z", "--days", "5"];
+    let report = ask("simulate", &[folder.path()], &args);
+    assert_eq!(sum(&report).1, [("one".into(), 0), ("two".into(), 0), ("three".into(), 2)], "{report}");
+    // As it then comes.
+    town.run(at("2026-03-05T06:00:00Z")).await;
+    let before = town.sent().await.len();
+    town.edit("all.yaml", "name: two, title: Two, after: 1d", "name: two, title: Two, after: 9d").await;
+    town.run(at("2026-03-05T06:00:00Z") + SignedDuration::from_hours(24 * 5)).await;
+    assert_eq!(town.sent().await.len() - before, 2);
+}

@@ -9,7 +9,7 @@ use rekindle::{
     crm::{Connector, CrmError},
     engine::Plan,
     model::{EffectRef, FunnelKey, Mode, Outcome},
-    simulate::{self, Behaviour, Question, Run, World, sources},
+    simulate::{self, Behaviour, Given, Question, Run, World, sources},
     source::{Admission, Folder},
     store::{FunnelCounts, Load, Store},
     workers::{Clock, Engine, EngineMetrics, EngineSettings, Live, Outside},
@@ -39,9 +39,9 @@ pub fn minute(at: Timestamp) -> String {
 
 pub async fn predict(folder: &Path, from: Timestamp, days: i64, behaviour: Option<Behaviour>) -> (World, simulate::Outcome) {
     let compiled = compile(&snapshot(folder));
-    let lives: Vec<(Live, bool)> =
-        compiled.funnels.values().map(|s| (Live::from(compile_funnel(s, 1, from).unwrap()), false)).collect();
-    let plans: Vec<&Plan> = lives.iter().map(|(live, _)| &*live.plan).collect();
+    let lives: Vec<Given> =
+        compiled.funnels.values().map(|s| Live::from(compile_funnel(s, 1, from).unwrap()).into()).collect();
+    let plans: Vec<&Plan> = lives.iter().map(|given| &*given.live.plan).collect();
     assert!(plans.iter().all(|p| p.mode == Mode::Live));
     let connections: BTreeSet<String> = sources(plans.into_iter()).into_values().collect();
     let world = World::from_files(&compiled.wiring, &connections, None, from, &|_| ()).await.unwrap();

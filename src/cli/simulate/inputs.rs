@@ -2,10 +2,10 @@
 
 use crate::{
     cli::folder::Reader,
-    compile::{self, Severity, Wiring},
+    compile::{self, FunnelSnapshot, Severity, Wiring},
     engine::Plan,
     model::{FunnelKey, Mode},
-    simulate::{Behaviour, Outcome, Question, Run, World, sources},
+    simulate::{Behaviour, Given, Outcome, Question, Run, World, sources},
     store::Store,
     workers::Live,
 };
@@ -127,10 +127,12 @@ impl Inputs {
             let lives = lives
                 .into_iter()
                 .map(|live| {
+                    let stored = world.in_force(&live.plan.funnel);
                     let snapshot = folder.output.funnels.get(&live.plan.funnel);
                     let json = snapshot.and_then(|s| serde_json::to_value(s).ok());
-                    let replan = world.in_force(&live.plan.funnel).is_some_and(|stored| Some(stored) != json.as_ref());
-                    (live, replan)
+                    let replan = stored.is_some_and(|stored| Some(stored) != json.as_ref());
+                    let before = stored.filter(|_| replan).and_then(|stored| in_force(stored, since(&live.plan.funnel)));
+                    Given { live, replan, before }
                 })
                 .collect();
             let base_url = self.public_url.trim_end_matches('/').to_owned();
@@ -186,6 +188,12 @@ impl Inputs {
         }
         notes
     }
+}
+
+/// What a store works by. `None` if this version cannot read it: then the folder's plan stands for it.
+fn in_force(stored: &serde_json::Value, since: Timestamp) -> Option<Live> {
+    let snapshot: FunnelSnapshot = serde_json::from_value(stored.clone()).ok()?;
+    compile::compile_funnel(&snapshot, 1, since).ok().map(Live::from)
 }
 
 fn moment(text: Option<&str>, zone: &TimeZone) -> Result<Timestamp, String> {
