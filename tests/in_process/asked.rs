@@ -109,3 +109,16 @@ async fn until_an_edit_is_published_the_plan_in_force_goes_on() {
     town.run(at("2026-03-05T06:00:00Z") + SignedDuration::from_hours(24 * 5)).await;
     assert_eq!(town.sent().await.len() - before, 2);
 }
+
+/// A funnel that observes is simulated as if it went live on the first day: those whose observed journey is over begin again.
+#[tokio::test]
+async fn who_was_only_observed_begins_again() {
+    let town = town(10, "2026-03-20T12:00:00Z", |text| text.replace("mode: Live", "mode: Observe")).await;
+    let args = ["--store", &store(&town), "--from", "2026-03-20T12:00:30Z", "--days", "5"];
+    let live = edited(&town, |text| text.replace("mode: Observe", "mode: Live"));
+    let (observed, went_live) = (ask("simulate", &[&town.folder], &args), ask("simulate", &[live.path()], &args));
+    assert_eq!(sum(&observed), sum(&went_live));
+    assert_eq!(sum(&observed).0, 30, "{observed}");
+    let as_is = ask("simulate", &[&town.folder], &[&args[..], &["--as-is"]].concat());
+    assert_eq!(sum(&as_is).0, 0, "{as_is}");
+}

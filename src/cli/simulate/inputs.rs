@@ -71,16 +71,18 @@ impl Folder {
     }
 
     /// Plans as they would be in force.
-    fn plans(&self, since: &dyn Fn(&FunnelKey) -> Timestamp, as_is: bool) -> Result<Vec<Live>, String> {
+    fn plans(&self, since: &dyn Fn(&FunnelKey) -> Timestamp, as_is: bool) -> Result<Vec<Given>, String> {
         let mut all = Vec::new();
         for (key, snapshot) in &self.output.funnels {
             let compiled = compile::compile_funnel(snapshot, 1, since(key))
                 .map_err(|findings| findings.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("; "))?;
             let mut live = Live::from(compiled);
-            if !as_is && live.plan.mode == Mode::Observe {
+            // Going live is an edit, though no manifest says it: who was only observed begins again.
+            let replan = !as_is && live.plan.mode == Mode::Observe;
+            if replan {
                 live.plan = Arc::new(Plan { mode: Mode::Live, ..(*live.plan).clone() });
             }
-            all.push(live);
+            all.push(Given { live, replan, before: None });
         }
         Ok(all)
     }
@@ -101,11 +103,11 @@ impl Inputs {
         for folder in folders {
             plans.extend(folder.plans(&|_| Timestamp::UNIX_EPOCH, self.as_is)?);
         }
-        let zone = plans.first().map_or(TimeZone::UTC, |live| live.plan.policy.time_zone.clone());
+        let zone = plans.first().map_or(TimeZone::UTC, |given| given.live.plan.policy.time_zone.clone());
         let from = moment(self.from.as_deref(), &zone)?;
         let until = from.to_zoned(zone).checked_add(jiff::Span::new().days(i64::from(self.days))).map_err(|e| e.to_string())?;
         let until = until.timestamp();
-        let connections = sources(plans.iter().map(|live| &*live.plan));
+        let connections = sources(plans.iter().map(|given| &*given.live.plan));
         bar.set_message("reading deals");
         let read = |n: u64| bar.set_message(format!("reading deals: {n}"));
         let world = if let Some(url) = &self.store {
@@ -126,11 +128,11 @@ impl Inputs {
             let lives = folder.plans(&since, self.as_is)?;
             let lives = lives
                 .into_iter()
-                .map(|live| {
+                .map(|Given { live, replan: flipped, .. }| {
                     let stored = world.in_force(&live.plan.funnel);
                     let snapshot = folder.output.funnels.get(&live.plan.funnel);
                     let json = snapshot.and_then(|s| serde_json::to_value(s).ok());
-                    let replan = stored.is_some_and(|stored| Some(stored) != json.as_ref());
+                    let replan = stored.is_some_and(|stored| flipped || Some(stored) != json.as_ref());
                     let before = stored.filter(|_| replan).and_then(|stored| in_force(stored, since(&live.plan.funnel)));
                     Given { live, replan, before }
                 })
@@ -165,7 +167,7 @@ impl Inputs {
     fn notes(&self, world: &World, folders: &[&Folder]) -> Vec<String> {
         let mut notes = Vec::new();
         let mut seen: BTreeSet<String> = BTreeSet::new();
-        for plan in folders.iter().filter_map(|f| f.plans(&|_| Timestamp::UNIX_EPOCH, true).ok()).flatten().map(|live| live.plan) {
+        for plan in folders.iter().filter_map(|f| f.plans(&|_| Timestamp::UNIX_EPOCH, true).ok()).flatten().map(|given| given.live.plan) {
             if !seen.insert(plan.funnel.to_string()) {
                 continue;
             }
