@@ -104,7 +104,7 @@ pub struct Capacity {
     pub busiest_minute: u64,
     pub busiest_minute_at: Option<String>,
     pub busiest_hour: u64,
-    /// Rate at which the busiest minute would hold nobody up.
+    /// Rate at which what wants to leave in the busiest minute leaves within a minute, rounded up.
     pub needed_per_second: f64,
     pub held_up: u64,
     pub longest_wait_seconds: f64,
@@ -329,7 +329,7 @@ impl Report {
                 busiest_minute: busiest.map_or(0, |(_, n)| *n),
                 busiest_minute_at: busiest.and_then(|(minute, _)| Timestamp::from_second(minute * 60).ok()).map(show),
                 busiest_hour: hours.values().copied().max().unwrap_or(0),
-                needed_per_second: round(busiest.map_or(0.0, |(_, n)| *n as f64 / 60.0)),
+                needed_per_second: needed(outcome.wanted.get(usize::from(index)).copied().unwrap_or(0)),
                 held_up,
                 longest_wait_seconds: round(longest as f64 / 1000.0),
             });
@@ -420,6 +420,12 @@ fn why_nobody(
 #[allow(clippy::cast_precision_loss)] // figures for people
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { round(part as f64 * 100.0 / whole as f64) }
+}
+
+/// In hundredths. Rounded down it would be a rate that holds messages up.
+#[allow(clippy::cast_precision_loss)] // figures for people
+fn needed(a_minute: u64) -> f64 {
+    (a_minute * 100).div_ceil(60) as f64 / 100.0
 }
 
 fn round(value: f64) -> f64 {

@@ -116,6 +116,8 @@ pub struct Outcome {
     pub tally: Tally,
     /// By channel: how many messages its rate held up, and the longest time in milliseconds.
     pub held_up: Vec<(u64, i64)>,
+    /// By channel: how many messages would leave in the busiest minute if it had room for all.
+    pub wanted: Vec<u64>,
 }
 
 /// Longer delays than that are simulated exactly, whatever it costs.
@@ -281,6 +283,7 @@ impl Run {
             longest = longest.max(late);
             note(&mut held_up, *channel, late);
         }
+        let wanted = self.wanted(&coupled.demand);
         // A budget that is reached couples everybody: who comes first gets it.
         let reached = self.reached(world, &coupled);
         let exact = !reached && (longest.is_zero() || world.deals.len() > SMALL && longest <= NEGLIGIBLE);
@@ -292,7 +295,21 @@ impl Run {
         }
         tally.add(coupled);
         tally.sent.sort_unstable();
-        Outcome { run: self, tally, held_up }
+        Outcome { run: self, tally, held_up, wanted }
+    }
+
+    /// The busiest minute of each channel, of what was asked for in the order of time.
+    fn wanted(&self, demand: &[(Timestamp, i64, u16)]) -> Vec<u64> {
+        // The minute of each channel that is being counted, its messages, and the most so far.
+        let mut minutes = vec![(i64::MIN, 0_u64, 0_u64); self.channels.len()];
+        for (at, _, channel) in demand.iter().filter(|(at, ..)| *at >= self.from) {
+            let Some((minute, count, most)) = minutes.get_mut(usize::from(*channel)) else { continue };
+            let this = at.as_second().div_euclid(60);
+            *count = if this == *minute { *count + 1 } else { 1 };
+            *minute = this;
+            *most = (*most).max(*count);
+        }
+        minutes.into_iter().map(|(.., most)| most).collect()
     }
 
     /// Whether any budget would have been too small for what everybody together would cost.

@@ -67,5 +67,10 @@ async fn what_is_predicted_is_what_is_sent() {
         assert!(sent.len() > 100, "{name}: only {} were sent", sent.len());
         let held_up: u64 = outcome.held_up.iter().map(|(times, _)| times).sum();
         assert_eq!(held_up > 0, name == "slow", "{name}: {held_up} held up");
+        // What is needed is said of what wants to leave, not of what the rate lets through.
+        for channel in Report::of(&outcome, &world).capacity {
+            let enough = channel.needed_per_second <= channel.per_second;
+            assert_eq!(enough, name != "slow" || channel.held_up == 0, "{name}: {channel:?}");
+        }
     }
 }
