@@ -3,12 +3,13 @@
 use super::{run::Outcome, world::World};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// By item, in the order of funnels and lists.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {
+    pub notes: Vec<String>,
     pub before: usize,
     pub after: usize,
     pub items: Vec<ItemChange>,
@@ -35,11 +36,12 @@ pub struct ItemChange {
 
 type Key = (String, String, String);
 
-/// Compares. Both outcomes must come from the same world.
+/// Compares. The two worlds may have been read in different ways; a deal is the same if its connection and its id are.
 #[must_use]
 #[allow(clippy::cast_precision_loss)] // hours for people
-pub fn diff(world: &World, old: &Outcome, new: &Outcome) -> Difference {
-    let (before, after) = (by_item(old), by_item(new));
+pub fn diff((old_world, old): (&World, &Outcome), (new_world, new): (&World, &Outcome)) -> Difference {
+    let deals = Deals::of(old_world, old, new_world);
+    let (before, after) = (by_item(old, u32::clone), by_item(new, |deal| deals.joint(*deal)));
     let mut names: Vec<&Key> = before.keys().chain(after.keys()).collect();
     names.sort();
     names.dedup();
@@ -47,7 +49,7 @@ pub fn diff(world: &World, old: &Outcome, new: &Outcome) -> Difference {
     let mut items = Vec::new();
     for name in names {
         let (was, is) = (before.get(name).unwrap_or(&none), after.get(name).unwrap_or(&none));
-        let ids = |deals: Vec<u32>| deals.into_iter().map(|deal| world.deal_id(deal)).collect::<Vec<_>>();
+        let ids = |list: Vec<u32>| list.into_iter().map(|deal| deals.id(deal)).collect::<Vec<_>>();
         let gained = ids(is.keys().filter(|k| !was.contains_key(*k)).map(|(deal, _)| *deal).collect());
         let lost = ids(was.keys().filter(|k| !is.contains_key(*k)).map(|(deal, _)| *deal).collect());
         let minute = |at: &Timestamp| at.as_second().div_euclid(60);
@@ -75,15 +77,47 @@ pub fn diff(world: &World, old: &Outcome, new: &Outcome) -> Difference {
             shift_hours: (middle as f64 / 6.0).round() / 10.0,
         });
     }
-    Difference { before: old.tally.sent.len(), after: new.tally.sent.len(), items }
+    Difference { notes: Vec::new(), before: old.tally.sent.len(), after: new.tally.sent.len(), items }
 }
 
-fn by_item(outcome: &Outcome) -> BTreeMap<Key, BTreeMap<(u32, i32), Timestamp>> {
+/// One number for a deal of both worlds: the old world's, and behind them those that only the new one sends to.
+struct Deals<'w> {
+    old: &'w World,
+    new: &'w World,
+    /// Only of worlds that differ: what the old one sends to.
+    known: HashMap<(String, String), u32>,
+}
+
+impl<'w> Deals<'w> {
+    fn of(old: &'w World, outcome: &Outcome, new: &'w World) -> Self {
+        let sent: BTreeSet<u32> = outcome.tally.sent.iter().map(|sent| sent.deal).filter(|_| !std::ptr::eq(old, new)).collect();
+        let known = sent.into_iter().map(|deal| ((old.connection_of(deal).to_owned(), old.deal_id(deal)), deal)).collect();
+        Self { old, new, known }
+    }
+
+    fn joint(&self, deal: u32) -> u32 {
+        if std::ptr::eq(self.old, self.new) {
+            return deal;
+        }
+        let key = (self.new.connection_of(deal).to_owned(), self.new.deal_id(deal));
+        self.known.get(&key).copied().unwrap_or_else(|| deal.saturating_add(self.behind()))
+    }
+
+    fn behind(&self) -> u32 {
+        u32::try_from(self.old.deals()).unwrap_or(u32::MAX)
+    }
+
+    fn id(&self, joint: u32) -> String {
+        joint.checked_sub(self.behind()).map_or_else(|| self.old.deal_id(joint), |deal| self.new.deal_id(deal))
+    }
+}
+
+fn by_item(outcome: &Outcome, joint: impl Fn(&u32) -> u32) -> BTreeMap<Key, BTreeMap<(u32, i32), Timestamp>> {
     let mut all: BTreeMap<Key, BTreeMap<(u32, i32), Timestamp>> = BTreeMap::new();
     for sent in &outcome.tally.sent {
         let Some(item) = outcome.run.items.get(usize::from(sent.item)) else { continue };
         let key = (outcome.run.funnel(item.funnel).to_owned(), item.list.clone(), item.item.clone());
-        all.entry(key).or_default().entry((sent.deal, sent.cycle)).or_insert(sent.at);
+        all.entry(key).or_default().entry((joint(&sent.deal), sent.cycle)).or_insert(sent.at);
     }
     all
 }

@@ -14,6 +14,8 @@ pub enum SimulateError {
     Store(#[from] StoreError),
     #[error("there are no deals in the files of {connections}; export them, or write --deals FILE or --store URL")]
     NoDeals { connections: String },
+    #[error("a funnel reads {connection}, and nothing says where its deals are; declare it in the folder")]
+    NoConnection { connection: String },
     #[error("the funnels read several connections ({names}), so it is not clear whose deals --deals means; leave it out")]
     SeveralConnections { names: String },
     #[error("the store knows none of the funnels {asked}; it has {there}. Simulate a new funnel without --store")]
@@ -30,6 +32,7 @@ impl SimulateError {
             Self::Crm { .. } => "crm",
             Self::Store(_) => "store",
             Self::NoDeals { .. } => "no_deals",
+            Self::NoConnection { .. } => "no_connection",
             Self::SeveralConnections { .. } => "several_connections",
             Self::NotInStore { .. } => "not_in_store",
             Self::Behaviour { .. } => "behaviour",

@@ -6,9 +6,9 @@ use super::{
     error::SimulateError,
 };
 use crate::{
-    compile::{ConnectionWiring, Wiring},
+    compile::{ConnectionWiring, FunnelSnapshot, Wiring, compile_funnel},
     crm,
-    engine::{Client, Copy, KnownAddress, LedgerEntry, Subject},
+    engine::{Client, Copy, KnownAddress, LedgerEntry, Plan, Subject},
     model::{
         Address, AddressHash, ClientId, Consent, ConsentStatus, Contact, CopyId, Deal, FunnelKey, Manager, ManagerId, Medium,
         Purpose,
@@ -18,7 +18,7 @@ use crate::{
         identity::{Forest, address_key, contact_key, deal_key},
         this_month,
     },
-    workers::{Admitted, PAGE},
+    workers::{Admitted, Live, PAGE, connection_key},
 };
 use jiff::Timestamp;
 use std::{
@@ -78,7 +78,11 @@ pub(super) struct Person {
 
 pub(super) struct StoredFunnel {
     pub since: Timestamp,
+    /// `namespace/name` of the one that its deals come from.
+    connection: String,
     pub snapshot: serde_json::Value,
+    /// What the snapshot means. `None` if this version cannot read it.
+    live: Option<Live>,
     pub admitted: Admitted,
 }
 
@@ -125,7 +129,7 @@ impl World {
             return Err(SimulateError::SeveralConnections { names: connections.iter().cloned().collect::<Vec<_>>().join(", ") });
         }
         for key in connections {
-            let Some(settings) = wiring.connections.get(key) else { continue };
+            let settings = wiring.connections.get(key).ok_or_else(|| SimulateError::NoConnection { connection: key.clone() })?;
             let mut settings = settings.clone();
             let crate::compile::ConnectionKind::File(file) = &mut settings.kind;
             if let Some(path) = deals {
@@ -224,7 +228,8 @@ impl World {
         Ok(())
     }
 
-    /// Takes over the copies, ledgers and prohibitions of a store for the funnels in `funnels`. Reads only.
+    /// Takes over the copies, ledgers and prohibitions of a store for the funnels in `funnels`, each with the connection that it reads
+    /// as far as the store does not say. Reads only.
     ///
     /// # Errors
     /// When the store cannot be read, or knows none of the funnels.
@@ -244,14 +249,18 @@ impl World {
             let since = journal.first_published(funnel).await?.unwrap_or(now);
             let cursor = journal.cursor(&Admitted::cursor_key(funnel)).await?;
             let admitted = serde_json::from_value(cursor.position).unwrap_or_default();
-            world.stored.insert(funnel.clone(), StoredFunnel { since, snapshot: revision.snapshot.clone(), admitted });
-            let number = if let Some(at) = world.connections.iter().position(|c| c.key == *connection) {
+            let snapshot = revision.snapshot.clone();
+            let live = in_force(&snapshot, since);
+            // An edit may name another connection; what is in the store came from this one.
+            let connection = live.as_ref().map_or_else(|| connection.clone(), |live| connection_key(&live.plan));
+            world.stored.insert(funnel.clone(), StoredFunnel { since, connection: connection.clone(), snapshot, live, admitted });
+            let number = if let Some(at) = world.connections.iter().position(|c| c.key == connection) {
                 at
             } else {
-                let managers = journal.managers(connection).await?.into_iter().map(|m| (m.id.clone(), m)).collect();
-                let read_at = journal.cursor(connection).await?.read_at;
+                let managers = journal.managers(&connection).await?.into_iter().map(|m| (m.id.clone(), m)).collect();
+                let read_at = journal.cursor(&connection).await?.read_at;
                 world.read_at = world.read_at.max(read_at);
-                world.connections.push(Connection { key: connection.clone(), managers, pipelines: Vec::new() });
+                world.connections.push(Connection { key: connection, managers, pipelines: Vec::new() });
                 world.connections.len() - 1
             };
             let number = u16::try_from(number).unwrap_or(u16::MAX);
@@ -341,6 +350,12 @@ impl World {
         self.deals.get(index as usize).and_then(|slot| self.rows.get::<Id>(slot.row)).map(|row| row.id).unwrap_or_default()
     }
 
+    /// `namespace/name` of the connection that a deal was read from.
+    pub(super) fn connection_of(&self, deal: u32) -> &str {
+        let slot = self.deals.get(deal as usize);
+        slot.and_then(|slot| self.connections.get(usize::from(slot.connection))).map_or("", |c| c.key.as_str())
+    }
+
     /// The copies that a store has of a deal.
     pub(super) fn stored_copies(&self, deal: u32) -> &[StoredCopy] {
         self.copies.get(&deal).map_or(&[], Vec::as_slice)
@@ -406,6 +421,12 @@ impl Known {
         let consents = known.iter().flat_map(|k| self.consents.iter().filter(|c| c.address == k.hash)).cloned().collect();
         Client { id: Some(self.client), addresses: known, consents, ..Client::default() }
     }
+}
+
+/// A stored revision, compiled.
+fn in_force(snapshot: &serde_json::Value, since: Timestamp) -> Option<Live> {
+    let snapshot: FunnelSnapshot = serde_json::from_value(snapshot.clone()).ok()?;
+    compile_funnel(&snapshot, 1, since).ok().map(Live::from)
 }
 
 /// Keys by their hash: a million people are told apart in a few megabytes. 64 bits make a wrong match as likely as a wrong disk read.
@@ -523,5 +544,38 @@ impl World {
     #[must_use]
     pub fn in_force(&self, funnel: &FunnelKey) -> Option<&serde_json::Value> {
         self.stored.get(funnel).map(|s| &s.snapshot)
+    }
+
+    /// What that revision means. `None` also when this version cannot read it.
+    #[must_use]
+    pub fn plan_in_force(&self, funnel: &FunnelKey) -> Option<&Live> {
+        self.stored.get(funnel)?.live.as_ref()
+    }
+
+    /// Of a world from a store: what it cannot tell about a plan, in a sentence.
+    #[must_use]
+    pub fn unknown_of(&self, plan: &Plan) -> Option<String> {
+        if self.stored.is_empty() {
+            return None;
+        }
+        let (funnel, connection) = (&plan.funnel, connection_key(plan));
+        let lower = |pipeline: &Option<String>| pipeline.as_ref().map(|name| name.to_lowercase());
+        // A funnel has all deals of its pipeline; the deals of others are not copied.
+        let has = |s: &&StoredFunnel| {
+            let pipeline = s.live.as_ref().and_then(|live| lower(&live.plan.pipeline));
+            s.connection == connection && (pipeline.is_none() || pipeline == lower(&plan.pipeline))
+        };
+        if !self.stored.values().any(|s| has(&s)) {
+            let read = match &plan.pipeline {
+                Some(pipeline) => format!("the pipeline {pipeline} of {connection}, of which the store has no deals for these funnels"),
+                None if self.connections.iter().any(|c| c.key == connection) => {
+                    format!("all pipelines of {connection}, of which the store has only some for these funnels")
+                }
+                None => format!("{connection}, of which the store has no deals for these funnels"),
+            };
+            return Some(format!("{funnel} reads {read}: whom it would write to there is not known; ask without --store"));
+        }
+        let new = !self.stored.contains_key(funnel);
+        new.then(|| format!("{funnel} is not in the store; it is simulated as if it were published on the first day"))
     }
 }

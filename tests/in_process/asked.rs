@@ -122,3 +122,78 @@ async fn who_was_only_observed_begins_again() {
     let as_is = ask("simulate", &[&town.folder], &[&args[..], &["--as-is"]].concat());
     assert_eq!(sum(&as_is).0, 0, "{as_is}");
 }
+
+/// Manifests and deals in a folder.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(home.path().join(name), text).unwrap();
+    }
+    home
+}
+
+/// `n` deals lost on a day, with a client each.
+fn lost_deals(n: u32, day: &str) -> (String, String) {
+    (1..=n).fold((CONTACTS.to_owned(), DEALS.to_owned()), |(contacts, deals), k| (contacts + &contact(k), deals + &lost(k, k, day)))
+}
+
+fn gained(difference: &Value) -> Vec<(String, usize)> {
+    let items = difference["items"].as_array().unwrap().iter();
+    items.map(|i| (format!("{}/{}", i["list"].as_str().unwrap(), i["item"].as_str().unwrap()), i["gained"].as_array().unwrap().len())).collect()
+}
+
+/// What an edit adds reads deals of its own, or reads the same ones in another way.
+#[tokio::test]
+async fn a_difference_knows_the_deals_of_what_is_added() {
+    let (contacts, deals) = lost_deals(4, "2026-03-02");
+    let (_, houses) = lost_deals(3, "2026-03-02");
+    let houses = houses.replace("\nd", "\nh");
+    let manifests = format!("{BASE}{}", funnel("flats", ""));
+    let old = folder(&[("all.yaml", &manifests), ("contacts.csv", &contacts), ("deals.csv", &deals)]);
+    let args = ["--from", "2026-03-02T05:00:00Z", "--days", "2"];
+    // A connection that only the new folder has.
+    let crm = BASE.split("---").find(|d| d.contains("CrmConnection")).unwrap();
+    let crm = crm.replace("{name: crm,", "{name: more,").replace("deals.csv", "houses.csv");
+    let list = BASE.split("---").find(|d| d.contains("ContentList")).unwrap().replace("{name: warm,", "{name: house,");
+    let added = funnel("houses", "").replace("{name: crm}", "{name: more}").replace("{name: warm}", "{name: house}");
+    let more = format!("{manifests}\n---{crm}\n---{list}{added}");
+    let new = folder(&[("all.yaml", &more), ("contacts.csv", &contacts), ("houses.csv", &houses)]);
+    let difference = ask("diff", &[old.path(), new.path()], &args);
+    assert_eq!(gained(&difference), [("house/one".into(), 3)], "{difference}");
+    // The new folder takes another stage for a loss. Its own deals are those of the old one.
+    let stage = deals.replace(";Lost;", ";Given up;");
+    let before = folder(&[("all.yaml", &manifests), ("contacts.csv", &contacts), ("deals.csv", &stage)]);
+    let after = folder(&[("all.yaml", &manifests.replace("lost: [Lost]", "lost: [Lost, Given up]"))]);
+    let difference = ask("diff", &[before.path(), after.path()], &args);
+    assert_eq!(gained(&difference), [("warm/one".into(), 4)], "{difference}");
+    let back = ask("diff", &[before.path(), before.path()], &args);
+    assert_eq!((&back["before"], &back["after"]), (&0.into(), &0.into()), "{back}");
+}
+
+/// A store has the deals of the funnels that it works for, and no others: that is said, not passed over.
+#[tokio::test]
+async fn what_a_store_does_not_have_is_said() {
+    let town = town(2, "2026-03-03T12:00:00Z", |text| text.replace("entity: Deal", "entity: Deal, pipeline: Sales")).await;
+    let args = ["--store", &store(&town), "--from", "2026-03-03T12:00:00Z", "--days", "3"];
+    let notes = |edit: &dyn Fn(&str) -> String| -> String {
+        let folder = edited(&town, edit);
+        let report = ask("simulate", &[folder.path()], &args);
+        let difference = ask("diff", &[&town.folder, folder.path()], &args);
+        assert_eq!(report["notes"], difference["notes"]);
+        report["notes"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(notes(&str::to_owned), "");
+    let add = |pipeline: &str| {
+        let new = funnel("houses", "").replace("entity: Deal", &format!("entity: Deal{pipeline}"));
+        move |text: &str| format!("{text}{new}")
+    };
+    let unknown = "whom it would write to there is not known";
+    let said = notes(&add(", pipeline: Houses"));
+    assert!(said.contains("shop/houses reads the pipeline Houses of shop/crm") && said.contains(unknown), "{said}");
+    let said = notes(&add(""));
+    assert!(said.contains("shop/houses reads all pipelines of shop/crm") && said.contains(unknown), "{said}");
+    let said = notes(&|text| text.replace("pipeline: Sales", "pipeline: Houses"));
+    assert!(said.contains("shop/flats reads the pipeline Houses") && said.contains(unknown), "{said}");
+    let said = notes(&add(", pipeline: sales"));
+    assert!(said.starts_with("shop/houses is not in the store") && !said.contains(unknown), "{said}");
+}

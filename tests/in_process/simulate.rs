@@ -39,11 +39,11 @@ async fn the_same_seed_gives_the_same_and_a_later_item_moves() {
     assert!(report.messages > 100 && report.clicks > 10 && report.answers > 0, "{} messages", report.messages);
 
     let (_, quiet) = predict(&old, from, 20, None).await;
-    let (_, after) = predict(&new, from, 20, None).await;
-    let difference = diff(&world, &quiet, &after);
+    let (later, after) = predict(&new, from, 20, None).await;
+    let difference = diff((&world, &quiet), (&later, &after));
     let moved = difference.items.iter().find(|i| i.item == "new-layouts").unwrap();
     assert!(!moved.later.is_empty() && moved.earlier.is_empty() && moved.gained.is_empty(), "{moved:?}");
-    assert!(diff(&world, &quiet, &quiet).items.is_empty());
+    assert!(diff((&world, &quiet), (&world, &quiet)).items.is_empty());
 }
 
 /// The same days with SQLite and the workers.

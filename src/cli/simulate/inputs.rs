@@ -2,12 +2,12 @@
 
 use crate::{
     cli::folder::Reader,
-    compile::{self, FunnelSnapshot, Severity, Wiring},
+    compile::{self, ConnectionKind, ConnectionWiring, FileSource, Severity, Wiring},
     engine::Plan,
     model::{FunnelKey, Mode},
     simulate::{Behaviour, Given, Outcome, Question, Run, World, sources},
     store::Store,
-    workers::Live,
+    workers::{Live, connection_key},
 };
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -50,7 +50,14 @@ pub struct Inputs {
 
 /// A folder whose funnels are all right.
 pub struct Folder {
+    root: PathBuf,
     output: compile::Output,
+}
+
+/// What came of one folder.
+pub struct Lived {
+    pub world: Arc<World>,
+    pub outcome: Outcome,
 }
 
 impl Folder {
@@ -67,7 +74,7 @@ impl Folder {
         if output.funnels.is_empty() {
             return Err(format!("there is no ReactivationFunnel in {}; write -f with a folder that has one", path.display()));
         }
-        Ok(Self { output })
+        Ok(Self { root: path.to_owned(), output })
     }
 
     /// Plans as they would be in force.
@@ -87,9 +94,46 @@ impl Folder {
         Ok(all)
     }
 
-    fn wiring(&self) -> &Wiring {
-        &self.output.wiring
+    /// A connection as this folder means it. What stands at the same place in the other folder is read from there: it is one CRM,
+    /// and an edited copy of the manifests need not bring the deals along.
+    fn connection(&self, key: &str, other: Option<&Self>) -> Option<ConnectionWiring> {
+        let mut settings = self.output.wiring.connections.get(key)?.clone();
+        let ConnectionKind::File(mine) = &mut settings.kind;
+        // Nothing is written.
+        mine.journal = None;
+        if let Some((other, there)) = other.and_then(|other| Some((other, other.output.wiring.connections.get(key)?))) {
+            let ConnectionKind::File(theirs) = &there.kind;
+            let inside = |source: &FileSource, root: &Path| match source {
+                FileSource::Path(path) => path.strip_prefix(root).ok().map(Path::to_owned),
+                FileSource::Inline { .. } => None,
+            };
+            let pairs = [
+                (Some(&mut mine.deals), Some(&theirs.deals)),
+                (mine.contacts.as_mut(), theirs.contacts.as_ref()),
+                (mine.managers.as_mut(), theirs.managers.as_ref()),
+            ];
+            for (mine, theirs) in pairs.into_iter().filter_map(|(mine, theirs)| mine.zip(theirs)) {
+                let place = inside(mine, &self.root);
+                if place.is_some() && place == inside(theirs, &other.root) {
+                    mine.clone_from(theirs);
+                }
+            }
+        }
+        Some(settings)
     }
+}
+
+/// Connections as each folder means them; one that only the other folder has is read as well, so that people are numbered alike.
+fn wirings(folders: &[&Folder], names: &BTreeSet<String>) -> Vec<Wiring> {
+    let of = |folder: &Folder| {
+        let find = |name: &String| {
+            let first = folders.first().copied().filter(|first| !std::ptr::eq(*first, folder));
+            folder.connection(name, first).or_else(|| folders.iter().find_map(|other| other.connection(name, None)))
+        };
+        let connections = names.iter().filter_map(|name| Some((name.clone(), find(name)?))).collect();
+        Wiring { connections, ..Wiring::default() }
+    };
+    folders.iter().map(|folder| of(folder)).collect()
 }
 
 impl Inputs {
@@ -97,7 +141,7 @@ impl Inputs {
     ///
     /// # Errors
     /// A sentence.
-    pub async fn live(&self, folders: &[&Folder], bar: &ProgressBar) -> Result<(World, Vec<Outcome>, Vec<String>), String> {
+    pub async fn live(&self, folders: &[&Folder], bar: &ProgressBar) -> Result<(Vec<Lived>, Vec<String>), String> {
         let behaviour = self.behaviour()?;
         let mut plans = Vec::new();
         for folder in folders {
@@ -107,23 +151,10 @@ impl Inputs {
         let from = moment(self.from.as_deref(), &zone)?;
         let until = from.to_zoned(zone).checked_add(jiff::Span::new().days(i64::from(self.days))).map_err(|e| e.to_string())?;
         let until = until.timestamp();
-        let connections = sources(plans.iter().map(|given| &*given.live.plan));
-        bar.set_message("reading deals");
-        let read = |n: u64| bar.set_message(format!("reading deals: {n}"));
-        let world = if let Some(url) = &self.store {
-            let store = Store::open_beside(url).await.map_err(|e| e.to_string())?;
-            World::from_store(&store, &connections, from, &read).await
-        } else {
-            let names: BTreeSet<String> = connections.into_values().collect();
-            let wiring = folders.first().map(|f| f.wiring()).cloned().unwrap_or_default();
-            World::from_files(&wiring, &names, self.deals.as_deref(), from, &read).await
-        }
-        .map_err(|e| e.to_string())?;
-        if let Some(read_at) = world.read_at().filter(|at| *at > from + SignedDuration::from_mins(1)) {
-            return Err(format!("the store knows what happened until {read_at}; write --from with that moment or a later one"));
-        }
-        let mut outcomes = Vec::new();
-        for folder in folders {
+        let plans: Vec<Arc<Plan>> = plans.into_iter().map(|given| given.live.plan).collect();
+        let worlds = self.worlds(folders, &plans, from, bar).await?;
+        let mut all = Vec::new();
+        for (folder, world) in folders.iter().zip(worlds) {
             let since = |key: &FunnelKey| world.published(key).unwrap_or(from);
             let lives = folder.plans(&since, self.as_is)?;
             let lives = lives
@@ -133,13 +164,13 @@ impl Inputs {
                     let snapshot = folder.output.funnels.get(&live.plan.funnel);
                     let json = snapshot.and_then(|s| serde_json::to_value(s).ok());
                     let replan = stored.is_some_and(|stored| flipped || Some(stored) != json.as_ref());
-                    let before = stored.filter(|_| replan).and_then(|stored| in_force(stored, since(&live.plan.funnel)));
+                    let before = stored.filter(|_| replan).and_then(|_| world.plan_in_force(&live.plan.funnel)).cloned();
                     Given { live, replan, before }
                 })
                 .collect();
             let base_url = self.public_url.trim_end_matches('/').to_owned();
             let question = Question { from, until, seed: self.seed, behaviour: behaviour.clone(), base_url };
-            let run = Run::new(&world, lives, folder.wiring(), question);
+            let run = Run::new(&world, lives, &folder.output.wiring, question);
             if let Some(behaviour) = &behaviour {
                 let unknown = run.unknown_items(behaviour);
                 if !unknown.is_empty() {
@@ -152,10 +183,43 @@ impl Inputs {
                 bar.set_position(done);
                 bar.set_message("living through the days");
             });
-            outcomes.push(outcome);
+            all.push(Lived { world, outcome });
         }
-        let notes = self.notes(&world, folders);
-        Ok((world, outcomes, notes))
+        let notes = self.notes(&all, folders);
+        Ok((all, notes))
+    }
+
+    /// The deals of each folder. Where they are read in the same way there is one world for both.
+    async fn worlds(
+        &self,
+        folders: &[&Folder],
+        plans: &[Arc<Plan>],
+        from: Timestamp,
+        bar: &ProgressBar,
+    ) -> Result<Vec<Arc<World>>, String> {
+        bar.set_message("reading deals");
+        let read = |n: u64| bar.set_message(format!("reading deals: {n}"));
+        if let Some(url) = &self.store {
+            let store = Store::open_beside(url).await.map_err(|e| e.to_string())?;
+            let connections = sources(plans.iter().map(AsRef::as_ref));
+            let world = World::from_store(&store, &connections, from, &read).await.map_err(|e| e.to_string())?;
+            if let Some(read_at) = world.read_at().filter(|at| *at > from + SignedDuration::from_mins(1)) {
+                return Err(format!("the store knows what happened until {read_at}; write --from with that moment or a later one"));
+            }
+            return Ok(vec![Arc::new(world); folders.len()]);
+        }
+        let names: BTreeSet<String> = plans.iter().map(|plan| connection_key(plan)).collect();
+        let mut worlds: Vec<(Wiring, Arc<World>)> = Vec::new();
+        for wiring in wirings(folders, &names) {
+            let world = if let Some((_, world)) = worlds.iter().find(|(other, _)| *other == wiring) {
+                world.clone()
+            } else {
+                let world = World::from_files(&wiring, &names, self.deals.as_deref(), from, &read).await;
+                Arc::new(world.map_err(|e| e.to_string())?)
+            };
+            worlds.push((wiring, world));
+        }
+        Ok(worlds.into_iter().map(|(_, world)| world).collect())
     }
 
     fn behaviour(&self) -> Result<Option<Behaviour>, String> {
@@ -164,9 +228,13 @@ impl Inputs {
         Behaviour::parse(&text, &path.display().to_string()).map(Some).map_err(|e| e.to_string())
     }
 
-    fn notes(&self, world: &World, folders: &[&Folder]) -> Vec<String> {
+    fn notes(&self, all: &[Lived], folders: &[&Folder]) -> Vec<String> {
         let mut notes = Vec::new();
         let mut seen: BTreeSet<String> = BTreeSet::new();
+        for lived in all {
+            let plans = (0..u16::MAX).map_while(|number| lived.outcome.run.plan(number));
+            notes.extend(plans.filter_map(|plan| lived.world.unknown_of(plan)).filter(|note| seen.insert(note.clone())));
+        }
         for plan in folders.iter().filter_map(|f| f.plans(&|_| Timestamp::UNIX_EPOCH, true).ok()).flatten().map(|given| given.live.plan) {
             if !seen.insert(plan.funnel.to_string()) {
                 continue;
@@ -182,20 +250,15 @@ impl Inputs {
                 notes.push(format!("{} or its policy is stopped: nothing goes out until it is released", plan.funnel));
             }
         }
-        for (connection, findings) in world.findings() {
+        for (connection, findings) in all.iter().flat_map(|lived| lived.world.findings()) {
             for finding in findings {
                 let example = finding.examples.first().map(String::as_str).unwrap_or_default();
-                notes.push(format!("{connection}: {} ×{}, like {example}", finding.kind, finding.count));
+                let note = format!("{connection}: {} ×{}, like {example}", finding.kind, finding.count);
+                notes.extend(Some(note).filter(|note| seen.insert(note.clone())));
             }
         }
         notes
     }
-}
-
-/// What a store works by. `None` if this version cannot read it: then the folder's plan stands for it.
-fn in_force(stored: &serde_json::Value, since: Timestamp) -> Option<Live> {
-    let snapshot: FunnelSnapshot = serde_json::from_value(stored.clone()).ok()?;
-    compile::compile_funnel(&snapshot, 1, since).ok().map(Live::from)
 }
 
 fn moment(text: Option<&str>, zone: &TimeZone) -> Result<Timestamp, String> {

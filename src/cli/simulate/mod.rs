@@ -56,14 +56,14 @@ enum Output {
 pub async fn simulate(args: SimulateArgs) -> Result<ExitCode, String> {
     let folder = inputs::Folder::read(&args.folder, "simulate")?;
     let bar = inputs::bar(args.output == Output::Table || std::io::IsTerminal::is_terminal(&std::io::stdout()));
-    let (world, outcomes, notes) = args.inputs.live(&[&folder], &bar).await?;
+    let (all, notes) = args.inputs.live(&[&folder], &bar).await?;
     bar.finish_and_clear();
-    let Some(outcome) = outcomes.first() else { return Err("nothing was simulated".into()) };
+    let Some(inputs::Lived { world, outcome }) = all.first() else { return Err("nothing was simulated".into()) };
     if args.output == Output::Csv {
-        print!("{}", table::csv(&world, outcome));
+        print!("{}", table::csv(world, outcome));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut report = Report::of(outcome, &world);
+    let mut report = Report::of(outcome, world);
     report.notes.splice(0..0, notes);
     match args.output {
         Output::Json => super::output::json(&report),
@@ -81,13 +81,14 @@ pub async fn diff(args: DiffArgs) -> Result<ExitCode, String> {
     };
     let (old, new) = (inputs::Folder::read(old, "compare")?, inputs::Folder::read(new, "compare")?);
     let bar = inputs::bar(true);
-    let (world, outcomes, notes) = args.inputs.live(&[&old, &new], &bar).await?;
+    let (all, notes) = args.inputs.live(&[&old, &new], &bar).await?;
     bar.finish_and_clear();
-    let [before, after] = outcomes.as_slice() else { return Err("nothing was simulated".into()) };
-    let difference = compare(&world, before, after);
+    let [before, after] = all.as_slice() else { return Err("nothing was simulated".into()) };
+    let mut difference = compare((&before.world, &before.outcome), (&after.world, &after.outcome));
+    difference.notes = notes;
     match args.output {
         super::output::OutputFormat::Json => super::output::json(&difference),
-        super::output::OutputFormat::Table => print!("{}", table::difference(&difference, &notes)),
+        super::output::OutputFormat::Table => print!("{}", table::difference(&difference)),
     }
     Ok(ExitCode::SUCCESS)
 }

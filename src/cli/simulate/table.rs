@@ -184,9 +184,9 @@ fn quoted(cell: &str) -> String {
     }
 }
 
-pub fn difference(difference: &Difference, notes: &[String]) -> String {
+pub fn difference(difference: &Difference) -> String {
     let mut out = String::new();
-    for note in notes {
+    for note in &difference.notes {
         let _ = writeln!(out, "{note}");
     }
     let _ = writeln!(out, "messages: {} before, {} after", difference.before, difference.after);
