@@ -115,7 +115,7 @@ impl<'w> Deals<'w> {
 fn by_item(outcome: &Outcome, joint: impl Fn(&u32) -> u32) -> BTreeMap<Key, BTreeMap<(u32, i32), Timestamp>> {
     let mut all: BTreeMap<Key, BTreeMap<(u32, i32), Timestamp>> = BTreeMap::new();
     for sent in &outcome.tally.sent {
-        let Some(item) = outcome.run.items.get(usize::from(sent.item)) else { continue };
+        let Some(item) = outcome.run.item_of(sent.item) else { continue };
         let key = (outcome.run.funnel(item.funnel).to_owned(), item.list.clone(), item.item.clone());
         all.entry(key).or_default().entry((joint(&sent.deal), sent.cycle)).or_insert(sent.at);
     }

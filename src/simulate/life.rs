@@ -3,7 +3,8 @@
 use super::{
     behaviour::{ANSWER, Act},
     run::Run,
-    tally::{Tally, Waits, Way},
+    tally::{Tally, Way},
+    waiting::Waiting,
     world::{Known, KnownDeal, World},
 };
 use crate::{
@@ -59,8 +60,7 @@ pub(super) struct One<S = Subject> {
     pub subject: S,
     pub first: Role,
     pub list: Option<String>,
-    /// Since when, for what and why the next item waits.
-    pub waiting: Option<(Timestamp, u16, &'static str)>,
+    pub waiting: Option<Waiting>,
     pub contacted: bool,
     pub clicked: bool,
     pub admit_at: Option<Timestamp>,
@@ -126,6 +126,7 @@ impl Life {
                 };
                 let list = subject.copy.state.journey.as_ref().map(|j| j.list.clone());
                 let first = subject.copy.role;
+                let waiting = Waiting::stored(run, number, &subject.copy).filter(|_| !fresh);
                 let admit_at = run.admission(number, subject.copy.id);
                 let replan_at = (!fresh && one.replans()).then_some(run.from);
                 life.copies.push(One {
@@ -134,7 +135,7 @@ impl Life {
                     subject,
                     first,
                     list,
-                    waiting: None,
+                    waiting,
                     contacted: false,
                     clicked: false,
                     admit_at,
@@ -346,7 +347,7 @@ impl Life {
         if let Some((purpose, effect)) = message {
             let Some(one) = self.copies.get_mut(i) else { return };
             if let Turn::At(at) = turn {
-                let item = run.item(one.plan, &effect.key.list, &effect.key.item);
+                let item = run.index(one.plan, &effect.key.list, &effect.key.item);
                 one.subject.copy.next_at = Some(up(at));
                 one.subject.copy.state.waiting = Some(PostponeReason::RateLimited);
                 one.wait(item, PostponeReason::RateLimited, now, run, tally);
@@ -377,7 +378,7 @@ impl Life {
         for line in &decision.history {
             if let History::Postponed { item, why, .. } = line {
                 let list = one.list.clone().unwrap_or_default();
-                one.wait(run.item(one.plan, &list, item), *why, now, run, tally);
+                one.wait(run.index(one.plan, &list, item), *why, now, run, tally);
             }
         }
         let mut rows: Vec<(Effect, EffectStatus, u16)> = Vec::with_capacity(decision.effects.len());
@@ -402,6 +403,10 @@ impl Life {
         for (effect, status, parts) in rows {
             self.write(run, i, effect, status, parts, now, tally);
         }
+        // Whoever was revived, for one, waits for nothing any more.
+        if let Some(one) = self.copies.get_mut(i).filter(|one| one.subject.copy.state.waiting.is_none()) {
+            one.end_wait(now, run, tally);
+        }
     }
 
     /// One effect into the ledger, and what follows from it.
@@ -424,9 +429,9 @@ impl Life {
         match effect.kind {
             EffectKind::Message { channel, medium, purpose, variant, .. } => {
                 entry.variant = variant;
-                let item = run.item(one.plan, &effect.key.list, &effect.key.item);
+                let item = run.index(one.plan, &effect.key.list, &effect.key.item);
                 one.contacted = true;
-                one.end_wait(now, tally);
+                one.sent(now, run, tally);
                 self.recent.push(Recent {
                     at: now,
                     medium,
@@ -459,9 +464,9 @@ impl Life {
             }
             EffectKind::Skip { reason } => {
                 entry.reason = Some(reason.as_str().into());
-                one.end_wait(now, tally);
+                one.end_wait(now, run, tally);
                 if counted {
-                    let item = run.item(one.plan, &effect.key.list, &effect.key.item);
+                    let item = run.index(one.plan, &effect.key.list, &effect.key.item);
                     *tally.skips.entry((item, reason.as_str())).or_default() += 1;
                 }
             }
@@ -544,8 +549,9 @@ impl Life {
     }
 
     /// What became of everyone.
-    pub fn end(&mut self, tally: &mut Tally) {
+    pub fn end(&mut self, run: &Run, tally: &mut Tally) {
         for one in &self.copies {
+            one.still_waits(run, tally);
             let copy = &one.subject.copy;
             let way = Way {
                 funnel: one.plan,
@@ -560,26 +566,6 @@ impl Life {
             sum.0 += 1;
             sum.1 += copy.amount.0;
         }
-    }
-}
-
-impl One {
-    fn wait(&mut self, item: u16, why: PostponeReason, now: Timestamp, run: &Run, tally: &mut Tally) {
-        if now >= run.from {
-            tally.waits.entry((item, why.as_str())).or_default().times += 1;
-        }
-        if self.waiting.is_none_or(|(_, waits, _)| waits != item) {
-            self.waiting = Some((now, item, why.as_str()));
-        }
-    }
-
-    fn end_wait(&mut self, now: Timestamp, tally: &mut Tally) {
-        let Some((since, item, why)) = self.waiting.take() else { return };
-        let seconds = now.duration_since(since).as_secs();
-        let Waits { ended, seconds: sum, longest, .. } = tally.waits.entry((item, why)).or_default();
-        *ended += 1;
-        *sum += seconds;
-        *longest = (*longest).max(seconds);
     }
 }
 

@@ -13,6 +13,7 @@ mod life;
 mod report;
 mod run;
 mod tally;
+mod waiting;
 mod world;
 
 pub use behaviour::{Behaviour, ManagersDo, Percent, Rates};

@@ -75,6 +75,8 @@ pub struct ItemReport {
     pub last: Option<String>,
     pub skipped: BTreeMap<String, u64>,
     pub postponed: u64,
+    /// How many clients wait for it at the end.
+    pub still_waiting: u64,
     /// Why nobody gets it.
     pub nobody: Option<String>,
 }
@@ -90,6 +92,8 @@ pub struct Worst {
 pub struct Postponed {
     pub reason: String,
     pub times: u64,
+    /// How many wait for it at the end. How long they have waited until then is in the figures below.
+    pub still_waiting: u64,
     pub mean_hours: f64,
     pub longest_hours: f64,
 }
@@ -172,7 +176,7 @@ fn budgets(outcome: &Outcome) -> Vec<BudgetReport> {
         return Vec::new();
     }
     for sent in &outcome.tally.sent {
-        let plan = run.items.get(usize::from(sent.item)).and_then(|item| run.plan(item.funnel));
+        let plan = run.item_of(sent.item).and_then(|item| run.plan(item.funnel));
         let price = run.channels.get(usize::from(sent.channel)).and_then(|channel| channel.price.as_ref());
         let (Some(plan), Some((each, _))) = (plan, price) else { continue };
         if let Some((_, spent, days)) = reports.get_mut(&plan.policy.key) {
@@ -210,11 +214,11 @@ impl Report {
             unsubscribed: tally.unsubscribed,
             ..Self::default()
         };
-        let name = |index: u16| run.items.get(usize::from(index));
+        let name = |index: u32| run.item_of(index);
         let channel = |index: u16| run.channels.get(usize::from(index)).map_or("", |c| c.key.as_str());
-        let mut calendar: BTreeMap<(jiff::civil::Date, i8, u16, u16), u64> = BTreeMap::new();
+        let mut calendar: BTreeMap<(jiff::civil::Date, i8, u16, u32), u64> = BTreeMap::new();
         let mut week: BTreeMap<(i8, i8), u64> = BTreeMap::new();
-        let mut by_item: BTreeMap<u16, (u64, Timestamp, Timestamp)> = BTreeMap::new();
+        let mut by_item: BTreeMap<u32, (u64, Timestamp, Timestamp)> = BTreeMap::new();
         let mut by_person: BTreeMap<u32, (usize, u32)> = BTreeMap::new();
         let mut by_day: BTreeMap<(u32, i32), (usize, u32)> = BTreeMap::new();
         let mut minutes: BTreeMap<(u16, i64), u64> = BTreeMap::new();
@@ -269,20 +273,16 @@ impl Report {
 
         let mut reasons: BTreeMap<&str, super::tally::Waits> = BTreeMap::new();
         for ((_, why), waits) in &tally.waits {
-            let sum = reasons.entry(why).or_default();
-            sum.times += waits.times;
-            sum.ended += waits.ended;
-            sum.seconds += waits.seconds;
-            sum.longest = sum.longest.max(waits.longest);
+            reasons.entry(why).or_default().add(waits);
         }
-        let for_window: u64 = ["OutsideWindow", "Holiday"].iter().filter_map(|r| reasons.get(r)).map(|w| w.ended).sum();
-        report.waited_for_window = percent(for_window, report.messages as u64).min(100.0);
+        report.waited_for_window = percent(tally.through_window, report.messages as u64);
         report.postponed = reasons
             .into_iter()
             .map(|(reason, waits)| Postponed {
                 reason: reason.to_owned(),
                 times: waits.times,
-                mean_hours: round(waits.seconds as f64 / 3600.0 / waits.ended.max(1) as f64),
+                still_waiting: waits.still,
+                mean_hours: round(waits.seconds as f64 / 3600.0 / waits.waits.max(1) as f64),
                 longest_hours: round(waits.longest as f64 / 3600.0),
             })
             .collect();
@@ -293,10 +293,12 @@ impl Report {
             *report.managers.entry((*word).to_owned()).or_default() += n;
         }
 
-        for (index, item) in (0_u16..).zip(&run.items) {
+        let of = |item: u32| (item, "")..(item.saturating_add(1), "");
+        for (index, item) in (0_u32..).zip(&run.items) {
             let counted = by_item.get(&index);
             let skipped: BTreeMap<String, u64> =
-                tally.skips.iter().filter(|((i, _), _)| *i == index).map(|((_, why), n)| ((*why).to_owned(), *n)).collect();
+                tally.skips.range(of(index)).map(|((_, why), n)| ((*why).to_owned(), *n)).collect();
+            let waits = || tally.waits.range(of(index)).map(|(_, waits)| waits);
             let entered = tally.ways.keys().any(|way| way.funnel == item.funnel && way.list.as_ref() == Some(&item.list));
             let nobody = counted.is_none().then(|| why_nobody(run.plan(item.funnel), item, entered, &skipped, run));
             report.items.push(ItemReport {
@@ -308,7 +310,8 @@ impl Report {
                 messages: counted.map_or(0, |c| c.0),
                 first: counted.map(|c| show(c.1)),
                 last: counted.map(|c| show(c.2)),
-                postponed: tally.waits.iter().filter(|((i, _), _)| *i == index).map(|(_, w)| w.times).sum(),
+                still_waiting: waits().map(|w| w.still).sum(),
+                postponed: waits().map(|w| w.times).sum(),
                 skipped,
                 nobody,
             });

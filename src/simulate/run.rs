@@ -5,7 +5,7 @@ use super::{
     asleep::Asleep,
     behaviour::Behaviour,
     life::{Gate, Life, One},
-    tally::Tally,
+    tally::{Sent, Tally},
     world::World,
 };
 use crate::{
@@ -56,7 +56,7 @@ pub(super) struct PlanOf {
     pub name: String,
     /// `namespace/name`
     pub connection: String,
-    items: HashMap<String, HashMap<String, u16>>,
+    items: HashMap<String, HashMap<String, u32>>,
     channels: HashMap<String, u16>,
 }
 
@@ -169,12 +169,12 @@ impl Run {
             });
             channels.insert(channel.resource.clone(), u16::try_from(at).unwrap_or(u16::MAX));
         }
-        let mut items: HashMap<String, HashMap<String, u16>> = HashMap::new();
+        let mut items: HashMap<String, HashMap<String, u32>> = HashMap::new();
         for list in plan.lists.values() {
             let mut days = 0_u32;
             for item in &list.items {
                 days = days.saturating_add(item.after.days);
-                let index = u16::try_from(self.items.len()).unwrap_or(u16::MAX);
+                let index = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
                 items.entry(list.name.clone()).or_default().insert(item.name.clone(), index);
                 self.items.push(ItemOf {
                     funnel: number,
@@ -227,9 +227,20 @@ impl Run {
         self.admissions.get(usize::from(plan))?.get(&copy.0).copied()
     }
 
-    pub(super) fn item(&self, plan: u16, list: &str, item: &str) -> u16 {
+    /// Number of an item; of one that no list of the folder has, a number that none has.
+    pub(super) fn index(&self, plan: u16, list: &str, item: &str) -> u32 {
         let plan = self.plans.get(usize::from(plan));
-        plan.and_then(|p| p.items.get(list)).and_then(|items| items.get(item)).copied().unwrap_or(u16::MAX)
+        plan.and_then(|p| p.items.get(list)).and_then(|items| items.get(item)).copied().unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn item_of(&self, number: u32) -> Option<&ItemOf> {
+        self.items.get(usize::try_from(number).ok()?)
+    }
+
+    /// The item that a message is.
+    #[must_use]
+    pub fn item(&self, sent: &Sent) -> Option<&ItemOf> {
+        self.item_of(sent.item)
     }
 
     pub(super) fn channel(&self, plan: u16, resource: &str) -> u16 {
@@ -334,7 +345,7 @@ impl Run {
         while let Some((at, _)) = life.next().filter(|(at, _)| *at < self.until) {
             life.step(self, at.max(self.start), &mut free, &mut tally);
         }
-        life.end(&mut tally);
+        life.end(self, &mut tally);
         if free.demand.is_empty() && free.money.is_empty() {
             // Whoever asks for no room takes none from anybody.
             return split.apart.add(tally);
@@ -358,7 +369,7 @@ impl Run {
                     agenda.push(Reverse((at.max(self.start), copy, person)));
                     lives.insert(person, life.sleep());
                 }
-                None => life.end(&mut tally),
+                None => life.end(self, &mut tally),
             }
         }
         let length = self.until.duration_since(self.start).as_secs().max(1).unsigned_abs();
@@ -370,7 +381,7 @@ impl Run {
                     agenda.push(Reverse((next.max(at), copy, person)));
                     lives.insert(person, life.sleep());
                 }
-                None => life.end(&mut tally),
+                None => life.end(self, &mut tally),
             }
             done(at.duration_since(self.start).as_secs().max(0).unsigned_abs(), length);
         }

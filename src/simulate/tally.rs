@@ -13,7 +13,7 @@ pub struct Sent {
     pub deal: u32,
     pub person: u32,
     /// Index of the item in the run.
-    pub item: u16,
+    pub item: u32,
     /// Index of the channel in the run.
     pub channel: u16,
     /// SMS parts; 1 for an email.
@@ -26,11 +26,24 @@ pub struct Sent {
 /// Messages that waited, for one reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waits {
+    /// How often somebody was told.
     pub times: u64,
-    /// Of those that ended: sent or given up.
-    pub ended: u64,
+    /// How many waits that were, those included that last longer than the simulation.
+    pub waits: u64,
+    /// How many wait at its end.
+    pub still: u64,
     pub seconds: i64,
     pub longest: i64,
+}
+
+impl Waits {
+    pub fn add(&mut self, other: &Self) {
+        self.times += other.times;
+        self.waits += other.waits;
+        self.still += other.still;
+        self.seconds += other.seconds;
+        self.longest = self.longest.max(other.longest);
+    }
 }
 
 /// Where deals come from and what becomes of them.
@@ -50,8 +63,10 @@ pub struct Way {
 pub struct Tally {
     pub sent: Vec<Sent>,
     /// By item and reason.
-    pub skips: BTreeMap<(u16, &'static str), u64>,
-    pub waits: BTreeMap<(u16, &'static str), Waits>,
+    pub skips: BTreeMap<(u32, &'static str), u64>,
+    pub waits: BTreeMap<(u32, &'static str), Waits>,
+    /// Messages that had waited for a window or a holiday.
+    pub through_window: u64,
     /// Tasks, comments, notifications, moves: by funnel.
     pub effects: BTreeMap<(u16, &'static str), u64>,
     pub ways: BTreeMap<Way, (u64, i64)>,
@@ -80,17 +95,14 @@ impl Tally {
             *self.money.entry(key).or_default() += cost;
         }
         for (key, waits) in other.waits {
-            let sum = self.waits.entry(key).or_default();
-            sum.times += waits.times;
-            sum.ended += waits.ended;
-            sum.seconds += waits.seconds;
-            sum.longest = sum.longest.max(waits.longest);
+            self.waits.entry(key).or_default().add(&waits);
         }
         for (key, (deals, amount)) in other.ways {
             let sum = self.ways.entry(key).or_default();
             sum.0 += deals;
             sum.1 += amount;
         }
+        self.through_window += other.through_window;
         self.clicks += other.clicks;
         self.answers += other.answers;
         self.unsubscribed += other.unsubscribed;

@@ -1,7 +1,7 @@
 //! What `simulate` predicts is what the workers, with a real store and channels that accept, then send: the same item to the same deal
 //! in the same minute.
 
-use crate::town::{Sent, Town, predict, predicted};
+use crate::town::{BASE, CONTACTS, DEALS, Sent, Town, contact, funnel, lost, predict, predicted};
 use jiff::{SignedDuration, Timestamp};
 use rekindle::simulate::{Behaviour, Outcome, Report, World, diff};
 use std::path::{Path, PathBuf};
@@ -73,4 +73,46 @@ async fn what_is_predicted_is_what_is_sent() {
             assert_eq!(enough, name != "slow" || channel.held_up == 0, "{name}: {channel:?}");
         }
     }
+}
+
+/// A folder with `n` deals lost on Monday at 12:00 in Moscow and the usual funnel, edited. All questions begin that day at 8:00.
+fn simple(home: &Path, n: u32, edit: impl Fn(String) -> String) -> PathBuf {
+    let (mut contacts, mut deals) = (CONTACTS.to_owned(), DEALS.to_owned());
+    for k in 1..=n {
+        contacts += &contact(k);
+        deals += &lost(k, k, "2026-03-02");
+    }
+    let manifests = edit(format!("{BASE}{}", funnel("flats", "")));
+    for (name, text) in [("all.yaml", &manifests), ("contacts.csv", &contacts), ("deals.csv", &deals)] {
+        std::fs::write(home.join(name), text).unwrap();
+    }
+    home.to_owned()
+}
+
+/// What the simulation of such a folder reports.
+async fn reported(n: u32, days: i64, behaviour: &str, edit: impl Fn(String) -> String) -> Report {
+    let home = tempfile::tempdir().unwrap();
+    let behaviour = (!behaviour.is_empty()).then(|| Behaviour::parse(behaviour, "behaviour.yaml").unwrap());
+    let monday: Timestamp = "2026-03-02T05:00:00Z".parse().unwrap();
+    let (world, outcome) = predict(&simple(home.path(), n, edit), monday, days, behaviour).await;
+    Report::of(&outcome, &world)
+}
+
+/// Two hours until the window opens, then one after the other, and at last until the end of the simulation for the cap.
+#[tokio::test]
+async fn each_reason_gets_the_time_that_was_waited_for_it() {
+    let capped = |text: String| {
+        text.replace("  spread: 0s\n", "  spread: 0s\n  caps: [{atMost: 1, per: 30d}]\n").replace("perSecond: 20", "perSecond: 0.02")
+    };
+    let report = reported(40, 10, "", capped).await;
+    let figures = |reason: &str| {
+        let p = report.postponed.iter().find(|p| p.reason == reason).unwrap();
+        (p.times, p.still_waiting, p.mean_hours, p.longest_hours)
+    };
+    assert_eq!(figures("OutsideWindow"), (40, 0, 2.0, 2.0));
+    assert_eq!(figures("RateLimited"), (39, 0, 0.3, 0.5));
+    // From a day after the first message until the tenth day is over.
+    assert_eq!(figures("CapReached"), (40, 40, 189.7, 190.0));
+    assert!((report.waited_for_window - 100.0).abs() < 0.1, "{}", report.waited_for_window);
+    assert_eq!((report.messages, report.items[1].still_waiting), (40, 40));
 }

@@ -53,7 +53,7 @@ pub async fn predict(folder: &Path, from: Timestamp, days: i64, behaviour: Optio
 
 pub fn predicted(world: &World, outcome: &simulate::Outcome) -> Sent {
     let one = |sent: &simulate::Sent| {
-        let item = &outcome.run.items[usize::from(sent.item)];
+        let item = outcome.run.item(sent).unwrap();
         (world.deal_id(sent.deal), format!("{}/{}", item.list, item.item), minute(sent.at))
     };
     outcome.tally.sent.iter().map(one).collect()

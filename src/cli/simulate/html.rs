@@ -298,16 +298,16 @@ fn load(report: &Report) -> String {
 }
 
 fn why(report: &Report) -> String {
-    let mut rows = String::from("<tr><th>Reason</th><td>times</td><td>wait on average</td><td>longest</td></tr>");
+    let mut rows = String::from("<tr><th>Reason</th><td>times</td><td>wait on average</td><td>longest</td><td>wait at the end</td></tr>");
     for p in &report.postponed {
         let _ = write!(
             rows,
-            "<tr><th>postponed: {}</th><td>{}</td><td>{:.1} h</td><td>{:.1} h</td></tr>",
-            p.reason, p.times, p.mean_hours, p.longest_hours
+            "<tr><th>postponed: {}</th><td>{}</td><td>{:.1} h</td><td>{:.1} h</td><td>{}</td></tr>",
+            p.reason, p.times, p.mean_hours, p.longest_hours, p.still_waiting
         );
     }
     for (reason, n) in &report.skipped {
-        let _ = write!(rows, "<tr><th>skipped: {reason}</th><td>{n}</td><td></td><td></td></tr>");
+        let _ = write!(rows, "<tr><th>skipped: {reason}</th><td>{n}</td><td></td><td></td><td></td></tr>");
     }
     format!("<table>{rows}</table>")
 }

@@ -50,6 +50,7 @@ pub fn report(report: &Report) -> String {
                 p.times.to_string(),
                 format!("{:.1} h on average", p.mean_hours),
                 format!("{:.1} h at most", p.longest_hours),
+                if p.still_waiting == 0 { String::new() } else { format!("{} wait at the end", p.still_waiting) },
             ]
         })
         .collect();
@@ -157,7 +158,7 @@ fn load(report: &Report) -> Vec<Vec<String>> {
 pub fn csv(world: &World, outcome: &Outcome) -> String {
     let mut out = String::from("at,funnel,deal,channel,list,item,parts\n");
     for sent in &outcome.tally.sent {
-        let Some(item) = outcome.run.items.get(usize::from(sent.item)) else { continue };
+        let Some(item) = outcome.run.item(sent) else { continue };
         let channel = outcome.run.channels.get(usize::from(sent.channel)).map_or("", |c| c.key.as_str());
         let cells = [
             sent.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
