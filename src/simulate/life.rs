@@ -22,6 +22,9 @@ use crate::{
 use jiff::{Timestamp, civil};
 use std::{collections::HashMap, panic::AssertUnwindSafe};
 
+/// Lists of one way that are kept apart: as many as a picture can show beside each other.
+const MOST_LISTS: usize = 4;
+
 /// Decisions at one moment for one person, after which something goes round in a circle.
 const MOST_ROUNDS: usize = 1000;
 
@@ -59,7 +62,8 @@ pub(super) struct One<S = Subject> {
     pub deal: u32,
     pub subject: S,
     pub first: Role,
-    pub list: Option<String>,
+    /// Numbers of the lists it was warmed by, as a [`Way`] has them.
+    pub lists: Vec<u32>,
     pub waiting: Option<Waiting>,
     pub contacted: bool,
     pub clicked: bool,
@@ -73,8 +77,21 @@ pub(super) struct One<S = Subject> {
 impl<T> One<T> {
     /// The same with another subject, and the one it had.
     pub fn with<U>(self, subject: U) -> (One<U>, T) {
-        let Self { plan, deal, subject: old, first, list, waiting, contacted, clicked, admit_at, replan_at, fresh } = self;
-        (One { plan, deal, subject, first, list, waiting, contacted, clicked, admit_at, replan_at, fresh }, old)
+        let Self { plan, deal, subject: old, first, lists, waiting, contacted, clicked, admit_at, replan_at, fresh } = self;
+        (One { plan, deal, subject, first, lists, waiting, contacted, clicked, admit_at, replan_at, fresh }, old)
+    }
+
+    fn enter(&mut self, list: u32, tally: &mut Tally) {
+        if self.lists.last() == Some(&list) {
+            return;
+        }
+        tally.entered.insert(list);
+        if self.lists.len() == MOST_LISTS {
+            self.lists.pop();
+        }
+        if self.lists.last() != Some(&list) {
+            self.lists.push(list);
+        }
     }
 
     /// Whether it is there already.
@@ -124,7 +141,7 @@ impl Life {
                     subject.copy.next_at = subject.copy.next_at.map(up);
                     true
                 };
-                let list = subject.copy.state.journey.as_ref().map(|j| j.list.clone());
+                let list = subject.copy.state.journey.as_ref().and_then(|j| run.list(number, &j.list));
                 let first = subject.copy.role;
                 let waiting = Waiting::stored(run, number, &subject.copy).filter(|_| !fresh);
                 let admit_at = run.admission(number, subject.copy.id);
@@ -134,7 +151,7 @@ impl Life {
                     deal: deal.index,
                     subject,
                     first,
-                    list,
+                    lists: list.into_iter().collect(),
                     waiting,
                     contacted: false,
                     clicked: false,
@@ -372,13 +389,13 @@ impl Life {
         let copy = &mut one.subject.copy;
         (copy.id, copy.client, copy.shard, copy.ver) = (id, client, shard, ver + 1);
         copy.next_at = copy.next_at.map(up);
-        if let Some(journey) = &copy.state.journey {
-            one.list = Some(journey.list.clone());
+        if let Some(list) = copy.state.journey.as_ref().and_then(|journey| run.list(one.plan, &journey.list)) {
+            one.enter(list, tally);
         }
         for line in &decision.history {
             if let History::Postponed { item, why, .. } = line {
-                let list = one.list.clone().unwrap_or_default();
-                one.wait(run.index(one.plan, &list, item), *why, now, run, tally);
+                let list = one.subject.copy.state.journey.as_ref().map_or("", |journey| &journey.list);
+                one.wait(run.index(one.plan, list, item), *why, now, run, tally);
             }
         }
         let mut rows: Vec<(Effect, EffectStatus, u16)> = Vec::with_capacity(decision.effects.len());
@@ -552,11 +569,18 @@ impl Life {
     pub fn end(&mut self, run: &Run, tally: &mut Tally) {
         for one in &self.copies {
             one.still_waits(run, tally);
+            tally.entered.extend(&one.lists);
+            tally.stayed.extend(one.lists.last());
+            let cycle = one.subject.copy.cycle;
+            let had = one.subject.ledger.iter().filter(|e| e.at < run.from && e.key.cycle == cycle && !e.key.list.starts_with('@'));
+            for entry in had.filter(|e| e.status != EffectStatus::Skipped) {
+                *tally.had.entry(run.index(one.plan, &entry.key.list, &entry.key.item)).or_default() += 1;
+            }
             let copy = &one.subject.copy;
             let way = Way {
                 funnel: one.plan,
                 first: one.first,
-                list: one.list.clone(),
+                lists: one.lists.clone(),
                 contacted: one.contacted,
                 clicked: one.clicked,
                 last: copy.role,

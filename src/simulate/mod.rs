@@ -10,6 +10,7 @@ mod behaviour;
 mod diff;
 mod error;
 mod life;
+mod nobody;
 mod report;
 mod run;
 mod tally;

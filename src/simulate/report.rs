@@ -1,7 +1,7 @@
 //! The figures of a simulation, as people and programs read them.
 
-use super::{run::Outcome, world::World};
-use crate::engine::{Plan, periods};
+use super::{nobody::Turns, run::Outcome, world::World};
+use crate::engine::periods;
 use crate::model::{Medium, Role};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
@@ -43,8 +43,10 @@ pub struct Report {
     /// Tasks, comments, notifications and moves.
     pub managers: BTreeMap<String, u64>,
     pub stages: Vec<StageMove>,
-    /// Flows between places, for pictures: from, to, deals.
-    pub flows: Vec<(String, String, u64)>,
+    /// Flows between places, for pictures: from, to, deals, and how many lists the deals had been warmed by before.
+    pub flows: Vec<(String, String, u64, usize)>,
+    /// Deals that were lost before their funnel began and wait at the end for its `backfill`.
+    pub waiting_in_backfill: u64,
     pub clicks: u64,
     pub answers: u64,
     pub unsubscribed: u64,
@@ -299,8 +301,7 @@ impl Report {
             let skipped: BTreeMap<String, u64> =
                 tally.skips.range(of(index)).map(|((_, why), n)| ((*why).to_owned(), *n)).collect();
             let waits = || tally.waits.range(of(index)).map(|(_, waits)| waits);
-            let entered = tally.ways.keys().any(|way| way.funnel == item.funnel && way.list.as_ref() == Some(&item.list));
-            let nobody = counted.is_none().then(|| why_nobody(run.plan(item.funnel), item, entered, &skipped, run));
+            let nobody = counted.is_none().then(|| Turns::of(index, item, tally, &skipped).why(item, run));
             report.items.push(ItemReport {
                 funnel: run.funnel(item.funnel).to_owned(),
                 list: item.list.clone(),
@@ -362,12 +363,10 @@ impl Report {
     #[allow(clippy::cast_precision_loss)] // figures for people
     fn follow(&mut self, outcome: &Outcome) {
         let mut moves: BTreeMap<(u16, Role, Role), (u64, i64)> = BTreeMap::new();
-        let mut flows: BTreeMap<(String, String), u64> = BTreeMap::new();
+        let mut flows: BTreeMap<(String, String, usize), u64> = BTreeMap::new();
         for (way, (deals, amount)) in &outcome.tally.ways {
             let sum = moves.entry((way.funnel, way.first, way.last)).or_default();
             (sum.0, sum.1) = (sum.0 + deals, sum.1 + amount);
-            let Some(list) = &way.list else { continue };
-            let list = format!("list {list}");
             let end = match way.last {
                 Role::Revived => "revived",
                 Role::Unsubscribed => "unsubscribed",
@@ -376,9 +375,18 @@ impl Report {
                 _ if way.finished => "journey over, no answer",
                 _ => "under way",
             };
-            *flows.entry((way.first.as_str().to_owned(), list.clone())).or_default() += deals;
-            *flows.entry((list, end.to_owned())).or_default() += deals;
+            let mut from = way.first.as_str().to_owned();
+            let lists = way.lists.iter().filter_map(|list| outcome.run.lists.get(*list as usize));
+            for (step, list) in lists.enumerate() {
+                let list = format!("list {list}");
+                *flows.entry((from, list.clone(), step)).or_default() += deals;
+                from = list;
+            }
+            if !way.lists.is_empty() {
+                *flows.entry((from, end.to_owned(), way.lists.len())).or_default() += deals;
+            }
         }
+        self.wait_in_backfill(outcome, &moves);
         self.stages = moves
             .into_iter()
             .map(|((funnel, from, to), (deals, amount))| StageMove {
@@ -389,35 +397,28 @@ impl Report {
                 amount: amount as f64 / 100.0,
             })
             .collect();
-        self.flows = flows.into_iter().map(|((from, to), n)| (from, to, n)).collect();
+        self.flows = flows.into_iter().map(|((from, to, step), n)| (from, to, n, step)).collect();
     }
-}
 
-fn why_nobody(
-    plan: Option<&Plan>,
-    item: &super::run::ItemOf,
-    entered: bool,
-    skipped: &BTreeMap<String, u64>,
-    run: &super::run::Run,
-) -> String {
-    if plan.is_some_and(|p| p.suspend || p.policy.paused) {
-        return "the funnel or its policy is stopped".into();
+    fn wait_in_backfill(&mut self, outcome: &Outcome, moves: &BTreeMap<(u16, Role, Role), (u64, i64)>) {
+        let mut funnels: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
+        for ((funnel, from, to), (deals, _)) in moves.iter().filter(|((_, from, to), _)| [*from, *to].contains(&Role::Backfill)) {
+            let sum = funnels.entry(*funnel).or_default();
+            sum.0 += if *to == Role::Backfill { *deals } else { 0 };
+            sum.1 += if *from == Role::Backfill { *deals } else { 0 };
+        }
+        for (funnel, (waiting, before)) in funnels.into_iter().filter(|(_, (waiting, _))| *waiting > 0) {
+            self.waiting_in_backfill += waiting;
+            let admits = match outcome.run.plan(funnel).and_then(|plan| plan.backfill.as_ref()) {
+                Some(backfill) => format!("backfill admits {} a day of those lost within {}", backfill.per_day, backfill.lost_within),
+                None => "the funnel has no backfill, so they are never warmed".to_owned(),
+            };
+            self.notes.push(format!(
+                "{}: {before} deals were lost before it began; {waiting} wait in Backfill at the end: {admits}",
+                outcome.run.funnel(funnel)
+            ));
+        }
     }
-    if item.channel.is_none() {
-        return "the funnel has no channel for it".into();
-    }
-    if !entered {
-        return format!("nobody is warmed by the list {}", item.list);
-    }
-    if !skipped.is_empty() {
-        let reasons: Vec<String> = skipped.iter().map(|(why, n)| format!("{why} {n}")).collect();
-        return format!("skipped for everyone whose turn it was: {}", reasons.join(", "));
-    }
-    let days = run.until.duration_since(run.from).as_hours() / 24;
-    if i64::from(item.days) >= days {
-        return format!("its turn comes {} days after the list begins; simulate more than {days} days", item.days);
-    }
-    "nobody's turn came in these days".into()
 }
 
 #[allow(clippy::cast_precision_loss)] // figures for people

@@ -56,7 +56,8 @@ pub(super) struct PlanOf {
     pub name: String,
     /// `namespace/name`
     pub connection: String,
-    items: HashMap<String, HashMap<String, u32>>,
+    /// By list: its number, and those of its items.
+    lists: HashMap<String, (u32, HashMap<String, u32>)>,
     channels: HashMap<String, u16>,
 }
 
@@ -76,6 +77,8 @@ impl PlanOf {
 pub struct ItemOf {
     pub funnel: u16,
     pub list: String,
+    /// Number of that list in the run.
+    pub(super) place: u32,
     pub item: String,
     pub title: String,
     pub medium: Medium,
@@ -99,6 +102,8 @@ pub struct ChannelOf {
 pub struct Run {
     pub(super) plans: Vec<PlanOf>,
     pub items: Vec<ItemOf>,
+    /// Names of the lists, by their number: two funnels may have one of the same name.
+    pub(super) lists: Vec<String>,
     pub channels: Vec<ChannelOf>,
     pub start: Timestamp,
     pub from: Timestamp,
@@ -133,6 +138,7 @@ impl Run {
         let mut run = Self {
             plans: Vec::new(),
             items: Vec::new(),
+            lists: Vec::new(),
             channels: Vec::new(),
             start,
             from: question.from,
@@ -169,16 +175,20 @@ impl Run {
             });
             channels.insert(channel.resource.clone(), u16::try_from(at).unwrap_or(u16::MAX));
         }
-        let mut items: HashMap<String, HashMap<String, u32>> = HashMap::new();
+        let mut lists: HashMap<String, (u32, HashMap<String, u32>)> = HashMap::new();
         for list in plan.lists.values() {
+            let place = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
+            self.lists.push(list.name.clone());
+            let mut items = HashMap::with_capacity(list.items.len());
             let mut days = 0_u32;
             for item in &list.items {
                 days = days.saturating_add(item.after.days);
                 let index = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
-                items.entry(list.name.clone()).or_default().insert(item.name.clone(), index);
+                items.insert(item.name.clone(), index);
                 self.items.push(ItemOf {
                     funnel: number,
                     list: list.name.clone(),
+                    place,
                     item: item.name.clone(),
                     title: item.title.clone(),
                     medium: item.medium,
@@ -186,9 +196,10 @@ impl Run {
                     days,
                 });
             }
+            lists.insert(list.name.clone(), (place, items));
         }
         let (name, connection) = (plan.funnel.to_string(), connection_key(plan));
-        self.plans.push(PlanOf { given, name, connection, items, channels });
+        self.plans.push(PlanOf { given, name, connection, lists, channels });
     }
 
     /// New copies are numbered as a store numbers them: by the order of their deals, then of the funnels.
@@ -230,7 +241,12 @@ impl Run {
     /// Number of an item; of one that no list of the folder has, a number that none has.
     pub(super) fn index(&self, plan: u16, list: &str, item: &str) -> u32 {
         let plan = self.plans.get(usize::from(plan));
-        plan.and_then(|p| p.items.get(list)).and_then(|items| items.get(item)).copied().unwrap_or(u32::MAX)
+        plan.and_then(|p| p.lists.get(list)).and_then(|(_, items)| items.get(item)).copied().unwrap_or(u32::MAX)
+    }
+
+    /// Number of a list; none of one that the folder does not have.
+    pub(super) fn list(&self, plan: u16, list: &str) -> Option<u32> {
+        Some(self.plans.get(usize::from(plan))?.lists.get(list)?.0)
     }
 
     pub(super) fn item_of(&self, number: u32) -> Option<&ItemOf> {

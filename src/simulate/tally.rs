@@ -2,7 +2,7 @@
 
 use crate::model::Role;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One message that would go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,8 +51,8 @@ impl Waits {
 pub struct Way {
     pub funnel: u16,
     pub first: Role,
-    /// Index of the list they were last warmed by.
-    pub list: Option<String>,
+    /// Numbers of the lists they were warmed by, one after the other; of many, the first and the last.
+    pub lists: Vec<u32>,
     pub contacted: bool,
     pub clicked: bool,
     pub last: Role,
@@ -70,6 +70,12 @@ pub struct Tally {
     /// Tasks, comments, notifications, moves: by funnel.
     pub effects: BTreeMap<(u16, &'static str), u64>,
     pub ways: BTreeMap<Way, (u64, i64)>,
+    /// Lists that anybody was warmed by.
+    pub entered: BTreeSet<u32>,
+    /// Of those, the ones that anybody was in at the end.
+    pub stayed: BTreeSet<u32>,
+    /// By item: to how many clients a store had sent it before.
+    pub had: BTreeMap<u32, u64>,
     pub clicks: u64,
     pub answers: u64,
     pub unsubscribed: u64,
@@ -96,6 +102,11 @@ impl Tally {
         }
         for (key, waits) in other.waits {
             self.waits.entry(key).or_default().add(&waits);
+        }
+        self.entered.append(&mut other.entered);
+        self.stayed.append(&mut other.stayed);
+        for (key, n) in other.had {
+            *self.had.entry(key).or_default() += n;
         }
         for (key, (deals, amount)) in other.ways {
             let sum = self.ways.entry(key).or_default();

@@ -116,3 +116,48 @@ async fn each_reason_gets_the_time_that_was_waited_for_it() {
     assert!((report.waited_for_window - 100.0).abs() < 0.1, "{}", report.waited_for_window);
     assert_eq!((report.messages, report.items[1].still_waiting), (40, 40));
 }
+
+/// Who waits for a cap had their turn; who went on to another list had left this one. Both are told as they are, and no list is lost.
+#[tokio::test]
+async fn why_nobody_gets_an_item_is_told_as_it_is() {
+    let nobody = |report: &Report, item: &str| {
+        report.items.iter().find(|i| i.item == item).and_then(|i| i.nobody.clone()).unwrap_or_else(|| format!("{item} is sent"))
+    };
+    let capped = |text: String| text.replace("  spread: 0s\n", "  spread: 0s\n  caps: [{atMost: 1, per: 30d}]\n");
+    let report = reported(3, 10, "", capped).await;
+    assert_eq!(nobody(&report, "one"), "one is sent");
+    assert_eq!(nobody(&report, "two"), "its turn came, but it waits at the end: CapReached 3");
+    assert_eq!(nobody(&report, "three"), "nobody's turn came in these days");
+
+    let rule = "{listRef: {name: warm}}";
+    let list = "apiVersion: rekindle.dev/v1alpha1\nkind: ContentList\nmetadata: {name: late, namespace: shop}\nspec:\n  title: Late\n  \
+                items: [{name: last, title: Last, after: 1d, sms: {text: \"last\"}}]\n";
+    let moved = |text: String| {
+        let text = text.replace(rule, &format!("{{when: \"cycle.days >= 3\", listRef: {{name: late}}}}, {rule}"));
+        format!("{}\n---\n{list}", text.replace("name: two, title: Two, after: 1d", "name: two, title: Two, after: 5d"))
+    };
+    let report = reported(3, 10, "", moved).await;
+    assert_eq!(nobody(&report, "last"), "last is sent");
+    assert_eq!(nobody(&report, "two"), "everybody left the list warm for another before its turn came");
+    let flows: Vec<(&str, &str, u64, usize)> = report.flows.iter().map(|(a, b, n, step)| (a.as_str(), b.as_str(), *n, *step)).collect();
+    let over = ("list late", "journey over, no answer", 3, 2);
+    assert_eq!(flows, [("Warming", "list warm", 3, 0), over, ("list warm", "list late", 3, 1)]);
+}
+
+/// Deals lost before the funnel began are told, whether anybody admits them or not.
+#[tokio::test]
+async fn who_waits_in_backfill_is_told() {
+    let waits = |backfill: &'static str| async move {
+        let home = tempfile::tempdir().unwrap();
+        let edit = |text: String| text.replace("  stages:\n", &format!("{backfill}  stages:\n"));
+        let folder = simple(home.path(), 30, edit);
+        let (world, outcome) = predict(&folder, "2026-03-10T05:00:00Z".parse().unwrap(), 2, None).await;
+        let report = Report::of(&outcome, &world);
+        (report.waiting_in_backfill, report.notes.join("; "))
+    };
+    let (waiting, note) = waits("").await;
+    assert_eq!(waiting, 30);
+    assert!(note.contains("30 deals were lost before it began; 30 wait") && note.contains("no backfill"), "{note}");
+    let (waiting, note) = waits("  backfill: {lostWithin: 90d, perDay: 10}\n").await;
+    assert!((8..=20).contains(&waiting) && note.contains("admits 10 a day"), "{waiting}: {note}");
+}

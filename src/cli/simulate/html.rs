@@ -171,28 +171,24 @@ fn week(report: &Report) -> String {
 /// From where deals come, by which list they are warmed, and where they end.
 #[allow(clippy::cast_precision_loss)] // picture coordinates
 fn sankey(report: &Report) -> String {
-    // Lists stand in the middle, where deals come from on the left, where they end on the right.
-    let column = |name: &str, from: bool| match (name.starts_with("list "), from) {
-        (true, _) => 1,
-        (false, true) => 0,
-        (false, false) => 2,
-    };
-    let mut nodes: [BTreeMap<&str, u64>; 3] = Default::default();
-    for (from, to, n) in &report.flows {
-        if !from.starts_with("list ") {
-            *nodes[0].entry(from).or_default() += n;
-        }
-        if to.starts_with("list ") {
-            *nodes[1].entry(to).or_default() += n;
-        } else {
-            *nodes[2].entry(to).or_default() += n;
+    // Where deals come from stands on the left, where they end on the right, between them the first list, the second, …
+    let last = report.flows.iter().map(|(.., step)| *step).max().unwrap_or(0).max(1) + 1;
+    let columns = |to: &str, step: usize| (step, if to.starts_with("list ") { step + 1 } else { last });
+    let mut nodes: Vec<BTreeMap<&str, u64>> = vec![BTreeMap::new(); last + 1];
+    for (from, to, n, step) in &report.flows {
+        let (a, b) = columns(to, *step);
+        // A list is both an end and a beginning; it counts once.
+        for (column, name) in [(a, from), (b, to)].into_iter().filter(|(column, _)| *column == b || *column == 0) {
+            if let Some(nodes) = nodes.get_mut(column) {
+                *nodes.entry(name).or_default() += n;
+            }
         }
     }
-    let total: u64 = nodes[0].values().sum();
+    let total: u64 = nodes.first().map_or(0, |origins| origins.values().sum());
     let most = nodes.iter().map(BTreeMap::len).max().unwrap_or(1);
     let height = (most as f64 * 46.0).max(260.0);
     let scale = (height - most as f64 * 18.0) / total.max(1) as f64;
-    let x = [0.0, 400.0, 790.0];
+    let x = |column: usize| 790.0 * column as f64 / last as f64;
     let mut place: BTreeMap<(usize, &str), (f64, f64)> = BTreeMap::new();
     let mut svg = format!("<svg viewBox='0 0 1000 {height:.0}' role=img aria-label='Flow of deals'>");
     let mut labels = String::new();
@@ -201,19 +197,19 @@ fn sankey(report: &Report) -> String {
         for (n, (name, deals)) in column.iter().enumerate() {
             let tall = (*deals as f64 * scale).max(1.0);
             place.insert((c, *name), (y, y));
-            let _ = write!(labels, "<rect x={} y={y:.1} width=10 height={tall:.1} rx=2 fill='{}' />", x[c], color(n + c * 2));
+            let _ = write!(labels, "<rect x={:.0} y={y:.1} width=10 height={tall:.1} rx=2 fill='{}' />", x(c), color(n + c * 2));
             let shown = text(name.strip_prefix("list ").unwrap_or(name));
             let _ = write!(
                 labels,
-                "<text class=name x={} y={:.1}>{shown}: {deals}</text>",
-                x[c] + 16.0,
+                "<text class=name x={:.0} y={:.1}>{shown}: {deals}</text>",
+                x(c) + 16.0,
                 y + tall.min(20.0) / 2.0 + 4.0
             );
             y += tall + 18.0;
         }
     }
-    for (from, to, n) in &report.flows {
-        let (a, b) = (column(from, true), column(to, false));
+    for (from, to, n, step) in &report.flows {
+        let (a, b) = columns(to, *step);
         let tall = *n as f64 * scale;
         let start = place.get_mut(&(a, from.as_str())).map_or(0.0, |p| {
             p.0 += tall;
@@ -224,12 +220,12 @@ fn sankey(report: &Report) -> String {
             p.1 += tall;
             p.1 - tall
         });
-        let (x1, x2) = (x[a.min(2)] + 10.0, x[b.min(2)]);
+        let (x1, x2) = (x(a) + 10.0, x(b));
         let middle = f64::midpoint(x1, x2);
         let (y1, y2) = (start + tall / 2.0, end + tall / 2.0);
         let _ = write!(
             svg,
-            "<path d='M{x1} {y1:.1}C{middle} {y1:.1} {middle} {y2:.1} {x2} {y2:.1}' fill=none stroke='{}' stroke-opacity=.3 stroke-width={:.1}><title>{} to {}: {n}</title></path>",
+            "<path d='M{x1:.0} {y1:.1}C{middle:.0} {y1:.1} {middle:.0} {y2:.1} {x2:.0} {y2:.1}' fill=none stroke='{}' stroke-opacity=.3 stroke-width={:.1}><title>{} to {}: {n}</title></path>",
             color(a * 2),
             tall.max(0.8),
             text(from),
