@@ -76,15 +76,31 @@ pub fn money(amount: Money) -> String {
     }
 }
 
+/// A price or a sum of prices: `12.60`, and `0.0035` where cents are not enough.
+#[must_use]
+pub fn price(amount: f64) -> String {
+    let long = format!("{amount:.4}");
+    let short = long.trim_end_matches('0');
+    let cut = short.find('.').map_or(long.len(), |point| short.len().max(point + 3));
+    long.get(..cut).unwrap_or(&long).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{money, table};
+    use super::{money, price, table};
     use crate::model::Money;
 
     #[test]
     fn tables_align_by_characters_not_bytes() {
         let rows = vec![vec!["Завис".into(), "7".into()], vec!["x".into(), "1234".into()]];
         assert_eq!(table(&rows), "Завис      7\nx       1234\n");
+    }
+
+    #[test]
+    fn a_price_has_cents_and_more_only_where_it_must() {
+        for (amount, want) in [(12.6, "12.60"), (0.0035, "0.0035"), (0.035, "0.035"), (100.0, "100.00"), (0.0, "0.00"), (1.99999, "2.00")] {
+            assert_eq!(price(amount), want);
+        }
     }
 
     #[test]

@@ -154,10 +154,8 @@ pub struct StageMove {
 
 const EXAMPLES: usize = 10;
 
-#[allow(clippy::cast_precision_loss)] // figures for people
 fn budgets(outcome: &Outcome) -> Vec<BudgetReport> {
     let run = &outcome.run;
-    let money = |amount: i64| round(amount as f64 / 10_000.0);
     let mut reports: BTreeMap<String, (BudgetReport, i64, BTreeMap<String, i64>)> = BTreeMap::new();
     for plan in (0..u16::MAX).map_while(|number| run.plan(number)) {
         let Some(budget) = &plan.policy.budget else { continue };
@@ -347,7 +345,7 @@ impl Report {
                     list: list.to_owned(),
                     messages,
                     parts,
-                    amount: price.as_ref().map(|(each, _)| round(*each as f64 * parts as f64 / 10_000.0)),
+                    amount: price.as_ref().map(|(each, _)| money(each.saturating_mul(i64::try_from(parts).unwrap_or(i64::MAX)))),
                     currency: price.map(|(_, currency)| currency),
                 }
             })
@@ -424,6 +422,12 @@ impl Report {
 #[allow(clippy::cast_precision_loss)] // figures for people
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { round(part as f64 * 100.0 / whole as f64) }
+}
+
+/// From ten-thousandths of a currency: an email may cost less than a cent, so nothing is rounded.
+#[allow(clippy::cast_precision_loss)] // sums below 900 billion are exact
+pub(super) fn money(ten_thousandths: i64) -> f64 {
+    ten_thousandths as f64 / 10_000.0
 }
 
 /// In hundredths. Rounded down it would be a rate that holds messages up.

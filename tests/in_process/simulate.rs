@@ -161,3 +161,17 @@ async fn who_waits_in_backfill_is_told() {
     let (waiting, note) = waits("  backfill: {lostWithin: 90d, perDay: 10}\n").await;
     assert!((8..=20).contains(&waiting) && note.contains("admits 10 a day"), "{waiting}: {note}");
 }
+
+/// A message may cost less than a cent.
+#[tokio::test]
+async fn money_is_not_rounded_away() {
+    let cheap = |text: String| {
+        let budget = "  brand: novydom\n  budget: {currency: RUB, perDay: \"0.0105\", perMonth: \"0.1234\"}\n";
+        text.replace("\"4.20\"", "\"0.0035\"").replace("  brand: novydom\n", budget)
+    };
+    let report = reported(2, 10, "", cheap).await;
+    let amounts: Vec<String> = report.cost.iter().map(|c| format!("{:?}", c.amount.unwrap())).collect();
+    assert_eq!(amounts, ["0.021"]);
+    let budget = &report.budgets[0];
+    assert_eq!((budget.per_day, budget.per_month, budget.spent), (Some(0.0105), Some(0.1234), 0.021));
+}

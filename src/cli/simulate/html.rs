@@ -1,6 +1,6 @@
 //! A simulation as one page that can be sent on: no scripts, nothing loaded from elsewhere.
 
-use crate::simulate::Report;
+use crate::{cli::output::price, simulate::Report};
 use std::{collections::BTreeMap, fmt::Write};
 
 const COLORS: [&str; 8] = ["#3b7dd8", "#e07a5f", "#3d9970", "#b8860b", "#8e5ea2", "#c0518a", "#4aa3b5", "#7a7f87"];
@@ -14,7 +14,7 @@ pub fn page(report: &Report) -> String {
             sums
         },
     );
-    let cost = cost.iter().map(|(currency, amount)| format!("{amount:.0} {currency}")).collect::<Vec<_>>().join(", ");
+    let cost = cost.iter().map(|(currency, amount)| format!("{} {currency}", price(*amount))).collect::<Vec<_>>().join(", ");
     let tasks = report.managers.get("tasks").copied().unwrap_or(0);
     for (number, words) in [
         (report.messages.to_string(), format!("messages: {} SMS, {} emails", report.sms, report.emails)),
@@ -335,10 +335,11 @@ fn costs(report: &Report) -> String {
         let Some((amount, currency)) = c.amount.zip(c.currency.as_ref()) else { continue };
         let _ = write!(
             rows,
-            "<tr><th>{}</th><td class=words>{}</td><td>{} parts</td><td>{amount:.2} {currency}</td></tr>",
+            "<tr><th>{}</th><td class=words>{}</td><td>{} parts</td><td>{} {currency}</td></tr>",
             text(&c.list),
             text(&c.channel),
-            c.parts
+            c.parts,
+            price(amount)
         );
     }
     if rows.is_empty() { String::new() } else { format!("<h2>Cost</h2><table>{rows}</table>") }

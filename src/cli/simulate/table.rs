@@ -1,7 +1,7 @@
 //! Simulations as tables and rows.
 
 use crate::{
-    cli::output::{table, words},
+    cli::output::{price, table, words},
     simulate::{Difference, Outcome, Report, World},
 };
 use std::{collections::BTreeMap, fmt::Write};
@@ -88,19 +88,19 @@ pub fn report(report: &Report) -> String {
             Some(vec![
                 format!("{} {}", c.channel, c.list),
                 format!("{} parts", c.parts),
-                format!("{:.2} {}", c.amount?, c.currency.as_ref()?),
+                format!("{} {}", price(c.amount?), c.currency.as_ref()?),
             ])
         })
         .collect();
     section(&mut out, "COST", &rows);
-    let limit = |amount: Option<f64>, per: &str| amount.map(|amount| format!("{amount:.2} a {per}"));
+    let limit = |amount: Option<f64>, per: &str| amount.map(|amount| format!("{} a {per}", price(amount)));
     let rows: Vec<Vec<String>> = report
         .budgets
         .iter()
         .map(|b| {
             let limits: Vec<String> = [limit(b.per_day, "day"), limit(b.per_month, "month")].into_iter().flatten().collect();
-            let day = b.dearest_day.as_ref().map(|day| format!("most on {day}: {:.2}", b.dearest_day_spent)).unwrap_or_default();
-            vec![b.policy.clone(), limits.join(", "), format!("{:.2} {} spent", b.spent, b.currency), day]
+            let day = b.dearest_day.as_ref().map(|day| format!("most on {day}: {}", price(b.dearest_day_spent))).unwrap_or_default();
+            vec![b.policy.clone(), limits.join(", "), format!("{} {} spent", price(b.spent), b.currency), day]
         })
         .collect();
     section(&mut out, "BUDGET", &rows);
