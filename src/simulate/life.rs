@@ -395,6 +395,9 @@ impl Life {
         for line in &decision.history {
             if let History::Postponed { item, why, .. } = line {
                 let list = one.subject.copy.state.journey.as_ref().map_or("", |journey| &journey.list);
+                if *why == PostponeReason::BudgetReached && now >= run.from {
+                    tally.budgets.entry(one.plan).or_default().note(&live.plan, &one.subject, list, item, now);
+                }
                 one.wait(run.index(one.plan, list, item), *why, now, run, tally);
             }
         }
@@ -485,6 +488,11 @@ impl Life {
                 if counted {
                     let item = run.index(one.plan, &effect.key.list, &effect.key.item);
                     *tally.skips.entry((item, reason.as_str())).or_default() += 1;
+                    if reason == SkipReason::BudgetReached {
+                        let ran_out = tally.budgets.entry(one.plan).or_default();
+                        ran_out.left_out += 1;
+                        ran_out.note(&live.plan, &one.subject, &effect.key.list, &effect.key.item, now);
+                    }
                 }
             }
             ref other => {

@@ -7,6 +7,7 @@
 mod arena;
 mod asleep;
 mod behaviour;
+mod budget;
 mod diff;
 mod error;
 mod life;
@@ -18,6 +19,7 @@ mod waiting;
 mod world;
 
 pub use behaviour::{Behaviour, ManagersDo, Percent, Rates};
+pub use budget::{BudgetReport, RanOut};
 pub use diff::{Difference, ItemChange, diff};
 pub use error::SimulateError;
 pub use report::{Capacity, Cell, ItemReport, Report, Worst};

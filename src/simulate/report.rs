@@ -1,7 +1,11 @@
 //! The figures of a simulation, as people and programs read them.
 
-use super::{nobody::Turns, run::Outcome, world::World};
-use crate::engine::periods;
+use super::{
+    budget::{BudgetReport, budgets},
+    nobody::Turns,
+    run::Outcome,
+    world::World,
+};
 use crate::model::{Medium, Role};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
@@ -130,20 +134,6 @@ pub struct Cost {
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BudgetReport {
-    /// `namespace/name`
-    pub policy: String,
-    pub currency: String,
-    pub per_day: Option<f64>,
-    pub per_month: Option<f64>,
-    pub spent: f64,
-    /// The day on which most is spent, and how much that is.
-    pub dearest_day: Option<String>,
-    pub dearest_day_spent: f64,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct StageMove {
     pub funnel: String,
     pub from: Role,
@@ -153,47 +143,6 @@ pub struct StageMove {
 }
 
 const EXAMPLES: usize = 10;
-
-fn budgets(outcome: &Outcome) -> Vec<BudgetReport> {
-    let run = &outcome.run;
-    let mut reports: BTreeMap<String, (BudgetReport, i64, BTreeMap<String, i64>)> = BTreeMap::new();
-    for plan in (0..u16::MAX).map_while(|number| run.plan(number)) {
-        let Some(budget) = &plan.policy.budget else { continue };
-        reports.entry(plan.policy.key.clone()).or_insert_with(|| {
-            let report = BudgetReport {
-                policy: plan.policy.key.clone(),
-                currency: budget.currency.clone(),
-                per_day: budget.per_day.map(money),
-                per_month: budget.per_month.map(money),
-                spent: 0.0,
-                dearest_day: None,
-                dearest_day_spent: 0.0,
-            };
-            (report, 0, BTreeMap::new())
-        });
-    }
-    if reports.is_empty() {
-        return Vec::new();
-    }
-    for sent in &outcome.tally.sent {
-        let plan = run.item_of(sent.item).and_then(|item| run.plan(item.funnel));
-        let price = run.channels.get(usize::from(sent.channel)).and_then(|channel| channel.price.as_ref());
-        let (Some(plan), Some((each, _))) = (plan, price) else { continue };
-        if let Some((_, spent, days)) = reports.get_mut(&plan.policy.key) {
-            let cost = each * i64::from(sent.parts);
-            *spent += cost;
-            *days.entry(periods(&plan.policy.time_zone, sent.at).0).or_default() += cost;
-        }
-    }
-    reports
-        .into_values()
-        .map(|(report, spent, days)| {
-            let dearest = days.into_iter().max_by_key(|(day, cost)| (*cost, std::cmp::Reverse(day.clone())));
-            let (dearest_day, most) = dearest.map_or((None, 0), |(day, cost)| (Some(day), cost));
-            BudgetReport { spent: money(spent), dearest_day, dearest_day_spent: money(most), ..report }
-        })
-        .collect()
-}
 
 impl Report {
     #[must_use]
@@ -350,7 +299,7 @@ impl Report {
                 }
             })
             .collect();
-        report.budgets = budgets(outcome);
+        report.budgets = budgets(outcome, world);
         report.follow(outcome);
         if tally.failed > 0 {
             report.notes.push(format!("{} deals could not be decided and were set aside", tally.failed));

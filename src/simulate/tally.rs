@@ -1,5 +1,6 @@
 //! What a simulation counts. Everything in here adds up the same in whatever order it is added.
 
+use super::budget::RanOut;
 use crate::model::Role;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +82,8 @@ pub struct Tally {
     pub unsubscribed: u64,
     /// Copies whose decision failed.
     pub failed: u64,
+    /// By plan: when its budget ended, and whom that held up.
+    pub budgets: BTreeMap<u16, RanOut>,
     /// What everything would cost, by budget and period, if there were no budgets.
     pub money: BTreeMap<crate::store::Period, i64>,
     /// Demand before any rate was applied: moment, copy, channel.
@@ -107,6 +110,9 @@ impl Tally {
         self.stayed.append(&mut other.stayed);
         for (key, n) in other.had {
             *self.had.entry(key).or_default() += n;
+        }
+        for (plan, ran_out) in other.budgets {
+            self.budgets.entry(plan).or_default().add(&ran_out);
         }
         for (key, (deals, amount)) in other.ways {
             let sum = self.ways.entry(key).or_default();

@@ -14,6 +14,8 @@ pub(super) struct Waiting {
     told: bool,
     /// It has waited for a window or a holiday, whatever it waits for now.
     for_window: bool,
+    /// It has waited for money.
+    for_money: bool,
 }
 
 impl<T> One<T> {
@@ -25,15 +27,17 @@ impl<T> One<T> {
             return;
         }
         let before = self.end_wait(now, run, tally);
-        let for_window = before.is_some_and(|before| before.item == item && before.for_window);
-        self.waiting = Some(Waiting { since: now, item, why, told, for_window });
+        let before = before.filter(|before| before.item == item);
+        let (for_window, for_money) = before.map_or((false, false), |before| (before.for_window, before.for_money));
+        self.waiting = Some(Waiting { since: now, item, why, told, for_window, for_money });
     }
 
     /// It waits no longer, or for another reason. Only what lies in the days asked for is counted.
     pub fn end_wait(&mut self, now: Timestamp, run: &Run, tally: &mut Tally) -> Option<Waiting> {
         let mut waiting = self.waiting.take()?;
         if now >= run.from {
-            waiting.count(now, run, tally);
+            waiting.count(self.plan, now, run, tally);
+            waiting.for_money |= waiting.why == PostponeReason::BudgetReached;
         }
         waiting.for_window |= matches!(waiting.why, PostponeReason::OutsideWindow | PostponeReason::Holiday);
         Some(waiting)
@@ -48,7 +52,7 @@ impl<T> One<T> {
     /// The simulated time is over, and it waits all the same.
     pub fn still_waits(&self, run: &Run, tally: &mut Tally) {
         if let Some(waiting) = &self.waiting {
-            waiting.count(run.until, run, tally);
+            waiting.count(self.plan, run.until, run, tally);
             tally.waits.entry((waiting.item, waiting.why.as_str())).or_default().still += 1;
         }
     }
@@ -63,15 +67,19 @@ impl Waiting {
         let behind = journey.last.as_ref().and_then(|last| items.iter().position(|i| i.name == *last)).map_or(0, |at| at + 1);
         let next = items.iter().skip(behind).find(|i| i.date.is_none())?;
         let item = run.index(plan, &journey.list, &next.name);
-        Some(Self { since: run.start, item, why, told: false, for_window: false })
+        Some(Self { since: run.start, item, why, told: false, for_window: false, for_money: false })
     }
 
-    fn count(&self, until: Timestamp, run: &Run, tally: &mut Tally) {
+    fn count(&self, plan: u16, until: Timestamp, run: &Run, tally: &mut Tally) {
         let seconds = until.duration_since(self.since.max(run.from)).as_secs();
         let waits = tally.waits.entry((self.item, self.why.as_str())).or_default();
         waits.times += u64::from(!self.told);
         waits.waits += 1;
         waits.seconds += seconds;
         waits.longest = waits.longest.max(seconds);
+        // However many days it waits, it is one message.
+        if self.why == PostponeReason::BudgetReached && !self.for_money {
+            tally.budgets.entry(plan).or_default().waited += 1;
+        }
     }
 }

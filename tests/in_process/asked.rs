@@ -197,3 +197,16 @@ async fn what_a_store_does_not_have_is_said() {
     let said = notes(&add(", pipeline: sales"));
     assert!(said.starts_with("shop/houses is not in the store") && !said.contains(unknown), "{said}");
 }
+
+/// What the store has spent this month is not there any more.
+#[tokio::test]
+async fn what_a_store_has_spent_counts() {
+    let budget = "  brand: novydom\n  budget: {currency: RUB, perMonth: \"21.00\"}\n";
+    let town = town(3, "2026-03-03T12:00:00Z", |text| text.replace("  brand: novydom\n", budget)).await;
+    assert_eq!(town.sent().await.len(), 3);
+    let report = ask("simulate", &[&town.folder], &["--store", &store(&town), "--from", "2026-03-03T12:00:00Z", "--days", "5"]);
+    let told = &report["budgets"][0];
+    assert_eq!((sum(&report).0, &told["spent"], &told["spentBefore"]), (2, &8.4.into(), &12.6.into()), "{report}");
+    assert_eq!((&told["monthReached"], &told["waited"]), (&"2026-03-04".into(), &3.into()), "{told}");
+    assert_eq!(told["dayReached"], Value::Null);
+}

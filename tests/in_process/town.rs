@@ -467,6 +467,13 @@ async fn a_budget_is_kept_and_its_end_predicted() {
     let report = rekindle::simulate::Report::of(&outcome, &world);
     assert_eq!(format!("{:.0}", report.budgets[0].spent * 10_000.0), month.to_string());
     assert!(report.postponed.iter().any(|p| p.reason == "BudgetReached"));
+    // A day affords eight parts, which the forty who come at once want on the first; the month ends on its eleventh or twelfth day.
+    let budget = &report.budgets[0];
+    let first = predicted.iter().map(|(_, _, at)| at[..10].to_owned()).min();
+    let last = predicted.iter().map(|(_, _, at)| at[..10].to_owned()).max();
+    assert_eq!((&budget.day_reached, budget.spent_before), (&first, 0.0));
+    assert!(budget.month_reached >= last && budget.month_reached.is_some(), "{budget:?}, the last on {last:?}");
+    assert!((40..=120).contains(&budget.waited) && budget.left_out == 0, "{budget:?}");
     let mut told = 0;
     for n in 1..=40 {
         told += usize::from(town.story("flats", &format!("d{n}")).await.iter().any(|line| line.ends_with("BudgetReached")));

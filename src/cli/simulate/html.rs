@@ -1,5 +1,6 @@
 //! A simulation as one page that can be sent on: no scripts, nothing loaded from elsewhere.
 
+use super::table;
 use crate::{cli::output::price, simulate::Report};
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -26,6 +27,12 @@ pub fn page(report: &Report) -> String {
     ] {
         let _ = write!(body, "<div class=card><b>{number}</b><span>{}</span></div>", text(&words));
     }
+    if report.clicks + report.answers + report.unsubscribed > 0 {
+        let declared = [(report.clicks, "clicks"), (report.answers, "answers"), (report.unsubscribed, "unsubscribed")];
+        for (number, words) in declared {
+            let _ = write!(body, "<div class=card><b>{number}</b><span>{words}, as declared</span></div>");
+        }
+    }
     let mut notes = String::new();
     for note in &report.notes {
         let _ = write!(notes, "<li>{}</li>", text(note));
@@ -37,7 +44,7 @@ pub fn page(report: &Report) -> String {
 <title>Simulation {from}</title><style>{STYLE}</style><body><main><h1>What would go out</h1>\
 <p class=lead>{from} to {until}, {zone}. {deals} deals. Nothing was sent.</p><ul class=notes>{notes}</ul><div class=cards>{body}</div>\
 <h2>By day</h2>{days}<h2>By hour of the week</h2>{week}{flow}<h2>Items</h2>{items}<h2>How much a client gets</h2>{load}\
-<h2>Postponed and skipped</h2>{why}<h2>Channels</h2>{channels}{cost}</main></body></html>\n",
+<h2>Postponed and skipped</h2>{why}<h2>Channels</h2>{channels}{cost}{budget}</main></body></html>\n",
         from = text(&report.from),
         until = text(&report.until),
         zone = text(&report.time_zone),
@@ -49,6 +56,7 @@ pub fn page(report: &Report) -> String {
         why = why(report),
         channels = channels(report),
         cost = costs(report),
+        budget = budgets(report),
     )
 }
 
@@ -343,4 +351,17 @@ fn costs(report: &Report) -> String {
         );
     }
     if rows.is_empty() { String::new() } else { format!("<h2>Cost</h2><table>{rows}</table>") }
+}
+
+fn budgets(report: &Report) -> String {
+    let mut rows = String::new();
+    for row in table::budgets(report) {
+        let mut cells = row.iter().map(|cell| text(cell));
+        let _ = write!(rows, "<tr><th>{}</th>", cells.next().unwrap_or_default());
+        for cell in cells {
+            let _ = write!(rows, "<td class=words>{cell}</td>");
+        }
+        rows.push_str("</tr>");
+    }
+    if rows.is_empty() { String::new() } else { format!("<h2>Budget</h2><div class=scroll><table>{rows}</table></div>") }
 }

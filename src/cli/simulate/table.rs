@@ -93,18 +93,32 @@ pub fn report(report: &Report) -> String {
         })
         .collect();
     section(&mut out, "COST", &rows);
+    section(&mut out, "BUDGET", &budgets(report));
+    out
+}
+
+/// Policy, limits, what is spent, when that is most, when it ends.
+pub fn budgets(report: &Report) -> Vec<Vec<String>> {
     let limit = |amount: Option<f64>, per: &str| amount.map(|amount| format!("{} a {per}", price(amount)));
-    let rows: Vec<Vec<String>> = report
+    let some = |n: u64, what: &str| (n > 0).then(|| format!("{n} messages {what}"));
+    report
         .budgets
         .iter()
         .map(|b| {
             let limits: Vec<String> = [limit(b.per_day, "day"), limit(b.per_month, "month")].into_iter().flatten().collect();
             let day = b.dearest_day.as_ref().map(|day| format!("most on {day}: {}", price(b.dearest_day_spent))).unwrap_or_default();
-            vec![b.policy.clone(), limits.join(", "), format!("{} {} spent", price(b.spent), b.currency), day]
+            let before = if b.spent_before > 0.0 { format!(", {} before in that month", price(b.spent_before)) } else { String::new() };
+            let ends = [
+                b.day_reached.as_ref().map(|day| format!("a day's is first used up on {day}")),
+                b.month_reached.as_ref().map(|day| format!("a month's is first used up on {day}")),
+                some(b.waited, "wait for more"),
+                some(b.left_out, "are left out"),
+            ];
+            let ends: Vec<String> = ends.into_iter().flatten().collect();
+            let ends = if ends.is_empty() { "never used up".to_owned() } else { ends.join(", ") };
+            vec![b.policy.clone(), limits.join(", "), format!("{} {} spent{before}", price(b.spent), b.currency), day, ends]
         })
-        .collect();
-    section(&mut out, "BUDGET", &rows);
-    out
+        .collect()
 }
 
 fn section(out: &mut String, title: &str, rows: &[Vec<String>]) {
