@@ -16,6 +16,13 @@ impl ItemText {
         variant.and_then(|name| self.variants.get(name)).or_else(|| language.and_then(by_language)).unwrap_or(&self.body)
     }
 
+    /// Whether there is anything to click in it: a declared link that this body names. Stopping is no interest.
+    #[must_use]
+    pub fn has_link(&self, variant: Option<&str>, language: Option<&str>) -> bool {
+        let body = self.body_for(variant, language);
+        self.links.iter().any(|(name, _)| name != UNSUBSCRIBE && body.names_link(name))
+    }
+
     /// All bodies: the default, the variants, the translations.
     pub fn bodies(&self) -> impl Iterator<Item = &Body> {
         std::iter::once(&self.body).chain(self.variants.values()).chain(self.translations.values())

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     content,
     engine::{
-        Decision, Effect, EffectKind, Event, History, LedgerEntry, Recent, Sibling, Spent, Subject, admit_backfill, decide, zone_of,
+        CycleChange, CycleEnd, Decision, Effect, EffectKind, Event, History, LedgerEntry, Recent, Sibling, Spent, Subject, admit_backfill, decide, zone_of,
     },
     model::{
         AddressHash, ClientId, CopyId, DealState, EffectStatus, PostponeReason, Purpose, Role, SkipReason, Suppression,
@@ -67,6 +67,8 @@ pub(super) struct One<S = Subject> {
     pub waiting: Option<Waiting>,
     pub contacted: bool,
     pub clicked: bool,
+    /// The client said no, as their manager tells.
+    pub declined: bool,
     pub admit_at: Option<Timestamp>,
     /// When the folder's plan is published to it, if a store has another.
     pub replan_at: Option<Timestamp>,
@@ -77,8 +79,8 @@ pub(super) struct One<S = Subject> {
 impl<T> One<T> {
     /// The same with another subject, and the one it had.
     pub fn with<U>(self, subject: U) -> (One<U>, T) {
-        let Self { plan, deal, subject: old, first, lists, waiting, contacted, clicked, admit_at, replan_at, fresh } = self;
-        (One { plan, deal, subject, first, lists, waiting, contacted, clicked, admit_at, replan_at, fresh }, old)
+        let Self { plan, deal, subject: old, first, lists, waiting, contacted, clicked, declined, admit_at, replan_at, fresh } = self;
+        (One { plan, deal, subject, first, lists, waiting, contacted, clicked, declined, admit_at, replan_at, fresh }, old)
     }
 
     fn enter(&mut self, list: u32, tally: &mut Tally) {
@@ -155,6 +157,7 @@ impl Life {
                     waiting,
                     contacted: false,
                     clicked: false,
+                    declined: false,
                     admit_at,
                     replan_at,
                     fresh,
@@ -389,6 +392,7 @@ impl Life {
         let copy = &mut one.subject.copy;
         (copy.id, copy.client, copy.shard, copy.ver) = (id, client, shard, ver + 1);
         copy.next_at = copy.next_at.map(up);
+        one.declined |= decision.cycle.iter().any(|change| matches!(change, CycleChange::End { how: CycleEnd::Refused, .. }));
         if let Some(list) = copy.state.journey.as_ref().and_then(|journey| run.list(one.plan, &journey.list)) {
             one.enter(list, tally);
         }
@@ -478,7 +482,8 @@ impl Life {
                     let name = format!("{}/{}", effect.key.list, effect.key.item);
                     let cycle = effect.key.cycle.to_be_bytes();
                     let who: [&[u8]; 4] = [plan.name.as_bytes(), one.subject.deal.id.as_bytes(), name.as_bytes(), &cycle];
-                    let acts = behaviour.reactions(run.seed, &who, &name, medium, effect.seq, now);
+                    let mut acts = behaviour.reactions(run.seed, &who, &name, medium, effect.seq, now);
+                    acts.retain(|(_, act)| !matches!(act, Act::Click { .. }) || clickable(live, &one.subject, &entry));
                     self.acts.extend(acts.into_iter().map(|(at, act)| (at, i, act)));
                 }
             }
@@ -591,6 +596,7 @@ impl Life {
                 lists: one.lists.clone(),
                 contacted: one.contacted,
                 clicked: one.clicked,
+                declined: one.declined,
                 last: copy.role,
                 finished: copy.state.journey.as_ref().is_some_and(|j| j.finished),
             };
@@ -615,6 +621,12 @@ fn measure(
     content::measure_item(text, variant, language, &context, Some(&run.base_url))
         .map(|parts| u16::try_from(parts).unwrap_or(u16::MAX))
         .map_err(|error| error.skip_reason())
+}
+
+fn clickable(live: &Live, subject: &Subject, entry: &LedgerEntry) -> bool {
+    let text = live.texts.items.get(&(entry.key.list.clone(), entry.key.item.clone()));
+    let language = subject.contact.as_ref().and_then(|c| c.language.as_deref());
+    text.is_some_and(|text| text.has_link(entry.variant.as_deref(), language))
 }
 
 fn up(at: Timestamp) -> Timestamp {

@@ -317,6 +317,7 @@ impl Report {
             let end = match way.last {
                 Role::Revived => "revived",
                 Role::Unsubscribed => "unsubscribed",
+                _ if way.declined => "declined",
                 _ if way.clicked => "clicked, not back yet",
                 _ if !way.contacted => "nothing sent yet",
                 _ if way.finished => "journey over, no answer",

@@ -56,6 +56,7 @@ pub struct Way {
     pub lists: Vec<u32>,
     pub contacted: bool,
     pub clicked: bool,
+    pub declined: bool,
     pub last: Role,
     pub finished: bool,
 }

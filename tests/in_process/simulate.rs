@@ -175,3 +175,19 @@ async fn money_is_not_rounded_away() {
     let budget = &report.budgets[0];
     assert_eq!((budget.per_day, budget.per_month, budget.spent), (Some(0.0105), Some(0.1234), 0.021));
 }
+
+/// Nobody clicks where there is no link, and who said no is not waited for.
+#[tokio::test]
+async fn clicks_need_a_link_and_a_refusal_is_an_end() {
+    let all = "all: {click: 100%}\nmanagers: {after: 1h, declined: 100%}";
+    let report = reported(5, 10, all, |text| text).await;
+    assert_eq!((report.messages, report.clicks), (15, 0));
+    let linked = |text: String| {
+        let body = "sms: {text: \"one\"}";
+        text.replace(body, "sms: {text: \"one {{ links.look }}\"}, links: {look: \"https://shop.example/look\"}")
+    };
+    let report = reported(5, 10, all, linked).await;
+    assert!(report.messages >= 5 && report.clicks == report.messages as u64, "{} of {}", report.clicks, report.messages);
+    let ends: Vec<(&str, u64)> = report.flows.iter().map(|(_, to, n, _)| (to.as_str(), *n)).collect();
+    assert_eq!(ends, [("list warm", 5), ("declined", 5)]);
+}
