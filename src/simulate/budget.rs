@@ -94,10 +94,8 @@ pub(super) fn budgets(outcome: &Outcome, world: &World) -> Vec<BudgetReport> {
     }
     for sent in &outcome.tally.sent {
         let plan = run.item(sent).and_then(|item| run.plan(item.funnel));
-        let price = run.channels.get(usize::from(sent.channel)).and_then(|channel| channel.price.as_ref());
-        let (Some(plan), Some((each, _))) = (plan, price) else { continue };
+        let (Some(plan), Some((cost, _))) = (plan, run.cost(sent)) else { continue };
         if let Some(sum) = sums.get_mut(&plan.policy.key) {
-            let cost = each * i64::from(sent.parts);
             sum.spent += cost;
             *sum.days.entry(periods(&plan.policy.time_zone, sent.at).0).or_default() += cost;
         }

@@ -1,6 +1,11 @@
 //! What an edit changes: the messages of two simulations of the same deals, compared.
 
-use super::{run::Outcome, world::World};
+use super::{
+    edited::{Key, edited, key},
+    report::money,
+    run::Outcome,
+    world::World,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,23 +37,29 @@ pub struct ItemChange {
     pub later: Vec<String>,
     /// The middle one of the shifts, in hours.
     pub shift_hours: f64,
+    /// What else is edited: text, links, sender, variants, in whose name, purpose, channel, price.
+    pub edited: Vec<&'static str>,
+    /// SMS parts, and emails.
+    pub parts_before: u64,
+    pub parts_after: u64,
+    /// By currency, of channels with a price.
+    pub cost_before: BTreeMap<String, f64>,
+    pub cost_after: BTreeMap<String, f64>,
 }
-
-type Key = (String, String, String);
 
 /// Compares. The two worlds may have been read in different ways; a deal is the same if its connection and its id are.
 #[must_use]
 #[allow(clippy::cast_precision_loss)] // hours for people
 pub fn diff((old_world, old): (&World, &Outcome), (new_world, new): (&World, &Outcome)) -> Difference {
     let deals = Deals::of(old_world, old, new_world);
-    let (before, after) = (by_item(old, u32::clone), by_item(new, |deal| deals.joint(*deal)));
-    let mut names: Vec<&Key> = before.keys().chain(after.keys()).collect();
-    names.sort();
-    names.dedup();
-    let none = BTreeMap::new();
+    let (before, after) = (by_item(old, |deal| deal), by_item(new, |deal| deals.joint(deal)));
+    let edits = edited(&old.run, &new.run);
+    let names: BTreeSet<&Key> = before.keys().chain(after.keys()).chain(edits.keys()).collect();
+    let nothing = Messages::default();
     let mut items = Vec::new();
     for name in names {
-        let (was, is) = (before.get(name).unwrap_or(&none), after.get(name).unwrap_or(&none));
+        let (before, after) = (before.get(name).unwrap_or(&nothing), after.get(name).unwrap_or(&nothing));
+        let (was, is) = (&before.at, &after.at);
         let ids = |list: Vec<u32>| list.into_iter().map(|deal| deals.id(deal)).collect::<Vec<_>>();
         let gained = ids(is.keys().filter(|k| !was.contains_key(*k)).map(|(deal, _)| *deal).collect());
         let lost = ids(was.keys().filter(|k| !is.contains_key(*k)).map(|(deal, _)| *deal).collect());
@@ -58,7 +69,9 @@ pub fn diff((old_world, old): (&World, &Outcome), (new_world, new): (&World, &Ou
             .filter_map(|(key, then)| Some((key.0, minute(is.get(key)?) - minute(then))))
             .filter(|(_, by)| *by != 0)
             .collect();
-        if gained.is_empty() && lost.is_empty() && moved.is_empty() {
+        let edited = edits.get(name).cloned().unwrap_or_default();
+        let same = before.parts == after.parts && before.cost == after.cost;
+        if gained.is_empty() && lost.is_empty() && moved.is_empty() && edited.is_empty() && same {
             continue;
         }
         let mut shifts: Vec<i64> = moved.iter().map(|(_, by)| *by).collect();
@@ -75,6 +88,11 @@ pub fn diff((old_world, old): (&World, &Outcome), (new_world, new): (&World, &Ou
             earlier: ids(moved.iter().filter(|(_, by)| *by < 0).map(|(deal, _)| *deal).collect()),
             later: ids(moved.iter().filter(|(_, by)| *by > 0).map(|(deal, _)| *deal).collect()),
             shift_hours: (middle as f64 / 6.0).round() / 10.0,
+            edited,
+            parts_before: before.parts,
+            parts_after: after.parts,
+            cost_before: before.amounts(),
+            cost_after: after.amounts(),
         });
     }
     Difference { notes: Vec::new(), before: old.tally.sent.len(), after: new.tally.sent.len(), items }
@@ -112,12 +130,35 @@ impl<'w> Deals<'w> {
     }
 }
 
-fn by_item(outcome: &Outcome, joint: impl Fn(&u32) -> u32) -> BTreeMap<Key, BTreeMap<(u32, i32), Timestamp>> {
-    let mut all: BTreeMap<Key, BTreeMap<(u32, i32), Timestamp>> = BTreeMap::new();
-    for sent in &outcome.tally.sent {
-        let Some(item) = outcome.run.item_of(sent.item) else { continue };
-        let key = (outcome.run.funnel(item.funnel).to_owned(), item.list.clone(), item.item.clone());
-        all.entry(key).or_default().entry((joint(&sent.deal), sent.cycle)).or_insert(sent.at);
+/// The messages of one item.
+#[derive(Default)]
+struct Messages {
+    /// By deal and cycle.
+    at: BTreeMap<(u32, i32), Timestamp>,
+    parts: u64,
+    /// Ten-thousandths by currency.
+    cost: BTreeMap<String, i64>,
+}
+
+impl Messages {
+    fn amounts(&self) -> BTreeMap<String, f64> {
+        self.cost.iter().map(|(currency, cost)| (currency.clone(), money(*cost))).collect()
     }
-    all
+}
+
+fn by_item(outcome: &Outcome, joint: impl Fn(u32) -> u32) -> BTreeMap<Key, Messages> {
+    let mut all: BTreeMap<u32, Messages> = BTreeMap::new();
+    for sent in &outcome.tally.sent {
+        let item = all.entry(sent.item).or_default();
+        item.at.entry((joint(sent.deal), sent.cycle)).or_insert(sent.at);
+        item.parts += u64::from(sent.parts);
+        if let Some((cost, currency)) = outcome.run.cost(sent) {
+            if let Some(sum) = item.cost.get_mut(currency) {
+                *sum += cost;
+            } else {
+                item.cost.insert(currency.to_owned(), cost);
+            }
+        }
+    }
+    all.into_iter().filter_map(|(item, messages)| Some((key(&outcome.run, outcome.run.item_of(item)?), messages))).collect()
 }

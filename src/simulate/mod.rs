@@ -9,6 +9,7 @@ mod asleep;
 mod behaviour;
 mod budget;
 mod diff;
+mod edited;
 mod error;
 mod life;
 mod nobody;

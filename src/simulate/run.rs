@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     compile::Wiring,
-    engine::{Spent, add_duration, periods},
+    content::ItemText,
+    engine::{Item, Spent, add_duration, periods},
     model::{CopyId, FunnelKey, Medium, Role},
     store::{Charge, Period},
     workers::{Admitted, BACKFILL_EVERY, Limiter, Live, channel_key, connection_key, in_pipeline},
@@ -251,6 +252,22 @@ impl Run {
 
     pub(super) fn item_of(&self, number: u32) -> Option<&ItemOf> {
         self.items.get(usize::try_from(number).ok()?)
+    }
+
+    pub(super) fn text(&self, item: &ItemOf) -> Option<&ItemText> {
+        self.plans.get(usize::from(item.funnel))?.live().texts.items.get(&(item.list.clone(), item.item.clone()))
+    }
+
+    /// With the salt that chooses its variants.
+    pub(super) fn item_in_plan(&self, item: &ItemOf) -> Option<(&str, &Item)> {
+        let plan = self.plan(item.funnel)?;
+        Some((&plan.holdout_salt, plan.item(&item.list, &item.item)?))
+    }
+
+    /// What a message costs, in ten-thousandths, and of which currency. `None` without a price.
+    pub(super) fn cost(&self, sent: &Sent) -> Option<(i64, &str)> {
+        let (each, currency) = self.channels.get(usize::from(sent.channel))?.price.as_ref()?;
+        Some((each.saturating_mul(i64::from(sent.parts)), currency))
     }
 
     /// The item that a message is.

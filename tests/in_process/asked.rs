@@ -210,3 +210,30 @@ async fn what_a_store_has_spent_counts() {
     assert_eq!((&told["monthReached"], &told["waited"]), (&"2026-03-04".into(), &3.into()), "{told}");
     assert_eq!(told["dayReached"], Value::Null);
 }
+
+/// The same to the same clients at the same time is not the same if the words, the sender, the way or the price are others.
+#[tokio::test]
+async fn a_difference_in_what_is_said_and_what_it_costs_is_told() {
+    let (contacts, deals) = lost_deals(3, "2026-03-02");
+    let manifests = format!("{BASE}{}", funnel("flats", ""));
+    let with = |manifests: &str| folder(&[("all.yaml", manifests), ("contacts.csv", &contacts), ("deals.csv", &deals)]);
+    let old = with(&manifests);
+    let edited = |edit: &dyn Fn(&str) -> String| {
+        let new = with(&edit(&manifests));
+        let difference = ask("diff", &[old.path(), new.path()], &["--from", "2026-03-02T05:00:00Z", "--days", "4"]);
+        let items = difference["items"].as_array().unwrap().clone();
+        assert!(items.iter().all(|i| i["before"] == i["after"] && i["gained"].as_array().unwrap().is_empty()), "{difference}");
+        items
+    };
+    assert!(edited(&str::to_owned).is_empty());
+    let long = "a".repeat(200);
+    let items = edited(&|text| text.replace("{text: \"one\"}", &format!("{{text: \"{long}\"}}")));
+    assert_eq!((items.len(), &items[0]["item"], &items[0]["edited"]), (1, &"one".into(), &serde_json::json!(["text"])));
+    assert_eq!((&items[0]["partsBefore"], &items[0]["partsAfter"]), (&3.into(), &6.into()));
+    assert_eq!((&items[0]["costBefore"]["RUB"], &items[0]["costAfter"]["RUB"]), (&12.6.into(), &25.2.into()));
+    let words = |items: Vec<Value>| -> Vec<String> { items.iter().map(|i| i["edited"].to_string()).collect() };
+    assert_eq!(words(edited(&|text| text.replace("perPart: \"4.20\"", "perPart: \"5.00\""))), [r#"["price"]"#; 3]);
+    assert_eq!(words(edited(&|text| text.replace("from: NOVYDOM", "from: OTHER"))), [r#"["sender"]"#; 3]);
+    let channel = edited(&|text| text.replace("metadata: {name: sms,", "metadata: {name: sms2,").replace("ref: {name: sms}", "ref: {name: sms2}"));
+    assert_eq!(words(channel), [r#"["channel"]"#; 3]);
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::output::{price, table, words},
-    simulate::{Difference, Outcome, Report, World},
+    simulate::{Difference, ItemChange, Outcome, Report, World},
 };
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -206,8 +206,16 @@ pub fn difference(difference: &Difference) -> String {
     }
     let _ = writeln!(out, "messages: {} before, {} after", difference.before, difference.after);
     if difference.items.is_empty() {
-        out.push_str("nobody gets anything else, or at another time\n");
+        out.push_str("nobody gets anything else, at another time, in other words, from another sender, or at another price\n");
         return out;
+    }
+    let edited = difference.items.iter().filter(|item| !item.edited.is_empty()).count();
+    let moved = |item: &&ItemChange| [&item.gained, &item.lost, &item.earlier, &item.later].iter().any(|deals| !deals.is_empty());
+    if !difference.items.iter().any(|item| moved(&item)) {
+        out.push_str("nobody gets another item, or one at another time; what they get changes\n");
+    }
+    if edited > 0 {
+        let _ = writeln!(out, "{edited} {} edited", if edited == 1 { "item is" } else { "items are" });
     }
     for item in &difference.items {
         let _ = writeln!(out, "\n{} {}/{}: {} before, {} after", item.funnel, item.list, item.item, item.before, item.after);
@@ -227,6 +235,19 @@ pub fn difference(difference: &Difference) -> String {
             .map(|(what, ids)| vec![format!("  {what}"), ids.len().to_string(), format!("deals {}", some(ids))])
             .collect();
         out.push_str(&words(&rows));
+        if !item.edited.is_empty() {
+            let _ = writeln!(out, "  edited: {}", item.edited.join(", "));
+        }
+        if item.parts_before != item.parts_after {
+            let _ = writeln!(out, "  parts: {} before, {} after", item.parts_before, item.parts_after);
+        }
+        if item.cost_before != item.cost_after {
+            let sum = |costs: &BTreeMap<String, f64>| {
+                let sums: Vec<String> = costs.iter().map(|(currency, sum)| format!("{} {currency}", price(*sum))).collect();
+                if sums.is_empty() { "nothing".to_owned() } else { sums.join(" and ") }
+            };
+            let _ = writeln!(out, "  cost: {} before, {} after", sum(&item.cost_before), sum(&item.cost_after));
+        }
         if item.shift_hours.abs() > 0.0 {
             let _ = writeln!(out, "  moved by {:+} h (the middle one)", item.shift_hours);
         }
