@@ -145,11 +145,18 @@ impl Inputs {
         let behaviour = self.behaviour()?;
         let mut plans = Vec::new();
         for folder in folders {
+            // They are numbered in 16 bits, in each of millions of messages.
+            let most = folder.output.funnels.len().max(folder.output.wiring.channels.len());
+            if most >= usize::from(u16::MAX) {
+                return Err(format!("{most} funnels or channels are too many to simulate at once; split the folder"));
+            }
             plans.extend(folder.plans(&|_| Timestamp::UNIX_EPOCH, self.as_is)?);
         }
         let zone = plans.first().map_or(TimeZone::UTC, |given| given.live.plan.policy.time_zone.clone());
         let from = moment(self.from.as_deref(), &zone)?;
-        let until = from.to_zoned(zone).checked_add(jiff::Span::new().days(i64::from(self.days))).map_err(|e| e.to_string())?;
+        let until = from.to_zoned(zone).checked_add(jiff::Span::new().days(i64::from(self.days)));
+        let until =
+            until.map_err(|_| format!("{} days after {from} the calendar has ended; write an earlier --from", self.days))?;
         let until = until.timestamp();
         let plans: Vec<Arc<Plan>> = plans.into_iter().map(|given| given.live.plan).collect();
         let worlds = self.worlds(folders, &plans, from, bar).await?;
@@ -206,7 +213,8 @@ impl Inputs {
             if let Some(read_at) = world.read_at().filter(|at| *at > from + SignedDuration::from_mins(1)) {
                 return Err(format!("the store knows what happened until {read_at}; write --from with that moment or a later one"));
             }
-            return Ok(vec![Arc::new(world); folders.len()]);
+            let world = Arc::new(world);
+            return Ok(vec![world; folders.len()]);
         }
         let names: BTreeSet<String> = plans.iter().map(|plan| connection_key(plan)).collect();
         let mut worlds: Vec<(Wiring, Arc<World>)> = Vec::new();
@@ -235,7 +243,9 @@ impl Inputs {
             let plans = (0..u16::MAX).map_while(|number| lived.outcome.run.plan(number));
             notes.extend(plans.filter_map(|plan| lived.world.unknown_of(plan)).filter(|note| seen.insert(note.clone())));
         }
-        for plan in folders.iter().filter_map(|f| f.plans(&|_| Timestamp::UNIX_EPOCH, true).ok()).flatten().map(|given| given.live.plan) {
+        for plan in
+            folders.iter().filter_map(|f| f.plans(&|_| Timestamp::UNIX_EPOCH, true).ok()).flatten().map(|given| given.live.plan)
+        {
             if !seen.insert(plan.funnel.to_string()) {
                 continue;
             }
