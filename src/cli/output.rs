@@ -3,6 +3,7 @@
 use crate::model::Money;
 use clap::ValueEnum;
 use serde::Serialize;
+use std::io::{self, BufWriter, Write};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
@@ -13,9 +14,29 @@ pub enum OutputFormat {
 
 /// Prints one JSON document.
 pub fn json<T: Serialize>(value: &T) {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => println!("{text}"),
-        Err(error) => eprintln!("cannot be printed as JSON: {error}"),
+    if let Err(error) = serde_json::to_string_pretty(value).map_err(|e| e.to_string()).and_then(|text| print(&format!("{text}\n")))
+    {
+        eprintln!("cannot be printed as JSON: {error}");
+    }
+}
+
+/// Prints a text.
+///
+/// # Errors
+/// It cannot be written.
+pub fn print(text: &str) -> Result<(), String> {
+    write(|out| out.write_all(text.as_bytes()))
+}
+
+/// Writes to the standard output. Whoever reads it may have seen enough: `rekindle simulate -o csv | head`.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write(what: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), String> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match what(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("the output cannot be written: {error}")),
+        _ => Ok(()),
     }
 }
 
@@ -98,7 +119,9 @@ mod tests {
 
     #[test]
     fn a_price_has_cents_and_more_only_where_it_must() {
-        for (amount, want) in [(12.6, "12.60"), (0.0035, "0.0035"), (0.035, "0.035"), (100.0, "100.00"), (0.0, "0.00"), (1.99999, "2.00")] {
+        for (amount, want) in
+            [(12.6, "12.60"), (0.0035, "0.0035"), (0.035, "0.035"), (100.0, "100.00"), (0.0, "0.00"), (1.99999, "2.00")]
+        {
             assert_eq!(price(amount), want);
         }
     }

@@ -302,7 +302,8 @@ fn load(report: &Report) -> String {
 }
 
 fn why(report: &Report) -> String {
-    let mut rows = String::from("<tr><th>Reason</th><td>times</td><td>wait on average</td><td>longest</td><td>wait at the end</td></tr>");
+    let mut rows =
+        String::from("<tr><th>Reason</th><td>times</td><td>wait on average</td><td>longest</td><td>wait at the end</td></tr>");
     for p in &report.postponed {
         let _ = write!(
             rows,

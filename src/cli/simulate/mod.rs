@@ -4,6 +4,7 @@ mod html;
 mod inputs;
 mod table;
 
+use super::output::{self, OutputFormat};
 use crate::simulate::{Report, diff as compare};
 use clap::{Args, ValueEnum};
 use std::{path::PathBuf, process::ExitCode};
@@ -39,7 +40,7 @@ pub struct DiffArgs {
     inputs: Inputs,
     /// `table` for people, `json` with all deal ids.
     #[arg(short, long, value_enum, default_value_t)]
-    output: super::output::OutputFormat,
+    output: OutputFormat,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -60,15 +61,15 @@ pub async fn simulate(args: SimulateArgs) -> Result<ExitCode, String> {
     bar.finish_and_clear();
     let Some(inputs::Lived { world, outcome }) = all.first() else { return Err("nothing was simulated".into()) };
     if args.output == Output::Csv {
-        print!("{}", table::csv(world, outcome));
+        output::write(|out| table::csv(world, outcome, out))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut report = Report::of(outcome, world);
     report.notes.splice(0..0, notes);
     match args.output {
-        Output::Json => super::output::json(&report),
-        Output::Html => print!("{}", html::page(&report)),
-        _ => print!("{}", table::report(&report)),
+        Output::Json => output::json(&report),
+        Output::Html => output::print(&html::page(&report))?,
+        _ => output::print(&table::report(&report))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -87,8 +88,8 @@ pub async fn diff(args: DiffArgs) -> Result<ExitCode, String> {
     let mut difference = compare((&before.world, &before.outcome), (&after.world, &after.outcome));
     difference.notes = notes;
     match args.output {
-        super::output::OutputFormat::Json => super::output::json(&difference),
-        super::output::OutputFormat::Table => print!("{}", table::difference(&difference)),
+        OutputFormat::Json => output::json(&difference),
+        OutputFormat::Table => output::print(&table::difference(&difference))?,
     }
     Ok(ExitCode::SUCCESS)
 }

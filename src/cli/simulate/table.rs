@@ -4,7 +4,7 @@ use crate::{
     cli::output::{price, table, words},
     simulate::{Difference, ItemChange, Outcome, Report, World},
 };
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, io};
 
 pub fn report(report: &Report) -> String {
     let mut out = format!(
@@ -106,8 +106,10 @@ pub fn budgets(report: &Report) -> Vec<Vec<String>> {
         .iter()
         .map(|b| {
             let limits: Vec<String> = [limit(b.per_day, "day"), limit(b.per_month, "month")].into_iter().flatten().collect();
-            let day = b.dearest_day.as_ref().map(|day| format!("most on {day}: {}", price(b.dearest_day_spent))).unwrap_or_default();
-            let before = if b.spent_before > 0.0 { format!(", {} before in that month", price(b.spent_before)) } else { String::new() };
+            let day =
+                b.dearest_day.as_ref().map(|day| format!("most on {day}: {}", price(b.dearest_day_spent))).unwrap_or_default();
+            let before =
+                if b.spent_before > 0.0 { format!(", {} before in that month", price(b.spent_before)) } else { String::new() };
             let ends = [
                 b.day_reached.as_ref().map(|day| format!("a day's is first used up on {day}")),
                 b.month_reached.as_ref().map(|day| format!("a month's is first used up on {day}")),
@@ -168,9 +170,9 @@ fn load(report: &Report) -> Vec<Vec<String>> {
     rows
 }
 
-/// One row a message.
-pub fn csv(world: &World, outcome: &Outcome) -> String {
-    let mut out = String::from("at,funnel,deal,channel,list,item,parts\n");
+/// One row a message, written as it goes: there may be millions.
+pub fn csv(world: &World, outcome: &Outcome, out: &mut dyn io::Write) -> io::Result<()> {
+    out.write_all(b"at,funnel,deal,channel,list,item,parts\n")?;
     for sent in &outcome.tally.sent {
         let Some(item) = outcome.run.item(sent) else { continue };
         let channel = outcome.run.channels.get(usize::from(sent.channel)).map_or("", |c| c.key.as_str());
@@ -184,9 +186,9 @@ pub fn csv(world: &World, outcome: &Outcome) -> String {
             sent.parts.to_string(),
         ];
         let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
-        let _ = writeln!(out, "{}", cells.join(","));
+        writeln!(out, "{}", cells.join(","))?;
     }
-    out
+    Ok(())
 }
 
 /// A spreadsheet must neither split a cell nor take it for a formula.
