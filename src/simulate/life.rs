@@ -10,7 +10,8 @@ use super::{
 use crate::{
     content,
     engine::{
-        CycleChange, CycleEnd, Decision, Effect, EffectKind, Event, History, LedgerEntry, Recent, Sibling, Spent, Subject, admit_backfill, decide, zone_of,
+        CycleChange, CycleEnd, Decision, Effect, EffectKind, Event, History, LedgerEntry, Recent, Sibling, Spent, Subject,
+        admit_backfill, decide, zone_of,
     },
     model::{
         AddressHash, ClientId, CopyId, DealState, EffectStatus, PostponeReason, Purpose, Role, SkipReason, Suppression,
@@ -79,7 +80,8 @@ pub(super) struct One<S = Subject> {
 impl<T> One<T> {
     /// The same with another subject, and the one it had.
     pub fn with<U>(self, subject: U) -> (One<U>, T) {
-        let Self { plan, deal, subject: old, first, lists, waiting, contacted, clicked, declined, admit_at, replan_at, fresh } = self;
+        let Self { plan, deal, subject: old, first, lists, waiting, contacted, clicked, declined, admit_at, replan_at, fresh } =
+            self;
         (One { plan, deal, subject, first, lists, waiting, contacted, clicked, declined, admit_at, replan_at, fresh }, old)
     }
 
@@ -607,13 +609,7 @@ impl Life {
     }
 }
 
-fn measure(
-    run: &Run,
-    live: &Live,
-    subject: &Subject,
-    effect: &Effect,
-    variant: Option<&str>,
-) -> Result<u16, SkipReason> {
+fn measure(run: &Run, live: &Live, subject: &Subject, effect: &Effect, variant: Option<&str>) -> Result<u16, SkipReason> {
     let key = (effect.key.list.clone(), effect.key.item.clone());
     let text = live.texts.items.get(&key).ok_or(SkipReason::RenderError)?;
     let language = subject.contact.as_ref().and_then(|c| c.language.as_deref());

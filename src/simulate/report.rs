@@ -358,7 +358,9 @@ impl Report {
         for (funnel, (waiting, before)) in funnels.into_iter().filter(|(_, (waiting, _))| *waiting > 0) {
             self.waiting_in_backfill += waiting;
             let admits = match outcome.run.plan(funnel).and_then(|plan| plan.backfill.as_ref()) {
-                Some(backfill) => format!("backfill admits {} a day of those lost within {}", backfill.per_day, backfill.lost_within),
+                Some(backfill) => {
+                    format!("backfill admits {} a day of those lost within {}", backfill.per_day, backfill.lost_within)
+                }
                 None => "the funnel has no backfill, so they are never warmed".to_owned(),
             };
             self.notes.push(format!(

@@ -567,7 +567,9 @@ impl World {
         };
         if !self.stored.values().any(|s| has(&s)) {
             let read = match &plan.pipeline {
-                Some(pipeline) => format!("the pipeline {pipeline} of {connection}, of which the store has no deals for these funnels"),
+                Some(pipeline) => {
+                    format!("the pipeline {pipeline} of {connection}, of which the store has no deals for these funnels")
+                }
                 None if self.connections.iter().any(|c| c.key == connection) => {
                     format!("all pipelines of {connection}, of which the store has only some for these funnels")
                 }
