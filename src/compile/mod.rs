@@ -172,7 +172,10 @@ fn funnel(key: &Key, all: &Resources<'_>, lists: &BTreeMap<Key, ContentListSpec>
                 found.warn(
                     &format!("spec.channels[{i}]"),
                     Reason::Conflict,
-                    format!("the funnel is Live, but {} sends to its testRecipients only: what is due to others fails for good", key.1),
+                    format!(
+                        "the funnel is Live, but {} sends to its testRecipients only: what is due to others fails for good",
+                        key.1
+                    ),
                     "leave testRecipients out, or go back to mode: Observe until you have",
                 );
             }

@@ -260,7 +260,7 @@ impl World {
                 let managers = journal.managers(&connection).await?.into_iter().map(|m| (m.id.clone(), m)).collect();
                 let read_at = journal.cursor(&connection).await?.read_at;
                 world.read_at = world.read_at.max(read_at);
-                world.connections.push(Connection { key: connection, managers, pipelines: Vec::new() });
+                world.connections.push(Connection { key: connection.clone(), managers, pipelines: Vec::new() });
                 world.connections.len() - 1
             };
             let number = u16::try_from(number).unwrap_or(u16::MAX);
@@ -270,7 +270,7 @@ impl World {
                 let Some(last) = ids.last() else { break };
                 after = *last;
                 // Deals of a CRM that the funnel reads no more leave it.
-                for loaded in journal.fetch(&Load::Copies(ids), now).await?.into_iter().filter(|l| l.connection == *connection) {
+                for loaded in journal.fetch(&Load::Copies(ids), now).await?.into_iter().filter(|l| l.connection == connection) {
                     world.take(loaded.subject, number, &mut people, &mut known);
                 }
                 read(world.deals.len() as u64);

@@ -163,13 +163,8 @@ impl Town {
         let took = Took::default();
         let closed = Arc::new(AtomicBool::new(false));
         let refusals = Refusals::default();
-        let outside = Arc::new(Takers {
-            clock: clock.clone(),
-            took: took.clone(),
-            closed: closed.clone(),
-            refusals: refusals.clone(),
-            crm,
-        });
+        let outside =
+            Arc::new(Takers { clock: clock.clone(), took: took.clone(), closed: closed.clone(), refusals: refusals.clone(), crm });
         let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
         let base_url = Some("https://go.example.com".to_owned());
         let settings = EngineSettings { base_url, lease: Duration::from_hours(1), ..EngineSettings::default() };
