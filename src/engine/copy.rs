@@ -55,6 +55,9 @@ pub struct CopyState {
     /// When the client was last heard of (signal, click, reply).
     #[serde(rename = "h", skip_serializing_if = "Option::is_none")]
     pub heard_at: Option<Timestamp>,
+    /// The same, but for clicks and answers to what was sent.
+    #[serde(rename = "l", skip_serializing_if = "Option::is_none")]
+    pub spoke_at: Option<Timestamp>,
     /// When something was last sent in the current cycle.
     #[serde(rename = "m", skip_serializing_if = "Option::is_none")]
     pub messaged_at: Option<Timestamp>,

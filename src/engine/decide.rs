@@ -91,11 +91,11 @@ impl Work<'_> {
             SignalKind::OutboundCall => {}
             SignalKind::TaskClosed => self.task_closed(at, reaction),
             SignalKind::Refusal => {
-                self.heard(at);
+                self.spoke(at);
                 self.refuse();
             }
             SignalKind::Booked => {
-                self.heard(at);
+                self.spoke(at);
                 self.subject.copy.state.booked = true;
                 if revives {
                     self.call(kind, at, direct);
@@ -103,13 +103,13 @@ impl Work<'_> {
             }
             _ if revives => self.call(kind, at, direct),
             SignalKind::Reply => self.reply(at),
-            _ => self.heard(at),
+            _ => self.spoke(at),
         }
     }
 
     /// A signal that revives.
     fn call(&mut self, kind: SignalKind, at: Timestamp, direct: bool) {
-        self.heard(at);
+        self.spoke(at);
         match self.subject.copy.role {
             Role::Stalled | Role::Warming => {
                 if self.before_it_went_cold(at) {

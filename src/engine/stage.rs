@@ -232,7 +232,11 @@ impl<'a> Look<'a> {
                 let revived = (subject.copy.role == Role::Revived).then_some(subject.copy.state.entered_at).flatten();
                 // The client, not the deal: whoever called about another one was not quiet.
                 let others = subject.client.siblings.iter().map(|s| s.heard_at);
-                let told = [deal.last_activity_at, subject.copy.state.heard_at, revived, self.sold_at()];
+                // What they do about our messages is the stage's own matter: it does not end it.
+                let cold = matches!(subject.copy.role, Role::Stalled | Role::Warming);
+                let state = &subject.copy.state;
+                let own = if cold { state.spoke_at } else { state.heard_at };
+                let told = [deal.last_activity_at, own, revived, self.sold_at()];
                 let heard = told.into_iter().chain(others).flatten().max();
                 self.time(add_duration(heard.unwrap_or_else(|| last_touch(subject, now)), *d, &self.zone))
             }

@@ -103,6 +103,13 @@ impl<'a> Work<'a> {
         state.heard_at = Some(state.heard_at.map_or(at, |h| h.max(at)));
     }
 
+    /// Heard of by more than a click or an answer to what we sent.
+    pub fn spoke(&mut self, at: Timestamp) {
+        self.heard(at);
+        let state = &mut self.subject.copy.state;
+        state.spoke_at = Some(state.spoke_at.map_or(at, |s| s.max(at)));
+    }
+
     /// A customer whose sale is followed by something.
     pub fn new_customer(&self) -> bool {
         self.subject.copy.role == Role::Customer && !self.subject.copy.state.old_buyer
@@ -243,7 +250,7 @@ impl<'a> Work<'a> {
 
     /// The client came back.
     pub fn revive(&mut self, signal: SignalKind, at: Timestamp) {
-        self.heard(at);
+        self.spoke(at);
         let how = if self.attributed() { CycleEnd::Revived } else { CycleEnd::Organic };
         self.end(how);
         self.go(Placement { role: Role::Revived, stage: String::new(), why: format!("signal {}", signal.as_str()), look_at: None });

@@ -789,6 +789,38 @@ fn a_customer_back_from_a_warming_has_not_bought_again() {
     }
 }
 
+/// Who opens a link of the message that was to bring them back goes on being warmed, and their manager decides; who calls was heard of.
+#[test]
+fn a_click_does_not_end_the_warming_of_a_quiet_client() {
+    let warm = || {
+        let mut plan = with_customers(vec![]);
+        plan.stages.warming[0].content = vec![rule("layout")];
+        plan.stages.revival.signals = [SignalKind::Booked].into();
+        let mut world = World::new(plan);
+        world.sight();
+        world.change(|deal| deal.state = DealState::Won);
+        world.pass("94d");
+        assert_eq!((world.role(), world.sent().len()), (Role::Warming, 1));
+        let seq = world.subject.ledger.last().unwrap().seq;
+        world.decide(&Event::Click { seq, link: 0, at: world.now });
+        assert_eq!(world.role(), Role::Warming, "after a click");
+        world
+    };
+    let mut goes_on = warm();
+    goes_on.react(Some(Reaction::GoOn));
+    goes_on.pass("30d");
+    assert_eq!((goes_on.role(), goes_on.sent().len()), (Role::Warming, 3));
+    let mut declined = warm();
+    declined.react(Some(Reaction::Declined));
+    assert_eq!(declined.ends(), [CycleEnd::Refused]);
+    let mut answered = warm();
+    answered.signal(SignalKind::Reply);
+    assert_eq!(answered.role(), Role::Warming);
+    answered.signal(SignalKind::InboundCall);
+    assert_eq!(answered.role(), Role::Customer, "a call was heard, though it revives nothing here");
+    assert_eq!(answered.subject.copy.state.heard_at, Some(answered.now));
+}
+
 #[test]
 fn managers_are_reminded_of_customers() {
     let mut plan = with_customers(vec![]);
