@@ -68,6 +68,7 @@ impl FunnelSnapshot {
             policy: format!("{}/{}", self.namespace, self.spec.policy_ref.name),
             priority: policy::priority(&self.policy, &self.name),
             silent: false,
+            observes: false,
         }
     }
 }

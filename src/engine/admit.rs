@@ -48,7 +48,7 @@ const LEADER_LOOK: HumanDuration = HumanDuration::hours(6);
 /// After a message that came first: it has been sent by then, and counts, or its moment has moved.
 const AHEAD_LOOK: HumanDuration = HumanDuration::hours(1);
 const SUSPENDED_LOOK: HumanDuration = HumanDuration::days(1);
-/// What was about to leave when its funnel was stopped: it expires soon, and publishing does not wake it.
+/// What was about to leave when its funnel was stopped, or its client paused: it expires soon, and nothing wakes it when that is over.
 const AGAIN_LOOK: HumanDuration = HumanDuration::minutes(5);
 
 /// Decides about one planned item. Final reasons are told before passing ones, so that nothing waits in vain.
@@ -99,7 +99,7 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
     {
         return Admission::At(later(now, STALE_LOOK), PostponeReason::StaleCrm);
     }
-    if advertising && voice::client_in_work(subject) {
+    if advertising && voice::client_in_work(plan, subject) {
         return Admission::At(later(now, IN_WORK_LOOK), PostponeReason::ClientInWork);
     }
     if advertising && let Some(why) = voice::other_speaks(plan, subject) {
@@ -162,17 +162,23 @@ pub enum Again {
 /// Asks once more what may have changed since a message was admitted: hours may lie between. (Suppressions are asked by the store in the
 /// transaction that starts it.)
 #[must_use]
-pub fn again(plan: &Plan, subject: &Subject, purpose: Purpose, now: Timestamp) -> Again {
+pub fn again(plan: &Plan, subject: &Subject, list: &str, purpose: Purpose, now: Timestamp) -> Again {
     let copy = &subject.copy;
-    let refused = copy.state.cycle_done && copy.role != Role::Customer;
-    if refused || !matches!(copy.role, Role::Stalled | Role::Warming | Role::Customer) {
+    let wanted = match copy.role {
+        Role::Stalled | Role::Warming => !copy.state.cycle_done,
+        // What was to bring a buyer back comes too late.
+        Role::Customer => plan.cold_stage(&copy.stage).is_some_and(|stage| stage.content.iter().any(|rule| rule.list == list)),
+        _ => false,
+    };
+    if !wanted {
         return Again::Overtaken;
     }
     if plan.silent() {
         return Again::At(later(now, AGAIN_LOOK));
     }
     if let Some(pause) = copy.state.pause.as_ref().filter(|p| p.until > now) {
-        return Again::At(pause.until);
+        // Nothing wakes it when somebody ends the pause.
+        return Again::At(pause.until.min(later(now, AGAIN_LOOK)));
     }
     let open = next_open(&plan.policy.windows, holidays(plan, purpose), &zone_of(plan, subject), now);
     match open.map(|open| open.from) {

@@ -1,6 +1,6 @@
 //! One copy and the small state that it carries from event to event.
 
-use crate::model::{ClientId, CopyId, FunnelKey, Medium, Money, PostponeReason, Role};
+use crate::model::{ClientId, CopyId, DealState, FunnelKey, Medium, Money, PostponeReason, Role};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,9 @@ pub struct CopyState {
     /// A customer whose sale is older than the funnel, or who is back from a warming: nothing follows the sale.
     #[serde(rename = "g", skip_serializing_if = "std::ops::Not::not")]
     pub old_buyer: bool,
+    /// What an archived copy was when its deal went out of sight.
+    #[serde(rename = "z", skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Box<Hidden>>,
     /// The client showed interest, and nobody has reacted yet.
     #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
     pub interest: Option<Interest>,
@@ -96,6 +99,20 @@ impl CopyState {
     pub fn speaks(&self) -> bool {
         self.journey.as_ref().is_some_and(|journey| !journey.finished)
     }
+}
+
+/// A copy whose deal the CRM does not show, or that is in a pipeline or CRM which the funnel does not read: as it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hidden {
+    #[serde(rename = "r")]
+    pub role: Role,
+    #[serde(rename = "n", default, skip_serializing_if = "String::is_empty")]
+    pub stage: String,
+    /// Of the deal.
+    #[serde(rename = "d")]
+    pub deal: DealState,
+    #[serde(rename = "s")]
+    pub state: CopyState,
 }
 
 /// One way through one content list.

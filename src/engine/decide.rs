@@ -8,7 +8,7 @@ use super::{
     add_working,
 };
 use super::{notice, voice};
-use crate::model::{AddressHash, DealState, HumanDuration, Reaction, Role, SignalKind};
+use crate::model::{AddressHash, Deal, DealState, HumanDuration, Reaction, Role, SignalKind};
 use jiff::Timestamp;
 
 /// Decides. For a deal seen for the first time, pass a fresh copy (id 0, role `Archived`, cycle 0) and `Event::Deal { old: None }`.
@@ -19,11 +19,15 @@ use jiff::Timestamp;
 #[must_use]
 pub fn decide(plan: &Plan, subject: &Subject, event: &Event, now: Timestamp) -> Decision {
     let mut work = Work::new(plan, subject, now);
-    let mut step = Step::Look;
+    let was = work.back_in_sight();
+    let role = work.subject.copy.role;
+    // What became overdue out of sight is released as after an edit.
+    let mut step = if was.is_some() { Step::Replan } else { Step::Look };
     match event {
         Event::Deal { old } => {
             let first_sight = subject.copy.role == Role::Archived && subject.copy.state.entered_at.is_none();
-            let old = old.as_deref();
+            let before = old.as_deref().zip(was).map(|(old, state)| Deal { state, ..old.clone() });
+            let old = before.as_ref().or(old.as_deref());
             // Our own move is not a change that anybody made.
             let own = work.hear_echo(old);
             work.see_loss(old);
@@ -43,7 +47,7 @@ pub fn decide(plan: &Plan, subject: &Subject, event: &Event, now: Timestamp) -> 
             Event::Click { .. } => Some(SignalKind::Click),
             _ => None,
         };
-        let signal = signal.filter(|_| work.subject.copy.role == subject.copy.role);
+        let signal = signal.filter(|_| work.subject.copy.role == role);
         work.settle(Cause { signal, ..Cause::default() });
     }
     finish(work, step)
@@ -62,7 +66,8 @@ pub fn admit_backfill(plan: &Plan, subject: &Subject, now: Timestamp) -> Decisio
         .is_some_and(|(backfill, lost)| now <= add_duration(lost, backfill.lost_within, &work.zone));
     if subject.copy.role == Role::Backfill && subject.deal.state == DealState::Lost && recent {
         // As one whose loss we had seen: that is all that keeps it back.
-        let open = crate::model::Deal { state: DealState::Open, ..subject.deal.clone() };
+        work.subject.copy.state.loss_seen = true;
+        let open = Deal { state: DealState::Open, ..subject.deal.clone() };
         work.settle(Cause { old: Some(&open), first_sight: false, signal: None });
     }
     finish(work, Step::Look)
@@ -114,7 +119,9 @@ impl Work<'_> {
             Role::Stalled | Role::Warming => {
                 if self.before_it_went_cold(at) {
                     self.note("the signal is older than the silence: it revives nothing");
-                } else if !direct && (voice::client_in_work(&self.subject) || voice::other_leads(self.plan, &self.subject)) {
+                } else if !direct
+                    && (voice::client_in_work(self.plan, &self.subject) || voice::other_leads(self.plan, &self.subject))
+                {
                     self.note("the signal is taken up with another deal of the client");
                 } else {
                     self.revive(kind, at);

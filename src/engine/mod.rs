@@ -34,7 +34,7 @@ pub use admit::{Admission, Again, Planned, Ready, admit, again};
 pub use budget::{Budget, Price, Priced, Spent, periods};
 pub use calendar::{Open, Window, add_duration, add_working, next_open, working_elapsed};
 pub use condition::{Condition, ConditionError, is_builtin};
-pub use copy::{Copy, CopyState, Interest, Journey, Pause, PauseUntil, Says, Silence};
+pub use copy::{Copy, CopyState, Hidden, Interest, Journey, Pause, PauseUntil, Says, Silence};
 pub use date::DateRule;
 pub use decide::{admit_backfill, decide};
 pub use event::{CycleChange, CycleEnd, Decision, Effect, EffectKind, Event, History, TaskText};

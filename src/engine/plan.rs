@@ -320,8 +320,13 @@ impl Plan {
     /// What copies of other funnels must know of this one.
     #[must_use]
     pub fn voice(&self) -> Voice {
-        let silent = self.silent();
-        Voice { brand: self.policy.brand.clone(), policy: self.policy.key.clone(), priority: self.priority, silent }
+        Voice {
+            brand: self.policy.brand.clone(),
+            policy: self.policy.key.clone(),
+            priority: self.priority,
+            silent: self.silent(),
+            observes: self.mode == Mode::Observe,
+        }
     }
 
     /// Nothing is sent: it only observes, or somebody stopped it.

@@ -51,6 +51,11 @@ pub fn place(plan: &Plan, subject: &Subject, cause: Cause<'_>, now: Timestamp) -
     Placement { role, stage, why, look_at: at }
 }
 
+/// The CRM shows it no more, or shows it where the funnel does not look.
+pub(super) fn out_of_sight(plan: &Plan, deal: &Deal) -> bool {
+    deal.state == DealState::Deleted || plan.pipeline.as_ref().is_some_and(|p| !same(p, &deal.pipeline))
+}
+
 /// A sale that this funnel saw, or that is no older than the funnel. What buyers hear and who is reminded of them follows such a sale
 /// alone: neither one of years ago, found by the first import, nor the end of a warming.
 pub(super) fn new_sale(plan: &Plan, subject: &Subject, cause: Cause<'_>) -> bool {
@@ -89,11 +94,8 @@ struct Look<'a> {
 impl<'a> Look<'a> {
     fn place(&mut self) -> Place {
         let (plan, deal, role) = (self.plan, &self.subject.deal, self.subject.copy.role);
-        if deal.state == DealState::Deleted {
-            return bare(Role::Archived, "deleted in the CRM");
-        }
-        if plan.pipeline.as_ref().is_some_and(|p| !same(p, &deal.pipeline)) {
-            return bare(Role::Archived, "left the pipeline");
+        if out_of_sight(plan, deal) {
+            return bare(Role::Archived, if deal.state == DealState::Deleted { "deleted in the CRM" } else { "left the pipeline" });
         }
         match deal.state {
             DealState::Won => return self.won(),

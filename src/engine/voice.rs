@@ -1,7 +1,7 @@
 //! One voice: a client hears of one deal at a time, for each brand.
 
 use super::{Brand, Plan, Sibling, Subject};
-use crate::model::{CopyId, PostponeReason, Role};
+use crate::model::{CopyId, Mode, PostponeReason, Role};
 use jiff::Timestamp;
 
 /// In whose name a funnel speaks, and with what right: what copies of other funnels must know of it.
@@ -15,6 +15,8 @@ pub struct Voice {
     pub priority: i32,
     /// It sends nothing now: it only observes, or is stopped. Known to who decides; the store does not know.
     pub silent: bool,
+    /// It only observes.
+    pub observes: bool,
 }
 
 impl Voice {
@@ -24,16 +26,18 @@ impl Voice {
 
 impl Default for Voice {
     fn default() -> Self {
-        Self { brand: String::new(), policy: String::new(), priority: Self::UNRANKED, silent: false }
+        Self { brand: String::new(), policy: String::new(), priority: Self::UNRANKED, silent: false, observes: false }
     }
 }
 
 /// Another deal of the client is being worked on, or has just come back to work. Whatever the brand: the client is spoken to.
-pub(super) fn client_in_work(subject: &Subject) -> bool {
+pub(super) fn client_in_work(plan: &Plan, subject: &Subject) -> bool {
+    // Who observes moves nothing, which is no matter for others who only observe.
+    let moves = |s: &Sibling| !s.voice.observes || plan.mode != Mode::Live;
     subject.client.siblings.iter().any(|s| match s.role {
         Role::InWork => s.deal_open,
-        // Whether it is open again already, or our move is still on its way; who only observes moves nothing.
-        Role::Revived => s.deal_open || !s.voice.silent,
+        // Whether it is open again already, or our move is still on its way.
+        Role::Revived => s.deal_open || moves(s),
         _ => false,
     })
 }
@@ -43,7 +47,7 @@ pub(super) fn client_in_work(subject: &Subject) -> bool {
 /// about a call that names no deal, and so no brand either: one deal is revived, whatever its brand.
 pub(super) fn other_leads(plan: &Plan, subject: &Subject) -> bool {
     let mine = (subject.copy.role != Role::Warming, my_rank(plan, subject));
-    warm(subject).any(|s| (false, rank_of(s)) < mine)
+    warm(plan, subject).any(|s| (false, rank_of(s)) < mine)
 }
 
 /// Why another warm deal of the client is to be heard before this one, if one is: the leader, of those that write in the same name and
@@ -51,29 +55,30 @@ pub(super) fn other_leads(plan: &Plan, subject: &Subject) -> bool {
 pub(super) fn other_speaks(plan: &Plan, subject: &Subject) -> Option<PostponeReason> {
     let copy = &subject.copy;
     let mine = (copy.role != Role::Warming || !copy.state.speaks(), my_rank(plan, subject));
-    let first = warm(subject).filter(|s| s.speaks && same_brand(plan, s)).min_by_key(|s| rank_of(s))?;
+    let first = warm(plan, subject).filter(|s| s.speaks && same_brand(plan, s)).min_by_key(|s| rank_of(s))?;
     let why = if first.voice.priority < plan.priority { PostponeReason::LowerPriority } else { PostponeReason::OtherDealLeads };
     ((false, rank_of(first)) < mine).then_some(why)
 }
 
-/// Who sends nothing leads nobody, takes up no call and needs no room.
-fn loud(subject: &Subject) -> impl Iterator<Item = &Sibling> {
-    subject.client.siblings.iter().filter(|s| !s.voice.silent)
+/// Who sends nothing leads nobody, takes up no call and needs no room, but for others who send nothing.
+fn loud<'s>(plan: &Plan, subject: &'s Subject) -> impl Iterator<Item = &'s Sibling> + use<'s> {
+    let all = plan.silent();
+    subject.client.siblings.iter().filter(move |s| all || !s.voice.silent)
 }
 
 /// Messages of the same policy to the same client that have a higher priority and are about to come: they take their room under the
 /// caps before this one does.
 pub(super) fn ahead<'s>(plan: &Plan, subject: &'s Subject) -> impl Iterator<Item = &'s super::Says> {
     let (policy, priority) = (&plan.policy.key, plan.priority);
-    loud(subject).filter(move |s| s.voice.policy == *policy && s.voice.priority < priority).filter_map(|s| s.says.as_ref())
+    loud(plan, subject).filter(move |s| s.voice.policy == *policy && s.voice.priority < priority).filter_map(|s| s.says.as_ref())
 }
 
 fn same_brand(plan: &Plan, sibling: &Sibling) -> bool {
     sibling.voice.brand.is_empty() || sibling.voice.brand == plan.policy.brand
 }
 
-fn warm(subject: &Subject) -> impl Iterator<Item = &Sibling> {
-    loud(subject).filter(|s| s.role == Role::Warming)
+fn warm<'s>(plan: &Plan, subject: &'s Subject) -> impl Iterator<Item = &'s Sibling> + use<'s> {
+    loud(plan, subject).filter(|s| s.role == Role::Warming)
 }
 
 /// One order over all deals of a client, so that two of them never wait for each other.

@@ -1,10 +1,10 @@
 //! One decision in the making: the copy as it becomes, and what follows.
 
 use super::{
-    CycleChange, CycleEnd, Decision, EffectKind, Facts, History, Placement, Plan, Silence, Subject, TaskSpec, TaskText,
-    add_duration, add_working, admit, notice, stage, zone_of,
+    Copy, CycleChange, CycleEnd, Decision, EffectKind, Facts, Hidden, History, Placement, Plan, Silence, Subject, TaskSpec,
+    TaskText, add_duration, add_working, admit, notice, stage, zone_of,
 };
-use crate::model::{AddressHash, Deal, HumanDuration, Mode, Role, SignalKind};
+use crate::model::{AddressHash, Deal, DealState, HumanDuration, Mode, Role, SignalKind};
 use jiff::{Timestamp, tz::TimeZone};
 
 pub(super) struct Work<'a> {
@@ -162,40 +162,54 @@ impl<'a> Work<'a> {
                     self.end_by_hand();
                 }
             }
-            if matches!(place.role, Role::Stalled | Role::Warming) {
-                self.resume(cause);
+            if place.role == Role::Archived && self.subject.deal.state != DealState::Won {
+                self.hide(cause);
             }
             self.go(place);
         }
     }
 
-    /// Goes on with the cycle that ended when the CRM did not show the deal, if nobody did anything with it meanwhile.
-    fn resume(&mut self, cause: stage::Cause<'_>) {
-        use crate::model::DealState::Deleted;
-        let (deal, state) = (&self.subject.deal, &self.subject.copy.state);
-        let hidden = state.entered_at.filter(|at| state.cycle_done && state.cycle_ended_at == Some(*at));
-        let Some(hidden) = hidden.filter(|_| cause.old.is_some_and(|old| old.state == Deleted)) else { return };
-        if [deal.stage_changed_at, deal.last_activity_at].into_iter().flatten().all(|at| at <= hidden) {
-            self.subject.copy.state.cycle_done = false;
-            self.subject.copy.state.cycle_ended_at = None;
+    /// What the copy is now, in case its deal is only out of sight: one export of a CRM may lack it, and an edit may be a mistake.
+    fn hide(&mut self, cause: stage::Cause<'_>) {
+        let Copy { role, stage, state, .. } = self.subject.copy.clone();
+        let deal = cause.old.map_or(self.subject.deal.state, |old| old.state);
+        self.subject.copy.state.hidden = Some(Box::new(Hidden { role, stage, deal, state }));
+    }
+
+    /// The deal of an archived copy is in sight again, as it was: the copy is what it was, and goes on. `Some`: what the deal was then.
+    /// If somebody did anything with it meanwhile, it is judged anew.
+    pub fn back_in_sight(&mut self) -> Option<DealState> {
+        if self.subject.copy.role != Role::Archived || stage::out_of_sight(self.plan, &self.subject.deal) {
+            return None;
+        }
+        let hidden_at = self.subject.copy.state.entered_at;
+        let hidden = self.subject.copy.state.hidden.take()?;
+        let deal = &self.subject.deal;
+        if [deal.stage_changed_at, deal.last_activity_at].into_iter().flatten().any(|at| Some(at) > hidden_at) {
+            return None;
+        }
+        let copy = &mut self.subject.copy;
+        (copy.role, copy.stage, copy.state) = (hidden.role, hidden.stage, hidden.state);
+        if self.cycle_open() {
             self.cycle.push(CycleChange::Resume { cycle: self.subject.copy.cycle });
         }
+        let (to, stage) = (self.subject.copy.role, self.subject.copy.stage.clone());
+        self.history.push(History::Stage { from: Role::Archived, to, stage, why: "back in sight, as it was".into() });
+        Some(hidden.deal)
     }
 
     /// Moves the copy to another stage, with all that this means for its cycle and journey.
     pub fn go(&mut self, place: Placement) {
         let from = self.subject.copy.role;
-        let continues = match from {
-            Role::Stalled | Role::Warming | Role::NotWarmed => self.subject.copy.state.cycle_at.is_some(),
-            _ => self.cycle_open(),
-        };
+        let continues =
+            matches!(from, Role::Stalled | Role::Warming | Role::NotWarmed) && self.subject.copy.state.cycle_at.is_some();
         match place.role {
             Role::Stalled | Role::Warming if continues => {}
             Role::Stalled | Role::Warming => self.begin(),
             Role::InWork => self.end_by_hand(),
             Role::Customer => self.end(CycleEnd::Won),
             Role::Archived => {
-                let won = self.subject.deal.state == crate::model::DealState::Won;
+                let won = self.subject.deal.state == DealState::Won;
                 self.end(if won { CycleEnd::Won } else { CycleEnd::Deleted });
             }
             // A corrected reason: the cycle waits for the next correction. A loss after a cycle's end belongs to none.
@@ -255,8 +269,8 @@ impl<'a> Work<'a> {
         self.end(how);
         self.go(Placement { role: Role::Revived, stage: String::new(), why: format!("signal {}", signal.as_str()), look_at: None });
         let to = &self.plan.stages.revival.return_to;
-        let lost = self.subject.deal.state == crate::model::DealState::Lost;
-        let open = self.subject.deal.state == crate::model::DealState::Open;
+        let lost = self.subject.deal.state == DealState::Lost;
+        let open = self.subject.deal.state == DealState::Open;
         if let Some(target) = to.stage.clone().filter(|s| lost || open && to.move_open && !stage::same(s, &self.subject.deal.stage))
         {
             if self.live() {
@@ -296,7 +310,8 @@ impl<'a> Work<'a> {
         else {
             return;
         };
-        let customer = self.new_customer();
+        // A sale begins a silence of its own; one from before customers were reminded at all has none.
+        let customer = self.new_customer() && silence.since == entered;
         if !(self.cold() || customer) || !self.live() || plan.suspend {
             return;
         }
@@ -344,12 +359,11 @@ impl<'a> Work<'a> {
 
     /// Remembers whether somebody lost the deal before our eyes: not every CRM dates a loss.
     pub fn see_loss(&mut self, old: Option<&Deal>) {
-        use crate::model::DealState::{Deleted, Lost};
-        let before = old.map(|old| old.state).filter(|state| *state != Deleted);
-        if self.subject.deal.state != Lost {
-            self.subject.copy.state.loss_seen = false;
-        } else if before.is_some_and(|state| state != Lost) {
-            self.subject.copy.state.loss_seen = true;
+        let state = &mut self.subject.copy.state;
+        match self.subject.deal.state {
+            DealState::Open | DealState::Won => state.loss_seen = false,
+            DealState::Lost => state.loss_seen |= old.is_some_and(|old| matches!(old.state, DealState::Open | DealState::Won)),
+            DealState::Deleted => {}
         }
     }
 

@@ -466,6 +466,9 @@ impl Run {
             let mut queue = queue.iter().filter(|(n, ..)| *n == number).peekable();
             let Some(live) = self.in_force(number, now) else { continue };
             let Some(backfill) = &live.plan.backfill else { continue };
+            if live.plan.suspend || live.plan.policy.paused {
+                continue;
+            }
             let zone = &live.plan.policy.time_zone;
             while now < until && queue.peek().is_some() {
                 let mut room = admitted.room(backfill, zone, now);

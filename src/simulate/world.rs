@@ -8,13 +8,13 @@ use super::{
 use crate::{
     compile::{ConnectionWiring, FunnelSnapshot, Wiring, compile_funnel},
     crm,
-    engine::{Client, Copy, KnownAddress, LedgerEntry, Plan, Subject},
+    engine::{Client, Copy, KnownAddress, LedgerEntry, Plan, Subject, Voice},
     model::{
         Address, AddressHash, ClientId, Consent, ConsentStatus, Contact, CopyId, Deal, FunnelKey, Manager, ManagerId, Medium,
         Purpose,
     },
     store::{
-        Cursor, Finding, Load, Period, Store,
+        Cursor, Finding, Load, Period, Revision, Store,
         identity::{Forest, address_key, contact_key, deal_key},
         this_month,
     },
@@ -242,6 +242,9 @@ impl World {
         let journal = &store.journal;
         let mut world = Self::empty();
         let revisions = journal.revisions().await?;
+        // Who only observes or is stopped silences nobody, also if it is not simulated.
+        let voice = |r: &Revision| Some((r.funnel.clone(), in_force(&r.snapshot, now)?.plan.voice()));
+        let voices: HashMap<FunnelKey, Voice> = revisions.iter().filter(|r| !r.deleted).filter_map(voice).collect();
         let mut people: BTreeMap<i64, Person> = BTreeMap::new();
         let mut known: HashMap<(u16, String), u32> = HashMap::new();
         for (funnel, connection) in funnels {
@@ -270,7 +273,10 @@ impl World {
                 let Some(last) = ids.last() else { break };
                 after = *last;
                 // Deals of a CRM that the funnel reads no more leave it.
-                for loaded in journal.fetch(&Load::Copies(ids), now).await?.into_iter().filter(|l| l.connection == connection) {
+                for mut loaded in journal.fetch(&Load::Copies(ids), now).await?.into_iter().filter(|l| l.connection == connection) {
+                    for sibling in &mut loaded.client.siblings {
+                        sibling.voice = voices.get(&sibling.funnel).cloned().unwrap_or_else(|| sibling.voice.clone());
+                    }
                     world.take(loaded.subject, number, &mut people, &mut known);
                 }
                 read(world.deals.len() as u64);

@@ -84,7 +84,8 @@ impl Engine {
                     self.decide_into(&mut prepared, loaded, &Event::Timer, now);
                     continue;
                 }
-                let subject = loaded.subject;
+                let mut subject = loaded.subject;
+                plans.introduce(&mut subject);
                 let decision = admit_backfill(&live.plan, &subject, now);
                 if decision.copy.role == Role::Backfill {
                     // Lost a little too long ago, by the client's own calendar: it waits in vain, and behind all others.

@@ -90,6 +90,7 @@ pub(super) struct Held {
 pub struct Engine {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) clock: Clock,
+    pub(super) started: Timestamp,
     pub(super) plans: ArcSwap<Plans>,
     pub(super) adapters: ArcSwap<Adapters>,
     pub(super) keys: Keys,
@@ -173,6 +174,7 @@ impl Engine {
         let (flights, reports) = Flights::new();
         let engine = Arc::new(Self {
             journal,
+            started: clock.now(),
             clock,
             plans: ArcSwap::default(),
             adapters: ArcSwap::from_pointee(Adapters::of(outside)),

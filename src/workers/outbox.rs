@@ -68,7 +68,7 @@ impl Engine {
                     return Again::Overtaken;
                 }
                 let purpose = live.plan.item(&row.key.list, &row.key.item).map_or(Purpose::Advertising, |item| item.purpose);
-                again(&live.plan, subject, purpose, now)
+                again(&live.plan, subject, &row.key.list, purpose, now)
             });
             let opens = match asked {
                 Some(Again::Now) => now,

@@ -7,15 +7,14 @@ use super::{
     plans::{Live, channel_key, connection_key},
     rendering::{OutgoingMessage, context_of},
     sending::store_message,
-    sync::in_pipeline,
 };
 use crate::{
     channels::Job,
     compile::OnAmbiguous,
     content::{self, RenderError, TaskFacts},
     crm::{Operation, WriteBack},
-    engine::{Copy, Decision, EffectKind, Event, History, Plan, Subject, TaskText, decide},
-    model::{CopyId, Deal, DealState, EffectRef, EffectStatus, Mode, PostponeReason, Role, SkipReason, Text},
+    engine::{Copy, Decision, EffectKind, Event, History, Subject, TaskText, decide},
+    model::{CopyId, DealState, EffectRef, EffectStatus, Mode, PostponeReason, Role, SkipReason, Text},
     store::{Change, Loaded, NewEffect},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -65,8 +64,6 @@ impl Engine {
             leave_behind(prepared, live, connection, subject, now);
             return;
         }
-        let back = back_in_sight(&live.plan, &subject, event);
-        let event = back.as_ref().unwrap_or(event);
         subject.spent = prepared.purse.spent(&live.plan);
         plans.introduce(&mut subject);
         let base_url = self.settings.base_url.as_deref();
@@ -221,19 +218,6 @@ impl Engine {
         };
         new.payload = serde_json::to_string(&job).ok();
     }
-}
-
-/// Archived although its deal was there all the time: for a while the funnel read another CRM or pipeline. It is back like a deal that
-/// the CRM had not shown, so that an edit by mistake, taken back, makes nobody hear the list again.
-fn back_in_sight(plan: &Plan, subject: &Subject, event: &Event) -> Option<Event> {
-    let old = match event {
-        Event::Replan => &subject.deal,
-        Event::Deal { old: Some(old) } => old,
-        _ => return None,
-    };
-    let there = matches!(old.state, DealState::Open | DealState::Lost) && in_pipeline(plan, &old.pipeline);
-    (subject.copy.role == Role::Archived && there)
-        .then(|| Event::Deal { old: Some(Box::new(Deal { state: DealState::Deleted, ..old.clone() })) })
 }
 
 /// The funnel reads another CRM now, where this deal's id means nothing, or somebody else's deal: whatever happens, nothing may be

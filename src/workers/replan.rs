@@ -1,7 +1,7 @@
 //! A new revision is in force: the copies it touches look again, in small batches, resumable, never as a blast.
 
 use super::{
-    engine::{Engine, WorkerError},
+    engine::{Engine, Held, WorkerError},
     prepare::Prepared,
 };
 use crate::{
@@ -15,10 +15,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Default, Serialize, Deserialize, PartialEq)]
 #[serde(default)]
 struct Progress {
+    /// Which [`RULES`] they were looked at by.
+    rules: u32,
     revision: i64,
     after: i64,
     done: bool,
 }
+
+/// Raised when a version of the engine means something else by the same plan, or looks at copies that rested before: they all look again
+/// once.
+const RULES: u32 = 1;
 
 impl Engine {
     /// Replans one page of each funnel whose newest revision has not reached all its copies.
@@ -33,11 +39,14 @@ impl Engine {
             }
             let cursor = self.journal.cursor(&key).await?;
             let mut progress: Progress = serde_json::from_value(cursor.position.clone()).unwrap_or_default();
-            if progress.revision != live.plan.revision {
-                progress = Progress { revision: live.plan.revision, ..Progress::default() };
+            if progress.revision != live.plan.revision || progress.rules != RULES {
+                // Whatever there is of a new funnel was decided by its first revision and these rules.
+                let done = live.plan.revision == 1 && live.plan.since >= self.started;
+                progress = Progress { rules: RULES, revision: live.plan.revision, done, after: 0 };
+                if done {
+                    self.set_progress(&held, &key, &cursor, &progress).await?;
+                }
             }
-            // Whatever exists was decided by a first revision itself.
-            progress.done |= live.plan.revision == 1;
             if !progress.done {
                 let now = self.clock.now();
                 let ids = self.journal.copies_of(funnel, CopyId(progress.after), self.settings.batch * 2).await?;
@@ -50,14 +59,18 @@ impl Engine {
                 }
                 self.bury(&held.lease, &mut prepared, now).await?;
                 self.commit_and_send(&held, prepared, Batch { now: Some(now), ..Batch::default() }).await?;
-                let position = serde_json::to_value(&progress).unwrap_or_default();
-                self.journal.set_cursor(&held.lease, &key, &Cursor { position, ..cursor }).await?;
+                self.set_progress(&held, &key, &cursor, &progress).await?;
             }
             if progress.done {
                 self.set_replanned(funnel, live.plan.revision);
             }
         }
         Ok(done)
+    }
+
+    async fn set_progress(&self, held: &Held, key: &str, cursor: &Cursor, progress: &Progress) -> Result<(), WorkerError> {
+        let position = serde_json::to_value(progress).unwrap_or_default();
+        Ok(self.journal.set_cursor(&held.lease, key, &Cursor { position, ..cursor.clone() }).await?)
     }
 }
 

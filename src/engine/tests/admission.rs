@@ -390,7 +390,7 @@ fn warm_sibling(copy: i64, brand: &str, priority: i32) -> Sibling {
         speaks: true,
         heard_at: None,
         says: None,
-        voice: Voice { brand: brand.into(), policy: "marketing/default".into(), priority, silent: false },
+        voice: Voice { brand: brand.into(), policy: "marketing/default".into(), priority, ..Voice::default() },
     }
 }
 
@@ -638,7 +638,10 @@ fn of_two_words_at_the_same_instant_the_refusal_holds() {
 #[test]
 fn a_plan_says_in_whose_name_it_speaks() {
     let plan = Plan { priority: 3, ..plan() };
-    assert_eq!(plan.voice(), Voice { brand: "novydom".into(), policy: "marketing/default".into(), priority: 3, silent: false });
+    assert_eq!(
+        plan.voice(),
+        Voice { brand: "novydom".into(), policy: "marketing/default".into(), priority: 3, ..Voice::default() }
+    );
 }
 
 /// What was admitted and did not leave is asked again before it is tried again.
@@ -662,7 +665,7 @@ fn what_is_tried_again_is_asked_again() {
             Again::At(t("2026-03-05T15:00")),
         ),
         ("the client refused", |_, w| w.signal(SignalKind::Refusal), Purpose::Advertising, Again::Overtaken),
-        ("the client answered", |_, w| w.signal(SignalKind::Reply), Purpose::Advertising, Again::At(Timestamp::MAX)),
+        ("the client answered", |_, w| w.signal(SignalKind::Reply), Purpose::Advertising, Again::At(t("2026-03-05T12:05"))),
         ("the client called", |_, w| w.signal(SignalKind::InboundCall), Purpose::Advertising, Again::Overtaken),
         ("another reason", |_, w| w.change(|d| d.lost_reason = Some("price".into())), Purpose::Advertising, Again::Overtaken),
         ("deleted", |_, w| w.change(|d| d.state = DealState::Deleted), Purpose::Advertising, Again::Overtaken),
@@ -672,12 +675,13 @@ fn what_is_tried_again_is_asked_again() {
         world.pass("3d");
         let mut plan = plan();
         edit(&mut plan, &mut world);
-        assert_eq!(again(&plan, &world.subject, purpose, world.now), expected, "{what}");
+        assert_eq!(again(&plan, &world.subject, "layout", purpose, world.now), expected, "{what}");
     }
-    // A buyer's cycle has ended, and their message is tried again all the same.
+    // A buyer's cycle has ended, and their message is tried again all the same; what was to bring them back is not.
     let mut plan = plan();
     plan.stages.customer = Some(cold("customer", vec![], vec![rule("other")]));
     let mut world = World::lost(plan.clone(), "layout");
     world.change(|deal| deal.state = DealState::Won);
-    assert_eq!(again(&plan, &world.subject, Purpose::Service, world.now), Again::Now);
+    assert_eq!(again(&plan, &world.subject, "other", Purpose::Service, world.now), Again::Now);
+    assert_eq!(again(&plan, &world.subject, "layout", Purpose::Advertising, world.now), Again::Overtaken);
 }

@@ -234,7 +234,7 @@ fn a_call_without_a_deal_revives_the_leading_copy_only() {
 fn a_silent_funnel_takes_no_call_from_another() {
     let silent = |role| {
         let mut sibling = sibling(9, role, Some("2026-02-01T12:00"));
-        sibling.voice.silent = true;
+        (sibling.voice.silent, sibling.voice.observes) = (true, true);
         sibling
     };
     let (observed, reopened) = (silent(Role::Revived), Sibling { deal_open: true, ..silent(Role::Revived) });
@@ -249,6 +249,24 @@ fn a_silent_funnel_takes_no_call_from_another() {
         let at = world.now;
         world.decide(&Event::Signal { kind: SignalKind::InboundCall, at, direct: false, reaction: None });
         assert_eq!(world.role(), role, "{other:?}");
+    }
+}
+
+/// Among funnels that send nothing one deal takes up the call, too.
+#[test]
+fn one_deal_takes_up_a_call_also_while_everything_is_stopped() {
+    let stop: fn(&mut Plan) = |plan| plan.suspend = true;
+    let observe: fn(&mut Plan) = |plan| plan.mode = Mode::Observe;
+    for edit in [stop, observe] {
+        for role in [Role::Warming, Role::Revived] {
+            let mut world = warm();
+            edit(&mut world.plan);
+            world.subject.client.siblings =
+                vec![Sibling { voice: world.plan.voice(), ..sibling(9, role, Some("2026-02-01T12:00")) }];
+            let at = world.now;
+            world.decide(&Event::Signal { kind: SignalKind::InboundCall, at, direct: false, reaction: None });
+            assert_eq!(world.role(), Role::Warming, "the other one is {role:?}");
+        }
     }
 }
 

@@ -288,7 +288,7 @@ async fn load_clients(
         let sibling = Sibling {
             copy: CopyId(c.int()?),
             funnel: FunnelKey { namespace: c.text()?, name: c.text()? },
-            voice: Voice { brand: c.text()?, policy: c.text()?, priority: c.small()?, silent: false },
+            voice: Voice { brand: c.text()?, policy: c.text()?, priority: c.small()?, silent: false, observes: false },
             role: c.word(Role::parse)?,
             deal_open: c.text()? == "Open",
             cycle_at: None,

@@ -468,7 +468,7 @@ pub async fn other_deals_of_a_client_know_in_whose_name_a_funnel_speaks(backend:
     let journal = &world.store.journal;
     let sibling = async || world.copy(copies[0]).await.client.siblings.remove(0);
     assert_eq!((sibling().await.voice, sibling().await.says), (Voice::default(), None), "not published yet");
-    let voice = |priority| Voice { brand: "acme".into(), policy: "shop/default".into(), priority, silent: false };
+    let voice = |priority| Voice { brand: "acme".into(), policy: "shop/default".into(), priority, ..Voice::default() };
     journal.publish(&funnel(), &voice(0), &serde_json::json!(1), at(1)).await.unwrap();
     assert_eq!(sibling().await.voice, voice(0));
     // What an older version had published is told anew, although nothing of it changed.
