@@ -2,15 +2,16 @@
 //!
 //! Two liberties make them safe for people who are not programmers. A name without a value is `null`, and comparing it answers
 //! `false` instead of failing: `client.city == 'Москва'` and `client.age > 18` are both false where the CRM knows neither (and so
-//! `!(client.age > 18)` is true). `has(client.city)` asks whether there is a value. Loops (`all`, `exists`, `map`, `filter`) are
+//! `!(client.age > 18)` is true). `has(client.city)` asks whether there is a value. There is one kind of number: CEL's own `deal.rooms + 1`
+//! fails, because fields are doubles and `1` is an integer. A division by zero fails instead of being infinite. Loops (`all`, `exists`, `map`, `filter`) are
 //! refused: there is nothing here to loop over, and without them an evaluation ends after as many steps as the text is long.
 
 use super::facts::{CLIENT_NAMES, CYCLE_NAMES, DEAL_NAMES, Fact, Facts, MANAGER_NAMES};
 use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
-use cel::common::types::{CelBool, CelDouble, CelInt, CelNull, CelString};
+use cel::common::types::{CelBool, CelDouble, CelNull, CelString};
 use cel::common::value::CowVal;
 use cel::context::VariableResolver;
-use cel::{Context, Env, IdedExpr, Program, Value};
+use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
@@ -22,7 +23,30 @@ const MAX_DEPTH: usize = 32;
 /// The parser recurses several frames a bracket and a few hundred bytes a frame; measured need is far below.
 const PARSER_STACK: usize = 64 << 20;
 
-static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::stdlib();
+    let added = cel::add_overload!(env, fn quotient: (CelDouble, CelDouble) -> Result<CelDouble>).is_ok()
+        && cel::add_overload!(env, fn remainder: (CelDouble, CelDouble) -> Result<CelDouble>).is_ok();
+    debug_assert!(added, "no other functions have these names");
+    Arc::new(env)
+});
+
+/// What `/` and `%` become: nobody can write these names, and CEL's own go by the rules of floating point (`1.0 / 0.0 > 5.0` holds) or do
+/// not exist for doubles.
+pub(super) const QUOTIENT: &str = "quotient";
+pub(super) const REMAINDER: &str = "remainder";
+
+fn quotient(left: &CelDouble, right: &CelDouble) -> Result<CelDouble, ExecutionError> {
+    if *right.inner() == 0.0 { Err(ExecutionError::DivisionByZero(Value::Null)) } else { Ok((left.inner() / right.inner()).into()) }
+}
+
+fn remainder(left: &CelDouble, right: &CelDouble) -> Result<CelDouble, ExecutionError> {
+    if *right.inner() == 0.0 {
+        Err(ExecutionError::RemainderByZero(Value::Null))
+    } else {
+        Ok((left.inner() % right.inner()).into())
+    }
+}
 
 /// A compiled condition.
 #[derive(Clone)]
@@ -163,7 +187,8 @@ pub(super) fn sign(operator: &str) -> String {
         "sub" => "-".into(),
         "mul" => "*".into(),
         "div" => "/".into(),
-        "rem" => "%".into(),
+        "rem" | REMAINDER => "%".into(),
+        QUOTIENT => "/".into(),
         other => other.replace(['_', '@'], ""),
     }
 }
@@ -209,7 +234,7 @@ impl Reader {
             return Err(ConditionError::TooComplex);
         }
         let expr = match &node.expr {
-            Expr::Literal(_) => node.expr.clone(),
+            Expr::Literal(literal) => number(literal).unwrap_or_else(|| node.expr.clone()),
             Expr::Ident(name) => return Err(unknown(name)),
             Expr::Select(select) => {
                 let Expr::Ident(root) = &select.operand.expr else {
@@ -275,8 +300,14 @@ impl Reader {
         } else {
             Vec::new()
         };
+        let func_name = match function {
+            operators::DIVIDE => QUOTIENT,
+            operators::MODULO => REMAINDER,
+            other => other,
+        };
         let plain =
-            IdedExpr { id, expr: Expr::Call(CallExpr { func_name: function.to_owned(), target: target.map(Box::new), args }) };
+            IdedExpr { id, expr: Expr::Call(CallExpr { func_name: func_name.to_owned(), target: target.map(Box::new), args }) };
+        let plain = if matches!(function, "size" | "int") { operation(id, "double", vec![plain]) } else { plain };
         Ok(guards.into_iter().fold(plain, |inner, name| operation(id, operators::LOGICAL_AND, vec![present(id, name), inner])))
     }
 }
@@ -292,6 +323,17 @@ fn history(id: u64, call: &CallExpr) -> Result<IdedExpr, ConditionError> {
         }
     };
     Ok(IdedExpr { id, expr: Expr::Ident(format!("{function}({item})")) })
+}
+
+/// A written number, as the one kind that there is.
+#[allow(clippy::cast_precision_loss)] // nobody counts to 2^53 here
+fn number(literal: &LiteralValue) -> Option<Expr> {
+    let number = match literal {
+        LiteralValue::Int(number) => *number.inner() as f64,
+        LiteralValue::UInt(number) => *number.inner() as f64,
+        _ => return None,
+    };
+    Some(Expr::Literal(LiteralValue::Double(number.into())))
 }
 
 fn operation(id: u64, operator: &str, args: Vec<IdedExpr>) -> IdedExpr {
@@ -320,12 +362,9 @@ fn boolean(expr: &Expr) -> Result<(), ConditionError> {
         Expr::List(_) => Err(ConditionError::NotBoolean("list".into())),
         Expr::Call(call) => match call.func_name.as_str() {
             operators::CONDITIONAL => call.args.iter().skip(1).try_for_each(|branch| boolean(&branch.expr)),
-            operators::ADD
-            | operators::SUBSTRACT
-            | operators::MULTIPLY
-            | operators::DIVIDE
-            | operators::MODULO
-            | operators::NEGATE => Err(ConditionError::NotBoolean("a number or text".into())),
+            operators::ADD | operators::SUBSTRACT | operators::MULTIPLY | QUOTIENT | REMAINDER | operators::NEGATE => {
+                Err(ConditionError::NotBoolean("a number or text".into()))
+            }
             name if CONVERSIONS.contains(&name) => Err(ConditionError::NotBoolean("a number or text".into())),
             _ => Ok(()),
         },
@@ -350,7 +389,8 @@ impl VariableResolver for Resolver<'_> {
         Some(match self.0.get(variable) {
             Fact::Null => CowVal::owned(CelNull),
             Fact::Bool(b) => CowVal::owned(CelBool::from(b)),
-            Fact::Int(i) => CowVal::owned(CelInt::from(i)),
+            #[allow(clippy::cast_precision_loss)] // days and messages
+            Fact::Int(i) => CowVal::owned(CelDouble::from(i as f64)),
             Fact::Number(n) => CowVal::owned(CelDouble::from(n)),
             Fact::Text(t) => CowVal::owned(CelString::from(t)),
         })

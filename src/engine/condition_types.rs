@@ -1,7 +1,7 @@
 //! What can be known of a condition before any client is looked at: texts are compared with texts, numbers with numbers, and nothing
 //! is divided by zero.
 
-use super::condition::{Condition, ConditionError, sign};
+use super::condition::{Condition, ConditionError, QUOTIENT, REMAINDER, sign};
 use super::facts::FactKind;
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
@@ -85,11 +85,11 @@ impl Types<'_> {
                 self.alike(left, right, &sign(function))?;
                 Ok(Some(FactKind::Bool))
             }
-            (operators::DIVIDE | operators::MODULO, [_, right]) if is_zero(right) => {
+            (QUOTIENT | REMAINDER, [_, right]) if is_zero(right) => {
                 Err(ConditionError::Types(format!("{} divides by zero; write another number", sign(function))))
             }
             (operators::ADD, [left, right]) => self.alike(left, right, "+"),
-            (operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO | operators::NEGATE, sides) => {
+            (operators::SUBSTRACT | operators::MULTIPLY | QUOTIENT | REMAINDER | operators::NEGATE, sides) => {
                 for side in sides {
                     self.must(side, FactKind::Number, &format!("beside {}", sign(function)))?;
                 }
@@ -156,18 +156,20 @@ fn words(node: &IdedExpr) -> String {
     match &node.expr {
         Expr::Ident(name) => name.clone(),
         Expr::Literal(LiteralValue::String(text)) => format!("'{}'", text.inner()),
-        Expr::Literal(LiteralValue::Int(number)) => number.inner().to_string(),
         Expr::Literal(LiteralValue::Double(number)) => number.inner().to_string(),
         Expr::Literal(LiteralValue::Boolean(answer)) => answer.inner().to_string(),
+        Expr::Call(call) if matches!(call.func_name.as_str(), QUOTIENT | REMAINDER) => "one side".into(),
+        // `size` and `int` stand inside of one.
+        Expr::Call(call)
+            if call.func_name == "double" && matches!(call.args.as_slice(), [inner] if matches!(inner.expr, Expr::Call(_))) =>
+        {
+            call.args.first().map_or_else(String::new, words)
+        }
         Expr::Call(call) if call.func_name.starts_with(|c: char| c.is_ascii_alphabetic()) => format!("{}()", call.func_name),
         _ => "one side".into(),
     }
 }
 
 fn is_zero(node: &IdedExpr) -> bool {
-    match &node.expr {
-        Expr::Literal(LiteralValue::Int(number)) => *number.inner() == 0,
-        Expr::Literal(LiteralValue::Double(number)) => *number.inner() == 0.0,
-        _ => false,
-    }
+    matches!(&node.expr, Expr::Literal(LiteralValue::Double(number)) if *number.inner() == 0.0)
 }
