@@ -48,7 +48,7 @@ fn phone_zone(subject: &Subject) -> Option<TimeZone> {
 
 /// Calling codes whose whole territory keeps one time. Russia, the US, Canada, Brazil, Spain, Portugal and the like are left out
 /// on purpose: there the number does not tell. (+76 and +77 are Kazakhstan, one zone since March 2024.)
-const ONE_ZONE: [(&str, &str); 54] = [
+pub(super) const ONE_ZONE: [(&str, &str); 54] = [
     ("+20", "Africa/Cairo"),
     ("+27", "Africa/Johannesburg"),
     ("+30", "Europe/Athens"),

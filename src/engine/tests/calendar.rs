@@ -151,3 +151,13 @@ fn whose_zone() {
         assert_eq!(zone_of(&plan, &subject).iana_name(), Some(name), "{what}");
     }
 }
+
+/// A name that does not exist would silently leave its whole country to the policy's zone; one code that begins like another would hide it.
+#[test]
+fn zones_of_calling_codes_exist() {
+    use crate::engine::zone::ONE_ZONE;
+    for (n, (code, name)) in ONE_ZONE.iter().enumerate() {
+        assert!(jiff::tz::TimeZone::get(name).is_ok(), "{name}");
+        assert!(ONE_ZONE.iter().skip(n + 1).all(|(other, _)| !other.starts_with(code) && !code.starts_with(other)), "{code}");
+    }
+}

@@ -247,3 +247,90 @@ fn errors_have_stable_labels() {
     }
     assert_eq!(ConditionError::Types(String::new()).label(), "types");
 }
+
+/// Every name that conditions and texts may use has its value, and of the kind that is said of it.
+#[test]
+fn every_name_has_its_value() {
+    let mut subject = subject();
+    subject.deal.url = Some("https://crm.example/d1".into());
+    subject.deal.currency = Some("RUB".into());
+    let contact = subject.contact.as_mut().unwrap();
+    contact.language = Some("ru".into());
+    contact.time_zone = Some("Asia/Omsk".into());
+    let manager = subject.manager.as_mut().unwrap();
+    manager.name = Text("Olga Smirnova".into());
+    manager.email = Some(Email::parse("olga@novydom.example").unwrap());
+    manager.phone = Some(Phone::parse("+74951234567", "RU").unwrap());
+    let facts = Facts { subject: &subject, now: t("2026-03-06T12:00") };
+    let text = |text: &'static str| Fact::Text(text.into());
+    for (name, value, kind) in [
+        ("deal.id", text("d1"), FactKind::Text),
+        ("deal.title", text("Flat"), FactKind::Text),
+        ("deal.url", text("https://crm.example/d1"), FactKind::Text),
+        ("deal.stage", text("Lost"), FactKind::Text),
+        ("deal.pipeline", text("Sales"), FactKind::Text),
+        ("deal.lostReason", text("layout"), FactKind::Text),
+        ("deal.amount", Fact::Number(5_000_000.0), FactKind::Number),
+        ("deal.currency", text("RUB"), FactKind::Text),
+        ("deal.state", text("Lost"), FactKind::Text),
+        ("deal.ageDays", Fact::Int(33), FactKind::Number),
+        ("client.name", text("Anna Petrova"), FactKind::Text),
+        ("client.firstName", text("Anna"), FactKind::Text),
+        ("client.lastName", text("Petrova"), FactKind::Text),
+        ("client.language", text("ru"), FactKind::Text),
+        ("client.timeZone", text("Asia/Omsk"), FactKind::Text),
+        ("manager.name", text("Olga Smirnova"), FactKind::Text),
+        ("manager.firstName", text("Olga"), FactKind::Text),
+        ("manager.email", text("olga@novydom.example"), FactKind::Text),
+        ("manager.phone", text("+74951234567"), FactKind::Text),
+        ("cycle.number", Fact::Int(1), FactKind::Number),
+        ("cycle.days", Fact::Int(4), FactKind::Number),
+        ("cycle.sent", Fact::Int(1), FactKind::Number),
+        ("cycle.booked", Fact::Bool(false), FactKind::Bool),
+    ] {
+        assert!(is_builtin(name), "{name}");
+        assert_eq!((facts.get(name), FactKind::of_builtin(name)), (value, kind), "{name}");
+    }
+    let all = DEAL_NAMES.len() + CLIENT_NAMES.len() + MANAGER_NAMES.len() + CYCLE_NAMES.len();
+    assert_eq!(all, 23, "a new name stands above");
+    for (state, word) in
+        [(DealState::Open, "Open"), (DealState::Won, "Won"), (DealState::Lost, "Lost"), (DealState::Deleted, "Deleted")]
+    {
+        subject.deal.state = state;
+        assert_eq!(Facts { subject: &subject, now: noon() }.get("deal.state"), text(word));
+    }
+    // What nobody filled in, and what is nobody's.
+    subject.deal.url = Some("  ".into());
+    subject.contact = None;
+    subject.manager = None;
+    for name in ["deal.url", "client.name", "client.city", "manager.name", "nobody.name", "deal.nothing", "cycle.nothing", "name"] {
+        assert_eq!(Facts { subject: &subject, now: noon() }.get(name), Fact::Null, "{name}");
+    }
+}
+
+/// Which messages count as sent: also those under way, of which nobody can say anything else.
+#[test]
+fn what_counts_as_sent() {
+    let mut subject = subject();
+    for (status, sent) in [
+        (EffectStatus::Planned, true),
+        (EffectStatus::Intended, true),
+        (EffectStatus::Unknown, true),
+        (EffectStatus::Accepted, true),
+        (EffectStatus::Delivered, true),
+        (EffectStatus::Skipped, false),
+        (EffectStatus::Failed, false),
+        (EffectStatus::Expired, false),
+    ] {
+        subject.ledger[0].status = status;
+        let facts = Facts { subject: &subject, now: noon() };
+        let holds = Condition::compile("sent('first')").unwrap().eval(&facts).unwrap();
+        assert_eq!((holds, facts.get("cycle.sent")), (sent, Fact::Int(i64::from(sent))), "{status:?}");
+    }
+    // An item of another list, and what is told to managers, are other things.
+    subject.ledger[0].status = EffectStatus::Accepted;
+    let holds = |subject: &Subject, text: &str| Condition::compile(text).unwrap().eval(&Facts { subject, now: noon() }).unwrap();
+    assert!(holds(&subject, "sent('layout/first')") && !holds(&subject, "sent('other/first')") && !holds(&subject, "sent('layout/second')"));
+    subject.ledger[0].key.list = "@task".into();
+    assert!(!holds(&subject, "sent('first')") && !holds(&subject, "clicked()"));
+}
