@@ -53,7 +53,11 @@ pub fn place(plan: &Plan, subject: &Subject, cause: Cause<'_>, now: Timestamp) -
 
 /// The CRM shows it no more, or shows it where the funnel does not look.
 pub(super) fn out_of_sight(plan: &Plan, deal: &Deal) -> bool {
-    deal.state == DealState::Deleted || plan.pipeline.as_ref().is_some_and(|p| !same(p, &deal.pipeline))
+    deal.state == DealState::Deleted || !in_pipeline(plan, deal)
+}
+
+fn in_pipeline(plan: &Plan, deal: &Deal) -> bool {
+    plan.pipeline.as_ref().is_none_or(|pipeline| same(pipeline, &deal.pipeline))
 }
 
 /// A sale that this funnel saw, or that is no older than the funnel. What buyers hear and who is reminded of them follows such a sale
@@ -95,7 +99,12 @@ impl<'a> Look<'a> {
     fn place(&mut self) -> Place {
         let (plan, deal, role) = (self.plan, &self.subject.deal, self.subject.copy.role);
         if out_of_sight(plan, deal) {
-            return bare(Role::Archived, if deal.state == DealState::Deleted { "deleted in the CRM" } else { "left the pipeline" });
+            // Whoever reads the CRM tells of both as of a deletion: the pipeline is asked first, or the history would name a
+            // deletion that nobody made.
+            return bare(
+                Role::Archived,
+                if in_pipeline(plan, deal) { "deleted in the CRM" } else { "not in the funnel's pipeline" },
+            );
         }
         match deal.state {
             DealState::Won => return self.won(),
