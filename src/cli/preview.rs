@@ -130,7 +130,7 @@ pub async fn run(args: PreviewArgs) -> Result<ExitCode, String> {
         OutputFormat::Json => {
             output::json(&Shown { item: &args.item, preview: &rendered.preview, links: &rendered.links });
         }
-        OutputFormat::Table => show(&rendered),
+        OutputFormat::Table => show(&rendered)?,
     }
     if args.open {
         open(&rendered)?;
@@ -204,7 +204,7 @@ fn address(to: Option<&str>, medium: Medium) -> Result<Address, String> {
     }
 }
 
-fn show(rendered: &RenderedItem) {
+fn show(rendered: &RenderedItem) -> Result<(), String> {
     let preview = &rendered.preview;
     let mut rows = vec![vec!["From".to_owned(), preview.from.clone()]];
     rows.extend(preview.subject.iter().map(|s| vec!["Subject".to_owned(), s.clone()]));
@@ -221,8 +221,7 @@ fn show(rendered: &RenderedItem) {
         rows.push(vec!["SMS".to_owned(), format!("{parts}, {alphabet}, {} more characters fit", sms.left)]);
     }
     rows.extend(rendered.links.iter().filter(|l| !l.is_empty()).map(|l| vec!["Link to".to_owned(), l.clone()]));
-    print!("{}", words(&rows));
-    println!("\n{}", preview.text);
+    output::print(&format!("{}\n{}\n", words(&rows), preview.text))
 }
 
 fn open(rendered: &RenderedItem) -> Result<(), String> {
@@ -232,9 +231,6 @@ fn open(rendered: &RenderedItem) -> Result<(), String> {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     match std::process::Command::new(opener).arg(&path).status() {
         Ok(status) if status.success() => Ok(()),
-        _ => {
-            println!("\nopen {} in a browser", path.display());
-            Ok(())
-        }
+        _ => output::print(&format!("\nopen {} in a browser\n", path.display())),
     }
 }

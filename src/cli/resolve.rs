@@ -69,7 +69,7 @@ pub async fn run(args: ResolveArgs) -> Result<ExitCode, String> {
         if !named.is_empty() && unclear.is_empty() {
             return Err("none of these is unclear".into());
         }
-        list(&unclear, args.output);
+        list(&unclear, args.output)?;
         return Ok(ExitCode::SUCCESS);
     };
     if named.is_empty() && !args.all {
@@ -110,14 +110,13 @@ fn effect(id: &str) -> Result<EffectRef, String> {
     parsed.ok_or_else(|| format!("{id:?} is not the id of a message; write one as `rekindle resolve` lists it, like 17.2"))
 }
 
-fn list(unclear: &[Ambiguous], output: OutputFormat) {
+fn list(unclear: &[Ambiguous], output: OutputFormat) -> Result<(), String> {
     if let OutputFormat::Json = output {
         output::json(&unclear);
-        return;
+        return Ok(());
     }
     if unclear.is_empty() {
-        println!("Nothing is unclear.");
-        return;
+        return output::print("Nothing is unclear.\n");
     }
     let now = Timestamp::now();
     let head = ["ID", "FUNNEL", "DEAL", "ITEM", "CHANNEL", "SINCE", "TEXT", "WHY"];
@@ -135,5 +134,5 @@ fn list(unclear: &[Ambiguous], output: OutputFormat) {
             a.reason.clone(),
         ]
     }));
-    print!("{}", words(&rows));
+    output::print(&words(&rows))
 }

@@ -91,7 +91,7 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, String> {
     };
     match args.output {
         OutputFormat::Json => output::json(&status),
-        OutputFormat::Table => print!("{}", text(&status, args.days, now)),
+        OutputFormat::Table => output::print(&text(&status, args.days, now))?,
     }
     Ok(ExitCode::SUCCESS)
 }

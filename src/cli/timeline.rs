@@ -40,7 +40,7 @@ pub async fn run(args: TimelineArgs) -> Result<ExitCode, String> {
         OutputFormat::Table => {
             let rows: Vec<Vec<String>> =
                 entries.iter().map(|e| vec![e.at.strftime("%Y-%m-%d %H:%M").to_string(), e.kind.clone(), e.text.clone()]).collect();
-            print!("{}", words(&rows));
+            output::print(&words(&rows))?;
         }
     }
     Ok(ExitCode::SUCCESS)

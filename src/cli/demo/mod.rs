@@ -85,8 +85,7 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode, String> {
     match args.output {
         OutputFormat::Json => output::json(&figures),
         OutputFormat::Table => {
-            print!("{}", report::tables(&figures));
-            println!("\nReport: {}", path.display());
+            output::print(&format!("{}\nReport: {}\n", report::tables(&figures), path.display()))?;
         }
     }
     let code = if figures.disagreements.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
