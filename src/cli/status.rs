@@ -15,7 +15,11 @@ use crate::{
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Write as _},
+    process::ExitCode,
+};
 
 /// Shows how the funnels do: deals and money per stage, what was sent, what waits, what is wrong. Works beside a running process.
 #[derive(Args, Debug)]
@@ -119,8 +123,7 @@ fn text(status: &Status, days: u16, now: Timestamp) -> String {
     for hold in &status.holds {
         let what = match &hold.scope {
             HoldScope::All => "EVERYTHING".to_owned(),
-            HoldScope::Channel(name) => format!("channel {name}"),
-            HoldScope::Funnel(funnel) => format!("funnel {funnel}"),
+            part => what_is_held(part),
         };
         let _ = writeln!(out, "HELD: {what} since {} by {}: {}", ago(hold.since, now), hold.by, hold.reason);
     }
@@ -298,13 +301,32 @@ pub fn choose(funnels: &[FunnelKey], wanted: Option<&str>) -> Result<FunnelKey, 
         None if funnels.len() == 1 => Ok(funnels[0].clone()),
         None if funnels.is_empty() => Err("no funnel was published to this store yet".into()),
         None => Err(format!("there are several funnels; write --funnel with one of {}", list())),
-        Some(name) => {
-            let matching: Vec<_> = funnels.iter().filter(|f| f.name == name || f.to_string() == name).collect();
-            match matching[..] {
-                [one] => Ok(one.clone()),
-                [] => Err(format!("there is no funnel {name}; there are {}", list())),
-                _ => Err(format!("{name} is in several namespaces; write one of {}", list())),
-            }
-        }
+        Some(name) => named("funnel", funnels, name),
+    }
+}
+
+/// The one of `all` that is called so (`name` or `namespace/name`).
+///
+/// # Errors
+/// A sentence that lists what there is.
+pub fn named<T: Display + Clone>(kind: &str, all: &[T], name: &str) -> Result<T, String> {
+    let fits = |full: &str| full == name || full.split_once('/').is_some_and(|(_, own)| own == name);
+    let list = || all.iter().map(T::to_string).collect::<Vec<_>>().join(", ");
+    let matching: Vec<&T> = all.iter().filter(|one| fits(&one.to_string())).collect();
+    match matching[..] {
+        [one] => Ok(one.clone()),
+        [] if all.is_empty() => Err(format!("there is no {kind} {name}; there is none at all")),
+        [] => Err(format!("there is no {kind} {name}; there are {}", list())),
+        _ => Err(format!("{name} is in several namespaces; write one of {}", list())),
+    }
+}
+
+/// A hold's scope in words.
+#[must_use]
+pub fn what_is_held(scope: &HoldScope) -> String {
+    match scope {
+        HoldScope::All => "everything".to_owned(),
+        HoldScope::Channel(name) => format!("channel {name}"),
+        HoldScope::Funnel(funnel) => format!("funnel {funnel}"),
     }
 }

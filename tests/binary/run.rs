@@ -4,7 +4,10 @@ use crate::{
     harness::{World, text},
     sink::Sink,
 };
-use std::time::{Duration, Instant};
+use std::{
+    process::Output,
+    time::{Duration, Instant},
+};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -116,5 +119,56 @@ fn an_emptied_file_is_not_a_hundred_deletions() {
         shown.contains("has no deals where it had 40")
     });
     assert_eq!(world.in_role("InWork"), 40);
+    drop(running);
+}
+
+/// What a command said, and whether it went well.
+fn said(out: &Output) -> (bool, String) {
+    (out.status.success(), String::from_utf8_lossy(&[&out.stdout[..], &out.stderr[..]].concat()).into_owned())
+}
+
+#[test]
+fn a_hold_is_of_what_there_is_and_says_of_what() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::ZERO);
+    let world = World::new(sink.port);
+    let lab = text(&world.path("funnel.yaml")).replace("metadata: {name:", "metadata: {namespace: lab, name:");
+    world.write("funnel.yaml", &lab);
+    world.deals(3, false);
+    let running = world.start();
+    world.wait("the import", PATIENCE, || world.in_role("InWork") == 3);
+    let ask = |args: &[&str]| said(&world.command(args));
+    let hold = |what: &[&str]| ask(&[&["hold", "--reason", "test"], what].concat());
+    for (what, there) in [
+        (["--funnel", "sale"], "there is no funnel sale; there are lab/sales"),
+        (["--funnel", "default/sales"], "there is no funnel default/sales; there are lab/sales"),
+        (["--channel", "sms"], "there is no channel sms; there are lab/mail"),
+    ] {
+        let (ok, answer) = hold(&what);
+        assert!(!ok && answer.contains(there), "{answer}");
+    }
+    assert_eq!(world.status()["holds"].as_array().map(Vec::len), Some(0), "{}", world.status());
+    assert_eq!(ask(&["release", "--funnel", "sales"]), (false, "rekindle: nothing is held\n".to_owned()));
+    assert_eq!(hold(&["--funnel", "sales"]), (true, "held: funnel lab/sales; nothing of it leaves from now on\n".to_owned()));
+    assert_eq!(
+        hold(&["--channel", "mail"]),
+        (true, "held: channel lab/mail; nothing new leaves through it from now on\n".to_owned())
+    );
+    world.deals(3, true);
+    world.wait("the losses", PATIENCE, || world.in_role("Warming") == 3);
+    let released = "released: channel lab/mail; still held: funnel lab/sales\n".to_owned();
+    assert_eq!(ask(&["release", "--channel", "lab/mail"]), (true, released));
+    let (ok, answer) = ask(&["release", "--channel", "mail"]);
+    assert!(!ok && answer.contains("there is no held channel mail") && answer.contains("held: funnel lab/sales"), "{answer}");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(sink.accepted().len(), 0, "held");
+    assert!(hold(&["--channel", "mail"]).0 && hold(&["--all"]).0);
+    let (ok, answer) = ask(&["release", "--all"]);
+    assert!(ok && answer.contains("(3 holds)"), "{answer}");
+    for what in ["everything", "funnel lab/sales", "channel lab/mail"] {
+        assert!(answer.contains(what), "{answer}");
+    }
+    world.wait("what waited", PATIENCE, || sink.accepted().len() == 3);
+    assert_eq!(ask(&["release", "--all"]), (false, "rekindle: nothing was held\n".to_owned()));
     drop(running);
 }
