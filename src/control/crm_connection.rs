@@ -9,14 +9,11 @@ use super::{
 use crate::{
     api::{CrmConnectionStatus, PipelineFound, Problem},
     compile::ObjectRef,
-    store::Cursor,
+    store::{Cursor, MOST_PIPELINES},
 };
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::BTreeSet;
-
-/// More are neither read nor shown.
-pub(super) const PIPELINES: usize = 50;
 
 pub(super) fn status(object: &ObjectRef, generation: i64, standing: &Standing, figures: &Figures) -> CrmConnectionStatus {
     let mut conditions = standing.ready(object, generation, false);
@@ -48,7 +45,7 @@ fn pipelines(cursor: &Cursor) -> Vec<PipelineFound> {
         title: short(title, 256),
         stages: stages.iter().take(100).map(|stage| short(stage, 256)).collect(),
     };
-    cursor.pipelines.iter().take(PIPELINES).map(found).collect()
+    cursor.pipelines.iter().take(MOST_PIPELINES).map(found).collect()
 }
 
 /// Whether the CRM can be read.

@@ -3,7 +3,7 @@
 use super::{
     ConditionReason,
     conditions::{Is, SHOWN, condition, first_error, number, problems, short},
-    crm_connection::{self, PIPELINES},
+    crm_connection,
     figures::{Figures, FunnelFigures, fates},
     message_channel,
     standing::{Standing, key_of},
@@ -14,8 +14,8 @@ use crate::{
     },
     compile::ObjectRef,
     engine::Plan,
-    model::{FunnelKey, Money, Role, same_title},
-    store::{Cursor, FunnelCounts, Hold, HoldScope},
+    model::{FunnelKey, Money, Role},
+    store::{FunnelCounts, Hold, HoldScope},
     workers::{Adapters, Live, connection_key},
 };
 use jiff::Timestamp;
@@ -41,7 +41,12 @@ pub(super) fn status(object: &ObjectRef, generation: i64, facts: &Facts<'_>) -> 
     let mut problems = problems(facts.standing.findings(object));
     if let Some(live) = facts.live {
         let cursor = facts.figures.cursors.get(&connection_key(&live.plan));
-        problems.extend(cursor.and_then(|cursor| empty_pipeline(live.plan.pipeline.as_ref()?, &live.plan.connection, cursor)));
+        let empty = cursor.and_then(|cursor| cursor.empty_pipeline(live.plan.pipeline.as_ref()?, &live.plan.connection));
+        problems.extend(empty.map(|message| Problem {
+            path: "spec.source.pipeline".into(),
+            reason: "NotFound".into(),
+            message: short(&message, 1024),
+        }));
         problems.truncate(SHOWN);
     }
     let mut status = ReactivationFunnelStatus {
@@ -55,20 +60,6 @@ pub(super) fn status(object: &ObjectRef, generation: i64, facts: &Facts<'_>) -> 
         count(&mut status, figures, facts.live.map(|live| &*live.plan));
     }
     status
-}
-
-/// A pipeline that no deal of the CRM is in: a typing error would copy nothing, in silence. Only the CRM knows, so no manifest is refused
-/// for it, and the funnel works as soon as the pipeline has a deal.
-fn empty_pipeline(wanted: &str, connection: &str, cursor: &Cursor) -> Option<Problem> {
-    let found = &cursor.pipelines;
-    // Beyond so many not all are kept.
-    if !cursor.complete || found.is_empty() || found.len() >= PIPELINES || found.keys().any(|title| same_title(title, wanted)) {
-        return None;
-    }
-    let there: Vec<&str> = found.keys().map(|title| if title.is_empty() { "(none)" } else { title }).collect();
-    let message =
-        format!("no deal of {connection} is in the pipeline {wanted}, so none is copied; its deals are in: {}", there.join(", "));
-    Some(Problem { path: "spec.source.pipeline".into(), reason: "NotFound".into(), message: short(&message, 1024) })
 }
 
 /// `SourceReady`, `ChannelsReady`, and `Healthy`, which is both.
@@ -210,24 +201,4 @@ fn whole(money: Money) -> String {
 #[allow(clippy::cast_precision_loss)] // a percentage
 fn rate(counts: &FunnelCounts) -> String {
     if counts.contacted == 0 { "-".into() } else { format!("{:.1}%", counts.revived as f64 / counts.contacted as f64 * 100.0) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Cursor, empty_pipeline};
-
-    #[test]
-    fn a_pipeline_that_the_crm_does_not_have_is_told() {
-        let of = |titles: &[&str]| titles.iter().map(|t| ((*t).to_owned(), std::collections::BTreeSet::new())).collect();
-        let cursor = Cursor { complete: true, pipelines: of(&["Аренда", "Продажи"]), ..Cursor::default() };
-        assert_eq!(empty_pipeline("продажи", "crm", &cursor), None);
-        let problem = empty_pipeline("Продажа", "crm", &cursor).unwrap();
-        assert!(problem.message.ends_with("its deals are in: Аренда, Продажи"), "{}", problem.message);
-        assert_eq!(
-            empty_pipeline("Продажа", "crm", &Cursor { complete: false, ..cursor }),
-            None,
-            "it has not told all of them yet"
-        );
-        assert_eq!(empty_pipeline("Продажа", "crm", &Cursor { complete: true, ..Cursor::default() }), None, "it tells none");
-    }
 }

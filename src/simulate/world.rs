@@ -14,7 +14,7 @@ use crate::{
         Purpose,
     },
     store::{
-        Cursor, Finding, Load, Period, Revision, Store,
+        Cursor, Finding, Load, Period, Revision, Store, empty_pipeline,
         identity::{Forest, address_key, contact_key, deal_key},
         this_month,
     },
@@ -556,6 +556,17 @@ impl World {
     #[must_use]
     pub fn plan_in_force(&self, funnel: &FunnelKey) -> Option<&Live> {
         self.stored.get(funnel)?.live.as_ref()
+    }
+
+    /// Of a world from files: that no deal of them is in the plan's pipeline, in a sentence. A store has only deals of pipelines that
+    /// its funnels named.
+    #[must_use]
+    pub fn empty_pipeline(&self, plan: &Plan) -> Option<String> {
+        let wanted = plan.pipeline.as_ref().filter(|_| self.stored.is_empty())?;
+        let key = connection_key(plan);
+        let connection = self.connections.iter().find(|connection| connection.key == key)?;
+        let said = empty_pipeline(wanted, &plan.connection, connection.pipelines.iter().map(String::as_str))?;
+        Some(format!("{}: {said}", plan.funnel))
     }
 
     /// Of a world from a store: what it cannot tell about a plan, in a sentence.

@@ -10,6 +10,7 @@ mod journal;
 mod memory;
 mod money;
 mod outcome;
+mod pipelines;
 mod rules;
 mod sql;
 mod timeline;
@@ -23,6 +24,7 @@ pub use journal::{
 };
 pub use money::{Charge, Period, PeriodSpent};
 pub(crate) use money::{money_text, this_month};
+pub(crate) use pipelines::{MOST_PIPELINES, empty_pipeline};
 pub(crate) use rules::{RECENT, item_name, up_to_ms, with_state};
 pub(crate) use timeline::Pace;
 pub use views::{Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, ReactionCounts, StageCount, TimelineEntry, Views};

@@ -241,7 +241,8 @@ impl Inputs {
         let mut seen: BTreeSet<String> = BTreeSet::new();
         for lived in all {
             let plans = (0..u16::MAX).map_while(|number| lived.outcome.run.plan(number));
-            notes.extend(plans.filter_map(|plan| lived.world.unknown_of(plan)).filter(|note| seen.insert(note.clone())));
+            let said = plans.flat_map(|plan| [lived.world.unknown_of(plan), lived.world.empty_pipeline(plan)]);
+            notes.extend(said.flatten().filter(|note| seen.insert(note.clone())));
         }
         for plan in
             folders.iter().filter_map(|f| f.plans(&|_| Timestamp::UNIX_EPOCH, true).ok()).flatten().map(|given| given.live.plan)

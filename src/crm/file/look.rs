@@ -10,6 +10,7 @@ use super::told::{Telling, Told, row_hash};
 use super::values;
 use crate::crm::{CrmError, ReadPage};
 use crate::model::Contact;
+use crate::store::MOST_PIPELINES;
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -63,8 +64,7 @@ pub(super) struct Step {
     pub done: bool,
 }
 
-/// More of them are noise: a column was mapped that is not one of pipelines or stages.
-const MOST_PIPELINES: usize = 50;
+/// More of them are noise, as with pipelines: a column was mapped that is not the one of stages.
 const MOST_STAGES: usize = 100;
 
 /// As many rows that were told before count as one.
