@@ -147,11 +147,20 @@ fn tell(folder: &Path, reading: &Reading, mut published: Published) {
     let name = |funnel: &FunnelKey| funnel.to_string();
     for (funnel, revision, fresh) in &published.funnels {
         if *fresh {
-            eprintln!("{}: revision {revision} is in force", name(funnel));
+            let silent = published.silent.get(funnel).map(|why| format!("; nothing is sent: {}", why.join(", ")));
+            let said = silent
+                .or_else(|| published.released.contains(funnel).then(|| "; its manifests let it send from now on".to_owned()));
+            eprintln!("{}: revision {revision} is in force{}", name(funnel), said.unwrap_or_default());
         }
     }
     for (funnel, revision) in &published.kept {
         match revision {
+            Some(revision) if published.released.contains(funnel) => {
+                eprintln!(
+                    "{}: the edit is not valid; revision {revision}: the stop is taken back, the rest stays as it was",
+                    name(funnel)
+                );
+            }
             Some(revision) => {
                 let stopped = published.stopped.get(funnel).map(|stops| format!(", stopped: {}", stops.join(", ")));
                 let stopped = stopped.unwrap_or_default();

@@ -6,11 +6,12 @@ use super::{
 };
 use crate::{
     compile::{FunnelSnapshot, compile_funnel},
-    model::{FunnelKey, Money, Role},
+    model::{FunnelKey, Mode, Money, Role},
     store::{
         ChannelCounts, Cursor, DeadLetter, FunnelCounts, Hold, HoldScope, PeriodSpent, ReactionCounts, Revision, StageCount,
         money_text, this_month,
     },
+    workers::connection_key,
 };
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -48,10 +49,23 @@ struct Status {
 #[derive(Serialize)]
 struct FunnelStatus {
     funnel: String,
-    /// What people read of each stage: by its name, or by the role of one that has none.
-    titles: BTreeMap<String, String>,
+    #[serde(flatten)]
+    in_force: InForce,
     #[serde(flatten)]
     counts: FunnelCounts,
+}
+
+/// What the revision in force says. One that another version wrote and this one cannot read says nothing.
+#[derive(Default, Serialize)]
+struct InForce {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<Mode>,
+    /// What stops it, in words.
+    stopped: Vec<&'static str>,
+    /// What is wrong with it as far as its CRM shows, in sentences.
+    problems: Vec<String>,
+    /// What people read of each stage: by its name, or by the role of one that has none.
+    titles: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -71,20 +85,17 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, String> {
     let now = Timestamp::now();
     let since = now - SignedDuration::from_hours(24 * i64::from(args.days));
     let revisions = store.journal.revisions().await.map_err(say)?;
+    let cursors = store.views.cursors().await.map_err(say)?;
     let mut funnels = Vec::new();
     for funnel in store.views.funnels().await.map_err(say)? {
         let counts = store.views.counts(&funnel, Some(since), now).await.map_err(say)?;
-        let titles = titles(revisions.iter().find(|r| r.funnel == funnel), &counts);
-        funnels.push(FunnelStatus { funnel: funnel.to_string(), titles, counts });
+        let in_force = in_force(revisions.iter().find(|r| r.funnel == funnel), &counts, &cursors);
+        funnels.push(FunnelStatus { funnel: funnel.to_string(), in_force, counts });
     }
     let status = Status {
         funnels,
         channels: store.views.channels().await.map_err(say)?,
-        connections: store
-            .views
-            .cursors()
-            .await
-            .map_err(say)?
+        connections: cursors
             .into_iter()
             .filter(|(name, _)| !name.starts_with('@'))
             .map(|(connection, cursor)| Connection { connection, cursor })
@@ -100,15 +111,27 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Of the revision in force. One that another version wrote and this one cannot read has none.
-fn titles(revision: Option<&Revision>, counts: &FunnelCounts) -> BTreeMap<String, String> {
-    let compiled = revision.and_then(|revision| {
+fn in_force(revision: Option<&Revision>, counts: &FunnelCounts, cursors: &[(String, Cursor)]) -> InForce {
+    let Some(revision) = revision else { return InForce::default() };
+    if revision.deleted {
+        return InForce { stopped: vec!["it was removed; its history stays"], ..InForce::default() };
+    }
+    let read = || {
         let snapshot: FunnelSnapshot = serde_json::from_value(revision.snapshot.clone()).ok()?;
-        compile_funnel(&snapshot, revision.number, revision.published_at).ok()
-    });
-    let Some(compiled) = compiled else { return BTreeMap::new() };
-    let title = |stage: &StageCount| Some((name(stage).to_owned(), compiled.plan.title(stage.role, &stage.stage)?.to_owned()));
-    counts.stages.iter().filter_map(title).collect()
+        let compiled = compile_funnel(&snapshot, revision.number, revision.published_at).ok()?;
+        Some((snapshot, compiled.plan))
+    };
+    let Some((snapshot, plan)) = read() else { return InForce::default() };
+    let title = |stage: &StageCount| Some((name(stage).to_owned(), plan.title(stage.role, &stage.stage)?.to_owned()));
+    let key = connection_key(&plan);
+    let cursor = cursors.iter().find(|(connection, _)| *connection == key).map(|(_, cursor)| cursor);
+    let empty = cursor.and_then(|cursor| cursor.empty_pipeline(plan.pipeline.as_ref()?, &plan.connection));
+    InForce {
+        mode: Some(plan.mode),
+        stopped: snapshot.stops(),
+        problems: empty.into_iter().collect(),
+        titles: counts.stages.iter().filter_map(title).collect(),
+    }
 }
 
 fn name(stage: &StageCount) -> &str {
@@ -231,10 +254,18 @@ fn details(out: &mut String, status: &FunnelStatus, days: u16) {
     let here = |stage: &&StageCount| !matches!(stage.role, Role::NotWarmed | Role::Backfill | Role::Archived);
     let stage = |stage: &StageCount| {
         let name = name(stage);
-        format!("{} {}", stage.deals, status.titles.get(name).map_or(name, String::as_str))
+        format!("{} {}", stage.deals, status.in_force.titles.get(name).map_or(name, String::as_str))
     };
     let stages: Vec<String> = counts.stages.iter().filter(here).map(stage).collect();
-    let mut rows = vec![
+    let mut rows = Vec::new();
+    if status.in_force.mode == Some(Mode::Observe) {
+        rows.push(vec!["  mode".to_owned(), "Observe: nothing is sent".to_owned()]);
+    }
+    if !status.in_force.stopped.is_empty() {
+        rows.push(vec!["  stopped".to_owned(), status.in_force.stopped.join(", ")]);
+    }
+    rows.extend(status.in_force.problems.iter().map(|problem| vec!["  problem".to_owned(), problem.clone()]));
+    rows.extend([
         vec!["  stages".to_owned(), if stages.is_empty() { "no deals".to_owned() } else { stages.join(", ") }],
         vec!["  messages".to_owned(), sum(&counts.messages)],
         vec!["  to managers".to_owned(), sum(&counts.writebacks)],
@@ -246,7 +277,7 @@ fn details(out: &mut String, status: &FunnelStatus, days: u16) {
                 counts.revived, counts.contacted, counts.organic, counts.assisted
             ),
         ],
-    ];
+    ]);
     let r = &counts.reactions;
     if *r != ReactionCounts::default() {
         let text = format!(

@@ -57,10 +57,26 @@ impl FunnelSnapshot {
     /// What stops it, in words.
     #[must_use]
     pub fn stopped_by(&self) -> Vec<&'static str> {
+        self.with_stops(self.held_back)
+    }
+
+    /// All that keeps it from sending, in words: its stops, and that it only observes, though nobody stopped it.
+    #[must_use]
+    pub fn silent_by(&self) -> Vec<&'static str> {
+        self.with_stops(self.spec.mode == Mode::Observe)
+    }
+
+    /// The stops of a funnel that may send otherwise.
+    #[must_use]
+    pub fn stops(&self) -> Vec<&'static str> {
+        self.with_stops(false)
+    }
+
+    fn with_stops(&self, observes: bool) -> Vec<&'static str> {
         let stops = [
             (self.spec.suspend, "spec.suspend is true"),
             (self.policy.paused, "its ContactPolicy is paused"),
-            (self.held_back, "spec.mode is Observe"),
+            (observes, "spec.mode is Observe"),
         ];
         stops.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect()
     }

@@ -28,6 +28,10 @@ pub struct Published {
     pub kept: Vec<(FunnelKey, Option<i64>)>,
     /// What stops those that were kept, in words: a stop holds although the rest of its edit does not.
     pub stopped: BTreeMap<FunnelKey, Vec<&'static str>>,
+    /// What keeps those in force from sending, in words; absent: nothing does.
+    pub silent: BTreeMap<FunnelKey, Vec<&'static str>>,
+    /// Those whose manifests let them send from now on and did not before, and those kept of which the last stop was taken back.
+    pub released: BTreeSet<FunnelKey>,
     pub retired: Vec<FunnelKey>,
     pub findings: Vec<Finding>,
     /// Adapters that could not be built: resource and reason.
@@ -52,7 +56,14 @@ impl Engine {
             let since = self.journal.first_published(funnel).await?.unwrap_or(now);
             match compile::compile_funnel(good, number, since) {
                 Ok(compiled) => {
-                    let fresh = before.get(funnel).is_none_or(|live| live.plan.revision != number);
+                    let was = before.get(funnel);
+                    let fresh = was.is_none_or(|live| live.plan.revision != number);
+                    let silent = good.silent_by();
+                    if silent.is_empty() && was.is_some_and(|live| live.plan.silent()) {
+                        published.released.insert(funnel.clone());
+                    } else if !silent.is_empty() {
+                        published.silent.insert(funnel.clone(), silent);
+                    }
                     plans.0.insert(funnel.clone(), compiled.into());
                     published.funnels.push((funnel.clone(), number, fresh));
                 }
@@ -112,6 +123,9 @@ impl Engine {
         if let Some(laid) = laid {
             let json = serde_json::to_value(&laid).unwrap_or_default();
             number = self.journal.publish(&funnel, &laid.voice(), &json, now).await?;
+            if !snapshot.stopped_by().is_empty() && laid.stopped_by().is_empty() {
+                published.released.insert(funnel.clone());
+            }
             snapshot = laid;
         }
         let stopped = snapshot.stopped_by();

@@ -1,11 +1,11 @@
 //! `rekindle run` as a user meets it: edits, broken edits, holds, restarts.
 
 use crate::{
-    harness::{World, text},
+    harness::{BINARY, World, text},
     sink::Sink,
 };
 use std::{
-    process::Output,
+    process::{Command, Output},
     time::{Duration, Instant},
 };
 
@@ -170,5 +170,72 @@ fn a_hold_is_of_what_there_is_and_says_of_what() {
     }
     world.wait("what waited", PATIENCE, || sink.accepted().len() == 3);
     assert_eq!(ask(&["release", "--all"]), (false, "rekindle: nothing was held\n".to_owned()));
+    drop(running);
+}
+
+#[test]
+fn whoever_looks_sees_that_a_funnel_does_not_send() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::ZERO);
+    let world = World::new(sink.port);
+    world.deals(3, false);
+    let running = world.start();
+    world.wait("the import", PATIENCE, || world.in_role("InWork") == 3);
+    let live = text(&world.path("funnel.yaml"));
+    let shown = || said(&world.command(&["status"])).1;
+    let row = |label: &str, words: &str| shown().lines().any(|line| line.trim().starts_with(label) && line.ends_with(words));
+    assert!(!shown().contains("  mode") && !shown().contains("  stopped"), "{}", shown());
+
+    world.write("funnel.yaml", &live.replace("mode: Live", "mode: Observe"));
+    let log = "default/sales: revision 2 is in force; nothing is sent: spec.mode is Observe\n";
+    world.wait("the log of the observing", PATIENCE, || world.log().contains(log));
+    assert!(row("mode", "Observe: nothing is sent"), "{}", shown());
+    assert_eq!(world.status()["funnels"][0]["mode"], "Observe");
+
+    world.write("funnel.yaml", &live);
+    let log = "default/sales: revision 3 is in force; its manifests let it send from now on\n";
+    world.wait("the log of the sending", PATIENCE, || world.log().contains(log));
+
+    let stopped = live.replace("mode: Live", "mode: Live\n  suspend: true").replace("  spread: 0s", "  spread: 0s\n  paused: true");
+    world.write("funnel.yaml", &stopped);
+    let log = "revision 4 is in force; nothing is sent: spec.suspend is true, its ContactPolicy is paused\n";
+    world.wait("the log of the stop", PATIENCE, || world.log().contains(log));
+    assert!(row("stopped", "spec.suspend is true, its ContactPolicy is paused"), "{}", shown());
+
+    // Who takes a stop back in an edit that is broken elsewhere is obeyed, and told so.
+    world.write("funnel.yaml", &live.replace("{{ links.offer }}", "{{ links.offfer }}"));
+    let log = "revision 5: the stop is taken back, the rest stays as it was\n";
+    world.wait("the log of the end of the stop", PATIENCE, || world.log().contains(log));
+    assert_eq!(world.status()["funnels"][0]["stopped"].as_array().map(Vec::len), Some(0), "{}", world.status());
+    drop(running);
+}
+
+#[test]
+fn a_pipeline_that_is_not_there_is_told_and_nobody_is_called_deleted() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::ZERO);
+    let world = World::new(sink.port);
+    world.deals(3, false);
+    let running = world.start();
+    world.wait("the import", PATIENCE, || world.in_role("InWork") == 3);
+    world.edit("crmRef: {name: crm}", "crmRef: {name: crm}, pipeline: Sale");
+    world.wait("the deals leaving", PATIENCE, || world.in_role("Archived") == 3);
+    let told = "no deal of crm is in the pipeline Sale, so none is copied; its deals are in: Sales";
+    let shown = said(&world.command(&["status"])).1;
+    assert!(shown.contains(told), "{shown}");
+    assert_eq!(world.status()["funnels"][0]["problems"][0], told);
+    let timeline = said(&world.command(&["timeline", "--deal", "D1"])).1;
+    assert!(timeline.contains("not in the funnel's pipeline") && !timeline.contains("deleted"), "{timeline}");
+    let simulated = Command::new(BINARY).args(["simulate", "--days", "3", "-f"]).arg(world.path("")).output().unwrap();
+    assert!(said(&simulated).1.contains(&format!("default/sales: {told}")), "{}", said(&simulated).1);
+
+    // Whoever reads may have seen enough: `rekindle status | head -1`.
+    let preview = ["preview", "--item", "price/offer"];
+    for args in [&["status"][..], &["timeline", "--deal", "D1"], &["resolve"], &preview] {
+        let (gone, out) = std::io::pipe().unwrap();
+        drop(gone);
+        let out = Command::new(BINARY).args(args).args(["--store", &world.store]).stdout(out).output().unwrap();
+        assert_eq!(said(&out), (true, String::new()), "{args:?}");
+    }
     drop(running);
 }
