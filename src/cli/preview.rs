@@ -6,6 +6,7 @@ use super::{
     status::choose,
 };
 use crate::{
+    api::Field,
     channels::{self, Job},
     compile::{self, Compiled, FunnelSnapshot, Wiring},
     content::{self, Context, Encoding, Preview, Rendered, RenderedItem, Sender, Tracking},
@@ -69,6 +70,8 @@ struct Shown<'a> {
 /// Where texts come from, with the secrets to send them if a folder gave any.
 struct Texts {
     compiled: Compiled,
+    /// Declared by the connection: made-up values have their types.
+    fields: Vec<Field>,
     wiring: Wiring,
 }
 
@@ -101,8 +104,8 @@ pub async fn run(args: PreviewArgs) -> Result<ExitCode, String> {
         let language = args.language.as_deref().or_else(|| s.contact.as_ref()?.language.as_deref());
         Context::new(&s.deal, s.contact.as_ref(), s.manager.as_ref(), &plan.policy.brand_title, language, &zone_of(plan, s))
     } else {
-        let paths = item.requires();
-        Context::sample(paths.iter().map(String::as_str), &plan.policy.brand_title, args.language.as_deref())
+        let (variant, language) = (args.variant.as_deref(), args.language.as_deref());
+        compile::longest_client(item, variant, language, &plan.policy.brand_title, &texts.fields)
     };
     let to = address(args.to.as_deref(), meaning.medium)?;
     let effect = EffectRef { copy: CopyId(0), seq: 0 };
@@ -170,7 +173,7 @@ fn from_folder(folder: &std::path::Path, funnel: Option<&str>) -> Result<Texts, 
     }
     let funnel = choose(&names, funnel)?;
     let snapshot = output.funnels.get(&funnel).ok_or("no such funnel")?;
-    Ok(Texts { compiled: compiled(snapshot)?, wiring: output.wiring })
+    Ok(Texts { compiled: compiled(snapshot)?, fields: snapshot.connection.fields.clone(), wiring: output.wiring })
 }
 
 async fn from_store(store: Option<&Store>, funnel: Option<&str>) -> Result<Texts, String> {
@@ -180,7 +183,7 @@ async fn from_store(store: Option<&Store>, funnel: Option<&str>) -> Result<Texts
     let funnel = choose(&names, funnel)?;
     let revision = revisions.into_iter().find(|r| r.funnel == funnel).ok_or("no such funnel")?;
     let snapshot: FunnelSnapshot = serde_json::from_value(revision.snapshot).map_err(|e| format!("the stored revision: {e}"))?;
-    Ok(Texts { compiled: compiled(&snapshot)?, wiring: Wiring::default() })
+    Ok(Texts { compiled: compiled(&snapshot)?, fields: snapshot.connection.fields, wiring: Wiring::default() })
 }
 
 fn compiled(snapshot: &FunnelSnapshot) -> Result<Compiled, String> {

@@ -16,6 +16,41 @@ pub fn longest_sms(texts: &Texts, list: &str, brand_title: &str, fields: &[Field
     parts.map(|counted| counted.parts).max()
 }
 
+/// Made-up values for all that a body of an item names, those with a default included: of each field's type, and of the greatest
+/// plausible length.
+#[must_use]
+pub fn longest_client(
+    text: &ItemText,
+    variant: Option<&str>,
+    language: Option<&str>,
+    brand_title: &str,
+    fields: &[Field],
+) -> Context {
+    let body = text.body_for(variant, language);
+    let paths: Vec<String> = body
+        .templates()
+        .into_iter()
+        .chain(text.links.iter().map(|(_, target)| target))
+        .chain(sender_templates(&text.sender))
+        .flat_map(crate::content::Template::references)
+        .collect();
+    let mut context = Context::sample(paths.iter().map(String::as_str), brand_title, language);
+    for field in fields {
+        let root = match field.of {
+            FieldOwner::Deal => "deal",
+            FieldOwner::Client => "client",
+        };
+        let value = match field.kind {
+            None | Some(FieldType::String) => continue,
+            Some(FieldType::Number) => FieldValue::Number(123_456_789.0),
+            Some(FieldType::Boolean) => FieldValue::Bool(true),
+            Some(FieldType::Date) => FieldValue::Text("2027-09-30T12:00:00Z".into()),
+        };
+        context = context.with(&format!("{root}.{}", field.name), &value);
+    }
+    context
+}
+
 /// How an SMS exceeds its channel.
 pub(super) struct TooLong {
     pub parts: u32,
@@ -62,28 +97,7 @@ fn render(
     if let Sender::Sms(sender) = &mut text.sender {
         sender.max_parts = u32::MAX;
     }
-    let body = text.body_for(variant, language);
-    let paths: Vec<String> = body
-        .templates()
-        .into_iter()
-        .chain(text.links.iter().map(|(_, target)| target))
-        .chain(sender_templates(&text.sender))
-        .flat_map(crate::content::Template::references)
-        .collect();
-    let mut context = Context::sample(paths.iter().map(String::as_str), brand_title, language);
-    for field in fields {
-        let root = match field.of {
-            FieldOwner::Deal => "deal",
-            FieldOwner::Client => "client",
-        };
-        let value = match field.kind {
-            None | Some(FieldType::String) => continue,
-            Some(FieldType::Number) => FieldValue::Number(123_456_789.0),
-            Some(FieldType::Boolean) => FieldValue::Bool(true),
-            Some(FieldType::Date) => FieldValue::Text("2027-09-30T12:00:00Z".into()),
-        };
-        context = context.with(&format!("{root}.{}", field.name), &value);
-    }
+    let context = longest_client(&text, variant, language, brand_title, fields);
     let to = match &text.sender {
         Sender::Sms(_) => Phone::parse("+79990000000", "RU").map(Address::Phone),
         Sender::Email(_) => Email::parse("client@example.com").map(Address::Email),

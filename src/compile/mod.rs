@@ -26,7 +26,7 @@ mod wiring;
 
 pub use finding::{Finding, ObjectRef, Reason, Severity};
 pub use funnel::{ChannelFacts, Compiled, ConnectionFacts, FunnelSnapshot, compile_funnel};
-pub use longest::longest_sms;
+pub use longest::{longest_client, longest_sms};
 pub use snapshot::{Origin, Snapshot, SourceObject};
 pub use stops::Stops;
 pub use wiring::*;

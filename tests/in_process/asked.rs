@@ -240,6 +240,32 @@ async fn what_a_store_has_spent_counts() {
     assert_eq!(told["dayReached"], Value::Null);
 }
 
+/// Made-up values are of their field's type, and as long as those that `validate` counts with.
+#[test]
+fn a_preview_with_made_up_values_shows_the_dearer_price() {
+    let fields = "  fields:\n    - {name: visitAt, of: Client, from: visit, type: Date}\n    \
+                  - {name: rooms, of: Deal, from: rooms, type: Number}\n    - {name: city, of: Client, from: city}\n";
+    let preview = |text: &str, parts: u32| {
+        let manifests = format!("{BASE}{}", funnel("flats", ""))
+            .replace("  region: RU\n", &format!("  region: RU\n{fields}"))
+            .replace("maxParts: 3", &format!("maxParts: {parts}"))
+            .replace("text: \"one\"", &format!("text: \"{text}\""));
+        let (contacts, deals) = ("id;name;phone;consent;visit;city\n", "id;stage;rooms\n");
+        let home = folder(&[("all.yaml", &manifests), ("contacts.csv", contacts), ("deals.csv", deals)]);
+        let checked = Command::new(env!("CARGO_BIN_EXE_rekindle")).arg("validate").arg("-f").arg(home.path()).output().unwrap();
+        let checked = String::from_utf8_lossy(&checked.stdout).into_owned();
+        (checked.contains("0 errors")).then(|| ask("preview", &[home.path()], &["--item", "warm/one"])).ok_or(checked)
+    };
+    let shown = preview("tomorrow {{ client.visitAt | date }}, {{ deal.rooms + 1 }} {{ client.city }}", 3).unwrap();
+    assert_eq!(shown["text"], "tomorrow 2027-09-30, 123456790 Kingston upon Thames", "{shown}");
+    // Whoever is called by a name gets two parts.
+    let long = format!("{{{{ client.firstName | default('you') }}}} {}", "x".repeat(147));
+    let shown = preview(&long, 3).unwrap();
+    assert_eq!(shown["segments"]["parts"], 2, "{shown}");
+    let refused = preview(&long, 1).unwrap_err();
+    assert!(refused.contains("2 parts; the channel allows 1"), "{refused}");
+}
+
 /// The same to the same clients at the same time is not the same if the words, the sender, the way or the price are others.
 #[tokio::test]
 async fn a_difference_in_what_is_said_and_what_it_costs_is_told() {
