@@ -401,11 +401,13 @@ impl Life {
         for line in &decision.history {
             if let History::Postponed { item, why, .. } = line {
                 let list = one.subject.copy.state.journey.as_ref().map_or("", |journey| &journey.list);
-                if *why == PostponeReason::BudgetReached && now >= run.from {
-                    tally.budgets.entry(one.plan).or_default().note(&live.plan, &one.subject, list, item, now);
-                }
                 one.wait(run.index(one.plan, list, item), *why, now, run, tally);
             }
+        }
+        // History tells once that a message waits for money. When its turn comes again, it may be the month's that is gone.
+        let for_money = now >= run.from && one.subject.copy.state.waiting == Some(PostponeReason::BudgetReached);
+        if for_money && let Some(item) = one.waits_for(PostponeReason::BudgetReached).and_then(|item| run.item_of(item)) {
+            tally.budgets.entry(one.plan).or_default().note(&live.plan, &one.subject, &item.list, &item.item, now);
         }
         let mut rows: Vec<(Effect, EffectStatus, u16)> = Vec::with_capacity(decision.effects.len());
         for mut effect in decision.effects {

@@ -43,6 +43,11 @@ impl<T> One<T> {
         Some(waiting)
     }
 
+    /// The item that waits for this reason.
+    pub fn waits_for(&self, why: PostponeReason) -> Option<u32> {
+        self.waiting.as_ref().filter(|waiting| waiting.why == why).map(|waiting| waiting.item)
+    }
+
     /// The item has left.
     pub fn sent(&mut self, now: Timestamp, run: &Run, tally: &mut Tally) {
         let waited = self.end_wait(now, run, tally);

@@ -179,6 +179,31 @@ async fn money_is_not_rounded_away() {
     assert_eq!((budget.per_day, budget.per_month, budget.spent), (Some(0.0105), Some(0.1234), 0.021));
 }
 
+/// Who waits for a day's money is told of it once; that the month's is used up meanwhile is told all the same, and of the right month.
+#[tokio::test]
+async fn a_month_that_ends_after_a_day_did_is_told() {
+    for (month, after, days, spent, want) in [
+        ("12.60", "1d", 20, 12.6, Some("2026-03-04")),
+        // In April there is money again, which is used up as well.
+        ("12.60", "1d", 40, 25.2, Some("2026-03-04")),
+        // The last two days of March do not use up its money; the first three of April use up April's.
+        ("21.00", "28d", 30, 25.2, None),
+        ("21.00", "28d", 47, 37.8, Some("2026-04-03")),
+        ("1000", "1d", 5, 42.0, None),
+    ] {
+        let limited = |text: String| {
+            let budget = format!("  brand: novydom\n  budget: {{currency: RUB, perDay: \"8.40\", perMonth: \"{month}\"}}\n");
+            let text = text.replace("  brand: novydom\n", &budget);
+            text.replace("name: one, title: One, after: 1d", &format!("name: one, title: One, after: {after}"))
+        };
+        let report = reported(40, days, "", limited).await;
+        let budget = &report.budgets[0];
+        let first = if after == "28d" { "2026-03-30" } else { "2026-03-03" };
+        assert_eq!(budget.day_reached.as_deref(), Some(first), "{budget:?}");
+        assert_eq!((budget.month_reached.as_deref(), budget.spent), (want, spent), "{budget:?}");
+    }
+}
+
 /// Nobody clicks where there is no link, and who said no is not waited for.
 #[tokio::test]
 async fn clicks_need_a_link_and_a_refusal_is_an_end() {
