@@ -240,6 +240,25 @@ async fn what_a_store_has_spent_counts() {
     assert_eq!(told["dayReached"], Value::Null);
 }
 
+/// A channel that is tried out does not write to clients: whoever reads the figures of a live funnel is told.
+#[test]
+fn who_only_tries_out_is_told() {
+    let (contacts, deals) = lost_deals(3, "2026-03-02");
+    let told = |edit: &dyn Fn(String) -> String| {
+        let manifests = edit(format!("{BASE}{}", funnel("flats", "")));
+        let home = folder(&[("all.yaml", &manifests), ("contacts.csv", &contacts), ("deals.csv", &deals)]);
+        let report = ask("simulate", &[home.path()], &["--from", "2026-03-02T09:00:00Z", "--days", "5"]);
+        assert_eq!(report["messages"], 9, "{report}");
+        report["notes"].to_string()
+    };
+    let tried =
+        |text: String| text.replace("  rate: {perSecond: 20}", "  rate: {perSecond: 20}\n  testRecipients: [\"+79991234567\"]");
+    let note = "shop/flats is live, but shop/sms sends to its testRecipients only";
+    assert!(told(&tried).contains(note));
+    assert!(!told(&|text| text).contains("testRecipients"));
+    assert!(!told(&|text| tried(text).replace("mode: Live", "mode: Observe")).contains("testRecipients"));
+}
+
 /// Made-up values are of their field's type, and as long as those that `validate` counts with.
 #[test]
 fn a_preview_with_made_up_values_shows_the_dearer_price() {

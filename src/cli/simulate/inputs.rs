@@ -7,7 +7,7 @@ use crate::{
     model::{FunnelKey, Mode},
     simulate::{Behaviour, Given, Outcome, Question, Run, World, sources},
     store::Store,
-    workers::{Live, connection_key},
+    workers::{Live, channel_key, connection_key},
 };
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -92,6 +92,19 @@ impl Folder {
             all.push(Given { live, replan, before: None });
         }
         Ok(all)
+    }
+
+    /// Channels of a funnel that do not write to clients yet.
+    fn try_outs(&self, plan: &Plan) -> Vec<String> {
+        let keys = plan.channels.iter().map(|channel| channel_key(plan, &channel.resource));
+        keys.filter(|key| self.output.wiring.channels.get(key).is_some_and(|settings| !settings.test_recipients.is_empty()))
+            .map(|key| {
+                format!(
+                    "{} is live, but {key} sends to its testRecipients only: all clients' messages and their cost are told here,                      and what is due to others than those fails for good",
+                    plan.funnel
+                )
+            })
+            .collect()
     }
 
     /// A connection as this folder means it. What stands at the same place in the other folder is read from there: it is one CRM,
@@ -244,9 +257,12 @@ impl Inputs {
             let said = plans.flat_map(|plan| [lived.world.unknown_of(plan), lived.world.empty_pipeline(plan)]);
             notes.extend(said.flatten().filter(|note| seen.insert(note.clone())));
         }
-        for plan in
-            folders.iter().filter_map(|f| f.plans(&|_| Timestamp::UNIX_EPOCH, true).ok()).flatten().map(|given| given.live.plan)
-        {
+        let plans = folders.iter().filter_map(|f| Some((f, f.plans(&|_| Timestamp::UNIX_EPOCH, true).ok()?)));
+        for (folder, plan) in plans.flat_map(|(f, given)| given.into_iter().map(move |given| (f, given.live.plan))) {
+            // While it observes, that is how it is meant to be; the simulation asks what comes of it when it is live.
+            if plan.mode == Mode::Live {
+                notes.extend(folder.try_outs(&plan).into_iter().filter(|note| seen.insert(note.clone())));
+            }
             if !seen.insert(plan.funnel.to_string()) {
                 continue;
             }
