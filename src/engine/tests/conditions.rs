@@ -330,7 +330,11 @@ fn what_counts_as_sent() {
     // An item of another list, and what is told to managers, are other things.
     subject.ledger[0].status = EffectStatus::Accepted;
     let holds = |subject: &Subject, text: &str| Condition::compile(text).unwrap().eval(&Facts { subject, now: noon() }).unwrap();
-    assert!(holds(&subject, "sent('layout/first')") && !holds(&subject, "sent('other/first')") && !holds(&subject, "sent('layout/second')"));
+    assert!(
+        holds(&subject, "sent('layout/first')")
+            && !holds(&subject, "sent('other/first')")
+            && !holds(&subject, "sent('layout/second')")
+    );
     subject.ledger[0].key.list = "@task".into();
     assert!(!holds(&subject, "sent('first')") && !holds(&subject, "clicked()"));
 }
