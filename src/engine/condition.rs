@@ -36,10 +36,12 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
 pub(super) const QUOTIENT: &str = "quotient";
 pub(super) const REMAINDER: &str = "remainder";
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // so the evaluator hands its values over
 fn quotient(left: &CelDouble, right: &CelDouble) -> Result<CelDouble, ExecutionError> {
     if *right.inner() == 0.0 { Err(ExecutionError::DivisionByZero(Value::Null)) } else { Ok((left.inner() / right.inner()).into()) }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)]
 fn remainder(left: &CelDouble, right: &CelDouble) -> Result<CelDouble, ExecutionError> {
     if *right.inner() == 0.0 {
         Err(ExecutionError::RemainderByZero(Value::Null))
