@@ -2,7 +2,7 @@
 
 use super::{
     output::{self, OutputFormat, words},
-    status::ago,
+    status::{self, ago},
     store_args::StoreArgs,
 };
 use crate::{
@@ -27,7 +27,7 @@ pub struct ResolveArgs {
     /// All that are listed.
     #[arg(long, conflicts_with = "ids", requires = "verdict")]
     all: bool,
-    /// Only those of one channel: `namespace/name`.
+    /// Only those of one channel: its name, or `namespace/name`.
     #[arg(long)]
     channel: Option<String>,
     /// The provider has them: they count as sent.
@@ -59,8 +59,12 @@ pub async fn run(args: ResolveArgs) -> Result<ExitCode, String> {
     let named = args.ids.iter().map(|id| effect(id)).collect::<Result<BTreeSet<EffectRef>, String>>()?;
     let store = args.store.open().await?;
     let mut unclear = store.views.ambiguous(MANY).await.map_err(|e| e.to_string())?;
-    if let Some(channel) = &args.channel {
-        unclear.retain(|a| a.channel == *channel);
+    if let Some(name) = &args.channel {
+        let all: Vec<String> = unclear.iter().map(|a| a.channel.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+        let ours = |full: &String| full == name || full.split_once('/').is_some_and(|(_, own)| own == name);
+        // A channel of which nothing is unclear is no mistake; a name that fits several is one.
+        let channel = if all.iter().any(ours) { status::named("channel", &all, name)? } else { name.clone() };
+        unclear.retain(|a| a.channel == channel);
     }
     if !named.is_empty() {
         unclear.retain(|a| named.contains(&a.effect));
