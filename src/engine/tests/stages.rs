@@ -1204,3 +1204,24 @@ fn each_stage_reminds_and_keeps_its_distances() {
     world.run(t("2026-03-18T12:00"));
     assert_eq!(world.told(), ["task m1", "notify m1", "notify s1"]);
 }
+
+#[test]
+fn stages_are_called_as_the_funnel_calls_them() {
+    let mut plan = with_customers(vec![]);
+    plan.stages.warming[0].title = "Подогрев".into();
+    plan.stages.customer.as_mut().unwrap().title = "Покупатель".into();
+    for (role, stage, title) in [
+        (Role::InWork, "", Some("In work")),
+        (Role::Stalled, "stalled", Some("stalled")),
+        (Role::Warming, "warming", Some("Подогрев")),
+        (Role::Revived, "", Some("Revived")),
+        (Role::Unsubscribed, "", Some("Unsubscribed")),
+        (Role::Customer, "customer", Some("Покупатель")),
+        (Role::Warming, "removed since", None),
+        (Role::Archived, "", None),
+        (Role::Backfill, "", None),
+        (Role::NotWarmed, "", None),
+    ] {
+        assert_eq!(plan.title(role, stage), title, "{role:?} {stage}");
+    }
+}
