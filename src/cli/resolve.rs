@@ -61,9 +61,9 @@ pub async fn run(args: ResolveArgs) -> Result<ExitCode, String> {
     let mut unclear = store.views.ambiguous(MANY).await.map_err(|e| e.to_string())?;
     if let Some(name) = &args.channel {
         let all: Vec<String> = unclear.iter().map(|a| a.channel.clone()).collect::<BTreeSet<_>>().into_iter().collect();
-        let ours = |full: &String| full == name || full.split_once('/').is_some_and(|(_, own)| own == name);
         // A channel of which nothing is unclear is no mistake; a name that fits several is one.
-        let channel = if all.iter().any(ours) { status::named("channel", &all, name)? } else { name.clone() };
+        let channel =
+            if all.iter().any(|full| status::is_called(full, name)) { status::named("channel", &all, name)? } else { name.clone() };
         unclear.retain(|a| a.channel == channel);
     }
     if !named.is_empty() {

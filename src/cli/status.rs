@@ -341,15 +341,20 @@ pub fn choose(funnels: &[FunnelKey], wanted: Option<&str>) -> Result<FunnelKey, 
 /// # Errors
 /// A sentence that lists what there is.
 pub fn named<T: Display + Clone>(kind: &str, all: &[T], name: &str) -> Result<T, String> {
-    let fits = |full: &str| full == name || full.split_once('/').is_some_and(|(_, own)| own == name);
     let list = || all.iter().map(T::to_string).collect::<Vec<_>>().join(", ");
-    let matching: Vec<&T> = all.iter().filter(|one| fits(&one.to_string())).collect();
+    let matching: Vec<&T> = all.iter().filter(|one| is_called(&one.to_string(), name)).collect();
     match matching[..] {
         [one] => Ok(one.clone()),
         [] if all.is_empty() => Err(format!("there is no {kind} {name}; there is none at all")),
         [] => Err(format!("there is no {kind} {name}; there are {}", list())),
         _ => Err(format!("{name} is in several namespaces; write one of {}", list())),
     }
+}
+
+/// `namespace/name` by its full name, or by the part behind the namespace.
+#[must_use]
+pub fn is_called(full: &str, name: &str) -> bool {
+    full == name || full.split_once('/').is_some_and(|(_, own)| own == name)
 }
 
 /// A hold's scope in words.

@@ -1,9 +1,11 @@
 mod admission;
 mod calendar;
 mod conditions;
+mod customers;
 mod dates;
 mod journeys;
 mod live_edits;
+mod out_of_sight;
 mod properties;
 mod reactions;
 mod signals;
