@@ -176,7 +176,7 @@ pub struct ReactivationFunnelStatus {
     /// The oldest of those moments; absent while nothing is late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_due_at: Option<Time>,
-    /// Old losses that wait to be admitted by backfill.
+    /// Old losses that backfill will still admit: zero once it is through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_backfill: Option<i64>,
     /// Deals whose next message waits now although its own time has come, by reason.
@@ -262,11 +262,11 @@ pub struct ReactionFigures {
 /// What 30 days came to.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonthFigures {
-    /// Passages through warming in which the client got at least one message.
+    /// Passages through warming in which the client got a first message in these days, or which ended in them after one.
     pub contacted: i64,
-    /// Of those, revived within the funnel's attribution.
+    /// Of those, revived in these days, within the funnel's attribution.
     pub revived: i64,
-    /// Revived without any message.
+    /// Came back in these days without a message, or too long after one.
     pub organic: i64,
     /// Put back to work by hand soon after a message or a click.
     pub assisted: i64,

@@ -6,12 +6,13 @@ use super::{
 };
 use crate::{
     compile::{FunnelSnapshot, compile_funnel},
+    engine::Backfill,
     model::{FunnelKey, Mode, Money, Role},
     store::{
         ChannelCounts, Cursor, DeadLetter, FunnelCounts, Hold, HoldScope, PeriodSpent, ReactionCounts, Revision, StageCount,
         money_text, this_month,
     },
-    workers::connection_key,
+    workers::{backfill_since, connection_key},
 };
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -47,12 +48,15 @@ struct Status {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct FunnelStatus {
     funnel: String,
     #[serde(flatten)]
     in_force: InForce,
     #[serde(flatten)]
     counts: FunnelCounts,
+    /// Old losses that backfill will still admit.
+    waiting_backfill: u64,
 }
 
 /// What the revision in force says. One that another version wrote and this one cannot read says nothing.
@@ -66,6 +70,8 @@ struct InForce {
     problems: Vec<String>,
     /// What people read of each stage: by its name, or by the role of one that has none.
     titles: BTreeMap<String, String>,
+    #[serde(skip)]
+    backfill: Option<Backfill>,
 }
 
 #[derive(Serialize)]
@@ -89,8 +95,12 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, String> {
     let mut funnels = Vec::new();
     for funnel in store.views.funnels().await.map_err(say)? {
         let counts = store.views.counts(&funnel, Some(since), now).await.map_err(say)?;
-        let in_force = in_force(revisions.iter().find(|r| r.funnel == funnel), &counts, &cursors);
-        funnels.push(FunnelStatus { funnel: funnel.to_string(), in_force, counts });
+        let mut in_force = in_force(revisions.iter().find(|r| r.funnel == funnel), &counts, &cursors);
+        let waiting_backfill = match in_force.backfill.take() {
+            Some(backfill) => store.views.waiting_backfill(&funnel, backfill_since(&backfill, now)).await.map_err(say)?,
+            None => 0,
+        };
+        funnels.push(FunnelStatus { funnel: funnel.to_string(), in_force, counts, waiting_backfill });
     }
     let status = Status {
         funnels,
@@ -131,6 +141,7 @@ fn in_force(revision: Option<&Revision>, counts: &FunnelCounts, cursors: &[(Stri
         stopped: snapshot.stops(),
         problems: empty.into_iter().collect(),
         titles: counts.stages.iter().filter_map(title).collect(),
+        backfill: plan.backfill.clone(),
     }
 }
 
@@ -297,8 +308,9 @@ fn details(out: &mut String, status: &FunnelStatus, days: u16) {
         let postponed: Vec<String> = counts.postponed.iter().map(|(why, n)| format!("{n} {why}")).collect();
         rows.push(vec!["  waiting now".to_owned(), postponed.join(", ")]);
     }
-    if counts.waiting_backfill > 0 {
-        rows.push(vec!["  waiting".to_owned(), format!("{} old lost deals wait for backfill", counts.waiting_backfill)]);
+    let waiting_backfill = status.waiting_backfill;
+    if waiting_backfill > 0 {
+        rows.push(vec!["  waiting".to_owned(), format!("{waiting_backfill} old lost deals wait for backfill")]);
     }
     let not_warmed: u64 = counts.stages.iter().filter(|s| s.role == Role::NotWarmed).map(|s| s.deals).sum();
     if not_warmed > 0 {

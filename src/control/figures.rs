@@ -3,6 +3,7 @@
 use crate::{
     model::{EffectStatus, FunnelKey},
     store::{ChannelCounts, Cursor, FunnelCounts, Hold, PeriodSpent, Store, StoreError, this_month},
+    workers::{Plans, backfill_since},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, time::Duration};
@@ -15,6 +16,8 @@ pub(super) struct FunnelFigures {
     pub month: FunnelCounts,
     /// Of the last 24 hours.
     pub day: FunnelCounts,
+    /// Old losses that backfill will still admit.
+    pub waiting_backfill: u64,
 }
 
 /// Everything that statuses say beside configuration.
@@ -44,18 +47,24 @@ impl Counter {
     }
 
     /// New figures, if it is time. A store that cannot be asked leaves the old ones.
-    pub async fn count(&mut self, store: &Store, funnels: &[FunnelKey], now: Timestamp) -> Option<Result<Figures, StoreError>> {
+    pub async fn count(
+        &mut self,
+        store: &Store,
+        plans: &Plans,
+        funnels: &[FunnelKey],
+        now: Timestamp,
+    ) -> Option<Result<Figures, StoreError>> {
         let started = Instant::now();
         if started < self.next {
             return None;
         }
-        let figures = gather(store, funnels, now).await;
+        let figures = gather(store, plans, funnels, now).await;
         self.next = Instant::now() + (started.elapsed() * Self::SHARE).max(Self::EVERY);
         Some(figures)
     }
 }
 
-async fn gather(store: &Store, funnels: &[FunnelKey], now: Timestamp) -> Result<Figures, StoreError> {
+async fn gather(store: &Store, plans: &Plans, funnels: &[FunnelKey], now: Timestamp) -> Result<Figures, StoreError> {
     let views = &store.views;
     let mut figures = Figures::default();
     let (day, month) = (now - SignedDuration::from_hours(24), now - SignedDuration::from_hours(24 * 30));
@@ -63,6 +72,10 @@ async fn gather(store: &Store, funnels: &[FunnelKey], now: Timestamp) -> Result<
         let one = FunnelFigures {
             month: views.counts(funnel, Some(month), now).await?,
             day: views.counts(funnel, Some(day), now).await?,
+            waiting_backfill: match plans.get(funnel).and_then(|live| live.plan.backfill.as_ref()) {
+                Some(backfill) => views.waiting_backfill(funnel, backfill_since(backfill, now)).await?,
+                None => 0,
+            },
         };
         figures.funnels.insert(funnel.clone(), one);
     }

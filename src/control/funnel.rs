@@ -135,7 +135,7 @@ fn suspended(funnel: &FunnelKey, generation: i64, facts: &Facts<'_>) -> Conditio
 }
 
 fn count(status: &mut ReactivationFunnelStatus, figures: &FunnelFigures, plan: Option<&Plan>) {
-    let FunnelFigures { month, day } = figures;
+    let FunnelFigures { month, day, waiting_backfill } = figures;
     let mut copies = CopyCounts::default();
     let mut risk = 0;
     for stage in &month.stages {
@@ -189,7 +189,7 @@ fn count(status: &mut ReactivationFunnelStatus, figures: &FunnelFigures, plan: O
     });
     status.due = Some(number(month.due));
     status.oldest_due_at = month.oldest_due.map(|at| Time(Timestamp::from_second(at.as_second()).unwrap_or(at)));
-    status.waiting_backfill = Some(number(month.waiting_backfill));
+    status.waiting_backfill = Some(number(*waiting_backfill));
     let postponed = |(reason, deals): &(String, u64)| PostponedFigures { reason: reason.clone(), deals: number(*deals) };
     status.postponed = month.postponed.iter().map(postponed).collect();
 }

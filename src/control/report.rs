@@ -44,7 +44,7 @@ impl Control {
             match self.standing().filter(|_| leading) {
                 Some(standing) if Instant::now() >= quiet_until => {
                     let funnels: Vec<FunnelKey> = standing.reading.declared().into_iter().collect();
-                    match counter.count(&self.store, &funnels, self.engine.clock().now()).await {
+                    match counter.count(&self.store, &self.engine.plans(), &funnels, self.engine.clock().now()).await {
                         Some(Ok(fresh)) => figures = fresh,
                         Some(Err(error)) => tracing::warn!(label = error.label(), "the figures of statuses are older than usual"),
                         None => {}

@@ -58,7 +58,8 @@ pub struct CopyState {
     /// The same, but for clicks and answers to what was sent.
     #[serde(rename = "l", skip_serializing_if = "Option::is_none")]
     pub spoke_at: Option<Timestamp>,
-    /// When something was last sent in the current cycle.
+    /// When something was last decided to be sent in the current cycle. For the version before: this one asks the ledger, which knows
+    /// what became of it.
     #[serde(rename = "m", skip_serializing_if = "Option::is_none")]
     pub messaged_at: Option<Timestamp>,
     /// The stage we moved the deal to: its arrival there is our own echo and not activity.

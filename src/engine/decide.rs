@@ -8,7 +8,7 @@ use super::{
     add_working,
 };
 use super::{notice, voice};
-use crate::model::{AddressHash, Deal, DealState, HumanDuration, Reaction, Role, SignalKind};
+use crate::model::{AddressHash, Deal, DealState, HumanDuration, Medium, Reaction, Role, SignalKind};
 use jiff::Timestamp;
 
 /// Decides. For a deal seen for the first time, pass a fresh copy (id 0, role `Archived`, cycle 0) and `Event::Deal { old: None }`.
@@ -36,7 +36,7 @@ pub fn decide(plan: &Plan, subject: &Subject, event: &Event, now: Timestamp) -> 
         }
         Event::Signal { kind, at, direct, reaction } => work.signal(*kind, *at, *direct, *reaction),
         Event::Click { seq, link, at } => work.click(*seq, *link, *at),
-        Event::Unsubscribed { at } => work.unsubscribed(*at),
+        Event::Unsubscribed { at, only } => work.unsubscribed(*at, *only),
         Event::Timer => step = Step::Timer,
         Event::Replan => step = Step::Replan,
     }
@@ -89,12 +89,18 @@ impl Work<'_> {
         self.history.push(History::Signal { kind });
         let revives =
             self.plan.stages.revival.signals.contains(&kind) || kind == SignalKind::Reply && self.plan.replies == Replies::Revive;
-        if matches!(kind, SignalKind::InboundCall | SignalKind::OutboundCall | SignalKind::TaskClosed) {
+        // Which deal a task belonged to is known, or it is the one that waits for a word, or the only one that can be meant.
+        let meant = kind != SignalKind::TaskClosed
+            || direct
+            || self.subject.copy.state.pause.is_some()
+            || !voice::others_cold(&self.subject);
+        if meant && matches!(kind, SignalKind::InboundCall | SignalKind::OutboundCall | SignalKind::TaskClosed) {
             self.reacted(at);
         }
         match kind {
             SignalKind::OutboundCall => {}
-            SignalKind::TaskClosed => self.task_closed(at, reaction),
+            SignalKind::TaskClosed if meant => self.task_closed(at, reaction),
+            SignalKind::TaskClosed => self.note("a task was closed that named no deal: another one of the client may be meant"),
             SignalKind::Refusal => {
                 self.spoke(at);
                 self.refuse();
@@ -232,8 +238,12 @@ impl Work<'_> {
         }
     }
 
-    fn unsubscribed(&mut self, at: Timestamp) {
+    fn unsubscribed(&mut self, at: Timestamp, only: Option<Medium>) {
         self.heard(at);
+        if let Some(medium) = only.filter(|medium| self.speaks_beside(*medium)) {
+            self.note(format!("the client opted out of {}; the list goes on without it", medium.as_str()));
+            return;
+        }
         if self.cold() {
             self.end(CycleEnd::Unsubscribed);
             self.go(Placement {
@@ -243,6 +253,15 @@ impl Work<'_> {
                 look_at: None,
             });
         }
+    }
+}
+
+impl Work<'_> {
+    /// Whether the list that the copy is on has something for another medium.
+    fn speaks_beside(&self, medium: Medium) -> bool {
+        let journey = self.subject.copy.state.journey.as_ref();
+        let list = journey.and_then(|journey| self.plan.lists.get(&journey.list));
+        list.is_some_and(|list| list.items.iter().any(|item| item.medium != medium))
     }
 }
 

@@ -17,7 +17,11 @@ pub enum Event {
     /// A person opened a link of one of its messages.
     Click { seq: i32, link: i16, at: Timestamp },
     /// The client opted out; the suppression is already stored.
-    Unsubscribed { at: Timestamp },
+    Unsubscribed {
+        at: Timestamp,
+        /// Of this medium only.
+        only: Option<Medium>,
+    },
     /// Its moment has come.
     Timer,
     /// The plan changed: look again, send nothing just because of it.

@@ -1,7 +1,7 @@
 //! What conditions and texts may ask about a copy: one name, one value.
 
 use super::{LedgerEntry, Subject};
-use crate::model::{DealState, EffectStatus, FieldValue, first_and_last};
+use crate::model::{DealState, FieldValue, first_and_last};
 use jiff::Timestamp;
 use std::borrow::Cow;
 
@@ -119,7 +119,7 @@ impl<'a> Facts<'a> {
         match name {
             "number" => Fact::Int(i64::from(copy.cycle)),
             "days" => copy.state.cycle_at.map_or(Fact::Null, |t| Fact::Int(full_days(t, self.now))),
-            "sent" => Fact::Int(i64::try_from(self.messages().filter(|e| went_out(e.status)).count()).unwrap_or(i64::MAX)),
+            "sent" => Fact::Int(i64::try_from(self.messages().filter(|e| e.status.went_out()).count()).unwrap_or(i64::MAX)),
             "booked" => Fact::Bool(copy.state.booked),
             _ => Fact::Null,
         }
@@ -127,7 +127,7 @@ impl<'a> Facts<'a> {
 
     /// `sent('item')`: handed over in this cycle, as far as anyone can tell.
     pub(super) fn sent(&self, item: Option<&str>) -> bool {
-        self.messages().any(|e| named(e, item) && went_out(e.status))
+        self.messages().any(|e| named(e, item) && e.status.went_out())
     }
 
     pub(super) fn clicked(&self, item: Option<&str>) -> bool {
@@ -138,18 +138,11 @@ impl<'a> Facts<'a> {
         self.messages().any(|e| named(e, item) && (e.opened || e.clicked_at.is_some()))
     }
 
-    fn messages(&self) -> impl Iterator<Item = &'a LedgerEntry> + use<'a> {
+    /// What this cycle's lists came to: messages, and items passed over.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &'a LedgerEntry> + use<'a> {
         let cycle = self.subject.copy.cycle;
         self.subject.ledger.iter().filter(move |e| e.key.cycle == cycle && !e.key.list.starts_with('@'))
     }
-}
-
-/// Whether a ledger row means that the client has it, or may have it, or will have it in a moment.
-pub(super) const fn went_out(status: EffectStatus) -> bool {
-    matches!(
-        status,
-        EffectStatus::Planned | EffectStatus::Intended | EffectStatus::Unknown | EffectStatus::Accepted | EffectStatus::Delivered
-    )
 }
 
 /// `item`, or `list/item` where two lists share a name.

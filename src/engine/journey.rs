@@ -4,7 +4,7 @@ use super::date::{self, Dated};
 use super::work::{Work, nobody};
 use super::{
     Admission, CycleChange, EffectKind, History, Item, Journey, List, Overdue, Planned, Reentry, Says, add_duration, admit,
-    calendar, facts, stage,
+    calendar, stage,
 };
 use crate::model::{PostponeReason, Purpose, SkipReason};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -82,11 +82,8 @@ impl Work<'_> {
     /// From when this cycle's messages may count: `reentry` holds back those who were written to in an earlier cycle.
     fn reentry(&self) -> Option<Timestamp> {
         let copy = &self.subject.copy;
-        let contacted = self
-            .subject
-            .ledger
-            .iter()
-            .any(|e| e.key.cycle < copy.cycle && !e.key.list.starts_with('@') && facts::went_out(e.status));
+        let contacted =
+            self.subject.ledger.iter().any(|e| e.key.cycle < copy.cycle && !e.key.list.starts_with('@') && e.status.went_out());
         match self.plan.reentry {
             _ if !contacted => Some(self.now),
             Reentry::Always => Some(self.now),

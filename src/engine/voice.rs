@@ -42,6 +42,11 @@ pub(super) fn client_in_work(plan: &Plan, subject: &Subject) -> bool {
     })
 }
 
+/// Another deal of the client is warmed or stalled: what names no deal may be about that one.
+pub(super) fn others_cold(subject: &Subject) -> bool {
+    subject.client.siblings.iter().any(|s| matches!(s.role, Role::Stalled | Role::Warming))
+}
+
 /// Another warm deal of the client comes first: the one whose funnel has the higher priority, then the one whose cycle began earliest,
 /// then the one we have known longest. Stalled deals lead nobody: most have no content, and would silence the rest for ever. Asked
 /// about a call that names no deal, and so no brand either: one deal is revived, whatever its brand.

@@ -139,13 +139,10 @@ impl<'a> Work<'a> {
         self.end(if self.attributed() { CycleEnd::Assisted } else { CycleEnd::Reopened });
     }
 
-    /// Whether what happens now may be counted as caused by a message or click of this cycle.
+    /// Whether what happens now may be counted as caused by a message or click of this cycle. What was refused caused nothing.
     pub fn attributed(&self) -> bool {
-        let cycle = self.subject.copy.cycle;
         let within = |t: Timestamp| self.now <= add_duration(t, self.plan.attribution, &self.zone);
-        let clicks = self.subject.ledger.iter().filter(|e| e.key.cycle == cycle).filter_map(|e| e.clicked_at);
-        let Some(sent) = self.subject.copy.state.messaged_at else { return false };
-        within(sent) || clicks.into_iter().any(within)
+        self.facts().messages().any(|e| e.status.went_out() && within(e.at) || e.clicked_at.is_some_and(within))
     }
 
     /// Takes over what the deal says.

@@ -87,6 +87,18 @@ impl EffectStatus {
         matches!(self, Self::Accepted | Self::Delivered)
     }
 
+    /// Whether the client has it, or may have it, or will have it in a moment.
+    #[must_use]
+    pub const fn went_out(self) -> bool {
+        matches!(self, Self::Planned | Self::Intended | Self::Unknown | Self::Accepted | Self::Delivered)
+    }
+
+    /// Tried, and certainly not with the client.
+    #[must_use]
+    pub const fn refused(self) -> bool {
+        matches!(self, Self::Failed | Self::Expired)
+    }
+
     /// Nothing more will be done about it on our own initiative.
     #[must_use]
     pub const fn terminal(self) -> bool {

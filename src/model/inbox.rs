@@ -1,6 +1,6 @@
 //! What arrives from outside and waits in the inbox: signals, clicks, receipts, replies, refusals.
 
-use super::{EffectRef, Outcome, Text};
+use super::{EffectRef, Medium, Outcome, Text};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -129,5 +129,8 @@ pub enum InboxEvent {
     Unsubscribe {
         subject: SignalSubject,
         at: Timestamp,
+        /// Of this medium only; without it, of all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        only: Option<Medium>,
     },
 }

@@ -574,7 +574,7 @@ impl Life {
                     for n in 0..self.copies.len() {
                         let theirs = self.copies.get(n).filter(|c| c.here(run, now)).and_then(|c| run.in_force(c.plan, now));
                         if theirs.is_some_and(|live| live.plan.policy.brand == brand) {
-                            self.decide(run, n, &Event::Unsubscribed { at }, now, tally);
+                            self.decide(run, n, &Event::Unsubscribed { at, only: None }, now, tally);
                         }
                     }
                 }

@@ -19,7 +19,8 @@ pub struct StageCount {
 #[serde(rename_all = "camelCase")]
 pub struct FunnelCounts {
     pub stages: Vec<StageCount>,
-    /// Contacted Warming cycles begun in the period, and how many of them ended in a revival within `attribution`.
+    /// Warming cycles that were contacted for the first time, or ended after they had been, in the period; and how many ended then in a
+    /// revival within `attribution`. Everything is counted by when it happened: a cycle may be as long as its list.
     pub contacted: u64,
     pub revived: u64,
     pub organic: u64,
@@ -30,7 +31,6 @@ pub struct FunnelCounts {
     /// Copies whose moment has come, and the oldest of those moments.
     pub due: u64,
     pub oldest_due: Option<Timestamp>,
-    pub waiting_backfill: u64,
     /// Deals whose next message waits although its own time has come, by [`crate::model::PostponeReason`].
     pub postponed: Vec<(String, u64)>,
     /// Ledger rows by (medium, status), e.g. ("Sms", "delivered").
@@ -124,6 +124,8 @@ pub trait Views: Send + Sync {
     async fn funnels(&self) -> Result<Vec<FunnelKey>, StoreError>;
     /// Counts of one funnel; messages, clicks and cycles since `since` (`None`: ever).
     async fn counts(&self, funnel: &FunnelKey, since: Option<Timestamp>, now: Timestamp) -> Result<FunnelCounts, StoreError>;
+    /// Copies of a funnel that wait for `backfill` and were lost at `lost_since` or later: those who can still be admitted.
+    async fn waiting_backfill(&self, funnel: &FunnelKey, lost_since: Timestamp) -> Result<u64, StoreError>;
     async fn channels(&self) -> Result<Vec<ChannelCounts>, StoreError>;
     /// Messages since `since` by (channel, status), whatever funnel they belong to.
     async fn messages_by_channel(&self, since: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>, StoreError>;

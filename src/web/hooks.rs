@@ -296,7 +296,7 @@ fn message_event(web: &WebState, request: &HookRequest, message: ParsedInbound, 
                 reason: SuppressionReason::Stop,
                 at: now,
             };
-            (InboxEvent::Unsubscribe { subject, at: now }, vec![suppression])
+            (InboxEvent::Unsubscribe { subject, at: now, only: None }, vec![suppression])
         }
         InboundKind::Reply | InboundKind::Ignored => {
             let text = Text(message.text.0.chars().filter(|c| *c != '\0').take(4_000).collect());

@@ -144,6 +144,7 @@ fn incoming(known: &Known, only: Option<Medium>, now: Timestamp) -> Incoming {
         event: InboxEvent::Unsubscribe {
             subject: SignalSubject { effect: Some(known.effect), ..SignalSubject::default() },
             at: now,
+            only,
         },
         received_at: now,
         not_before: None,

@@ -73,7 +73,7 @@ impl Engine {
             if room == 0 {
                 continue;
             }
-            let ids = self.journal.backfill(funnel, lost_since(backfill, now), room).await?;
+            let ids = self.journal.backfill(funnel, backfill_since(backfill, now), room).await?;
             if ids.is_empty() {
                 continue;
             }
@@ -104,6 +104,7 @@ impl Engine {
 }
 
 /// Who was lost earlier is not even looked at. Days are the client's own and may be longer than 24 hours: a few more than that are.
-fn lost_since(backfill: &Backfill, now: Timestamp) -> Timestamp {
+#[must_use]
+pub fn backfill_since(backfill: &Backfill, now: Timestamp) -> Timestamp {
     now.checked_sub(backfill.lost_within.signed() + SLACK).unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH)
 }

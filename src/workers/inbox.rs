@@ -7,7 +7,7 @@ use super::{
 use crate::{
     engine::Event,
     links::{Sent, settle},
-    model::{ClickVerdict, CopyId, EffectRef, InboxEvent, SignalSubject, Text},
+    model::{ClickVerdict, CopyId, EffectRef, InboxEvent, SignalKind, SignalSubject, Text},
     store::{Batch, Clicked, EffectInfo, InboxRow, Lease, Load, Loaded, Mark, Source, StoreError},
 };
 use jiff::Timestamp;
@@ -65,7 +65,10 @@ impl Engine {
                             || effect.is_some_and(|effect| effect.copy == s.copy.id);
                         (s, Event::Signal { kind, at, direct, reaction })
                     });
-                    let events: Vec<_> = events.collect();
+                    // What came of a task is about the deal that it belongs to.
+                    let others = kind != SignalKind::TaskClosed || named.is_none() && effect.is_none();
+                    let events: Vec<_> =
+                        events.filter(|(_, event)| others || matches!(event, Event::Signal { direct: true, .. })).collect();
                     let copies: Vec<CopyId> = events.iter().map(|(s, _)| s.copy.id).collect();
                     if round.take(id, events)
                         && let Some(text) = text
@@ -73,9 +76,9 @@ impl Engine {
                         round.said.extend(copies.into_iter().map(|copy| (copy, text.clone())));
                     }
                 }
-                Ok(InboxEvent::Unsubscribe { subject, at }) => {
+                Ok(InboxEvent::Unsubscribe { subject, at, only }) => {
                     let subjects = self.load_brand(subject, now).await?;
-                    round.take(id, subjects.into_iter().map(|s| (s, Event::Unsubscribed { at })).collect());
+                    round.take(id, subjects.into_iter().map(|s| (s, Event::Unsubscribed { at, only })).collect());
                 }
             }
         }

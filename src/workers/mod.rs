@@ -25,6 +25,7 @@ mod tick;
 mod witness;
 
 pub use adapters::{Adapters, ChannelState, Outside, RealOutside};
+pub use backfill::backfill_since;
 pub use clock::Clock;
 pub use engine::{Engine, EngineSettings, Phase, WorkerError};
 pub use limiter::Limiter;

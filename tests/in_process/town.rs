@@ -8,10 +8,10 @@ use rekindle::{
     compile::{ChannelWiring, ConnectionWiring, Snapshot, compile, compile_funnel},
     crm::{Connector, CrmError},
     engine::Plan,
-    model::{EffectRef, FunnelKey, Mode, Outcome},
+    model::{EffectRef, FunnelKey, InboxEvent, Mode, Outcome, Reaction, SignalKind, SignalSubject},
     simulate::{self, Behaviour, Given, Question, Run, World, sources},
     source::{Admission, Folder},
-    store::{FunnelCounts, Load, Store},
+    store::{FunnelCounts, Incoming, Load, Store},
     workers::{Clock, Engine, EngineMetrics, EngineSettings, Live, Outside},
 };
 use std::{
@@ -524,6 +524,34 @@ async fn what_waits_to_be_tried_again_hears_of_what_happened() {
             assert_eq!(first, 1, "{what}, taken back: {:?}", town.story("flats", "d1").await);
         }
     }
+}
+
+/// A manager closes the task of one deal with "they said no". The client's other deal is another matter, and its list goes on.
+#[tokio::test]
+async fn what_came_of_a_task_is_about_its_own_deal() {
+    let from: Timestamp = "2026-03-03T06:00:00Z".parse().unwrap();
+    let contacts = CONTACTS.to_owned() + &contact(1);
+    let deals = DEALS.to_owned() + &lost(1, 1, "2026-03-01") + &lost(2, 1, "2026-03-02");
+    let manifests = format!("{BASE}{}", funnel("flats", "  backfill: {lostWithin: 30d, perDay: 1000}"));
+    let mut town = Town::with(&[("all.yaml", &manifests), ("contacts.csv", &contacts), ("deals.csv", &deals)], from).await;
+    town.run(from + SignedDuration::from_hours(1)).await;
+    let subject = SignalSubject { deal: Some(("shop/crm".into(), "d1".into())), ..SignalSubject::default() };
+    let at = town.clock.now();
+    let closed = Incoming {
+        source: "crm".into(),
+        id: "1".into(),
+        event: InboxEvent::Signal { kind: SignalKind::TaskClosed, subject, at, reaction: Some(Reaction::Declined), text: None },
+        received_at: at,
+        not_before: None,
+        suppress: Vec::new(),
+        click: None,
+    };
+    town.store.journal.receive(vec![closed]).await.unwrap();
+    town.engine.settle().await.unwrap();
+    town.run(from + SignedDuration::from_hours(24 * 5)).await;
+    let sent: Vec<(String, String)> = town.sent().await.into_iter().map(|(deal, item, _)| (deal, item)).collect();
+    let all = ["warm/one", "warm/three", "warm/two"].map(|item| ("d2".to_owned(), item.to_owned()));
+    assert_eq!(sent, all, "{:?}", town.story("flats", "d2").await);
 }
 
 /// A funnel is tried out in Observe, or is stopped, while another one works on the same deals: the other one is not silenced by it.

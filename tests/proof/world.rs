@@ -852,6 +852,7 @@ impl World {
             event: InboxEvent::Unsubscribe {
                 subject: SignalSubject { phone: Some(phone.clone()), ..SignalSubject::default() },
                 at: now,
+                only: None,
             },
             received_at: now,
             not_before: None,

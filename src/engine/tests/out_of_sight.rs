@@ -104,7 +104,7 @@ fn nothing_begins_anew_because_a_deal_was_out_of_sight() {
         ("refused", |w| w.signal(SignalKind::Refusal)),
         ("unsubscribed", |w| {
             let at = w.now;
-            w.decide(&Event::Unsubscribed { at });
+            w.decide(&Event::Unsubscribed { at, only: None });
         }),
         ("bought", |w| w.change(|deal| deal.state = DealState::Won)),
         ("bought, and is quiet", |w| {

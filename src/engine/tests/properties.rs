@@ -167,7 +167,7 @@ impl Checked {
                 let at = self.0.now;
                 self.decide(&Event::Click { seq: 1, link: 0, at });
             }
-            Happens::Unsubscribe => self.decide(&Event::Unsubscribed { at: now }),
+            Happens::Unsubscribe => self.decide(&Event::Unsubscribed { at: now, only: None }),
             Happens::Append => {
                 let n = self.0.effects.len() + self.0.history.len();
                 let name = format!("appended-{n}-{}", items(self));

@@ -229,6 +229,66 @@ fn a_call_without_a_deal_revives_the_leading_copy_only() {
     }
 }
 
+/// What became of a task is about the deal that it belongs to. If none is named it is the one that waits for a word, or the only one.
+#[test]
+fn a_closed_task_of_another_deal_changes_nothing() {
+    let other = || sibling(9, Role::Revived, Some("2026-03-20T12:00"));
+    let cold = || sibling(9, Role::Warming, Some("2026-03-20T12:00"));
+    for (reaction, role, ends) in [
+        (Reaction::Revived, Role::Revived, vec![CycleEnd::Revived]),
+        (Reaction::Declined, Role::Warming, vec![CycleEnd::Refused]),
+        (Reaction::GoOn, Role::Warming, vec![]),
+    ] {
+        for (direct, waits, sibling, meant) in
+            [(false, false, cold(), false), (false, true, cold(), true), (true, false, cold(), true), (false, false, other(), true)]
+        {
+            let mut world = warm();
+            if waits {
+                world.signal(SignalKind::Reply);
+            }
+            world.subject.client.siblings = vec![sibling];
+            let at = world.now;
+            world.decide(&Event::Signal { kind: SignalKind::TaskClosed, at, direct, reaction: Some(reaction) });
+            let (role, ends) = if meant { (role, ends.clone()) } else { (Role::Warming, vec![]) };
+            assert_eq!((world.role(), world.ends()), (role, ends), "{reaction:?} direct={direct} waits={waits}");
+            assert!(!(waits && meant) || world.subject.copy.state.pause.is_none(), "{reaction:?}: the word has come");
+        }
+    }
+}
+
+/// Who wants no more emails said nothing about SMS: the list goes on with what else it has, and with nothing it is over.
+#[test]
+fn opting_out_of_one_medium_leaves_the_other() {
+    for (only, mixed, role, ends) in [
+        (Some(Medium::Email), true, Role::Warming, vec![]),
+        (Some(Medium::Sms), true, Role::Warming, vec![]),
+        (Some(Medium::Email), false, Role::Unsubscribed, vec![CycleEnd::Unsubscribed]),
+        (None, true, Role::Unsubscribed, vec![CycleEnd::Unsubscribed]),
+    ] {
+        let mut plan = plan();
+        for (n, item) in plan.lists.get_mut("layout").unwrap().items.iter_mut().enumerate() {
+            item.medium = if mixed && n > 0 { Medium::Sms } else { Medium::Email };
+        }
+        let mut world = World::lost(plan, "layout");
+        world.pass("4d");
+        assert_eq!(world.sent().len(), 1);
+        let at = world.now;
+        world.subject.client.suppressions.push(Suppression {
+            scope: SuppressionScope::Client(ClientId(7)),
+            brand: Some("novydom".into()),
+            medium: only,
+            purpose: Some(Purpose::Advertising),
+            reason: SuppressionReason::Unsubscribed,
+            at,
+        });
+        world.decide(&Event::Unsubscribed { at, only });
+        assert_eq!((world.role(), world.ends()), (role, ends), "{only:?}");
+        world.pass("30d");
+        let more = if only == Some(Medium::Email) && mixed { 2 } else { 0 };
+        assert_eq!(world.sent().len() - 1, more, "{only:?}: messages that still follow");
+    }
+}
+
 /// A funnel that only observes, or is stopped, takes up no call: the one that works on the client does.
 #[test]
 fn a_silent_funnel_takes_no_call_from_another() {

@@ -119,7 +119,7 @@ fn precedence() {
             "opted out, then called: the call reaches the manager but revives nothing",
             |w| {
                 let at = w.now;
-                w.decide(&Event::Unsubscribed { at });
+                w.decide(&Event::Unsubscribed { at, only: None });
                 w.signal(SignalKind::InboundCall);
                 assert_eq!(w.told(), ["comment", "task m1", "notify m1"]);
             },
@@ -130,7 +130,7 @@ fn precedence() {
             "opted out, then the reason was corrected",
             |w| {
                 let at = w.now;
-                w.decide(&Event::Unsubscribed { at });
+                w.decide(&Event::Unsubscribed { at, only: None });
                 w.change(|d| d.lost_reason = Some("other".into()));
             },
             Role::Unsubscribed,
@@ -140,7 +140,7 @@ fn precedence() {
             "opted out, then reopened by hand",
             |w| {
                 let at = w.now;
-                w.decide(&Event::Unsubscribed { at });
+                w.decide(&Event::Unsubscribed { at, only: None });
                 w.change(|d| reopen(d, "Talks"));
             },
             Role::InWork,
@@ -220,6 +220,20 @@ fn who_was_never_written_to_is_organic_and_a_reopening_is_not_ours() {
     late.pass("40d");
     late.signal(SignalKind::InboundCall);
     assert_eq!(late.ends(), [CycleEnd::Organic], "the last message is older than the attribution");
+    // What was refused, or was still refused when it expired, reached nobody; what nobody can tell about may have.
+    for (status, end) in [
+        (EffectStatus::Failed, CycleEnd::Organic),
+        (EffectStatus::Expired, CycleEnd::Organic),
+        (EffectStatus::Unknown, CycleEnd::Revived),
+        (EffectStatus::Accepted, CycleEnd::Revived),
+    ] {
+        let mut written = World::lost(plan(), "layout");
+        written.pass("4d");
+        assert!(!written.sent().is_empty());
+        written.subject.ledger.iter_mut().for_each(|entry| entry.status = status);
+        written.signal(SignalKind::InboundCall);
+        assert_eq!(written.ends(), [end], "{status:?}");
+    }
     // A click of yesterday counts however old its message is, if it is one of this cycle.
     for (cycle, end) in [(1, CycleEnd::Revived), (0, CycleEnd::Organic)] {
         let mut clicked = World::lost(plan(), "other");
@@ -523,7 +537,7 @@ fn who_opted_out_of_an_open_deal_stays_so_until_somebody_works_on_it() {
     world.pass("10d");
     assert_eq!(world.role(), Role::Stalled);
     let at = world.now;
-    world.decide(&Event::Unsubscribed { at });
+    world.decide(&Event::Unsubscribed { at, only: None });
     world.change(|d| d.title = "x".into());
     world.decide(&Event::Replan);
     assert_eq!((world.role(), world.ends()), (Role::Unsubscribed, vec![CycleEnd::Unsubscribed]));

@@ -169,12 +169,12 @@ impl Data {
         for what in &change.cycle {
             match *what {
                 CycleChange::Begin { cycle, at, holdout } => {
-                    for (_, open) in self.cycles.range_mut((id, i32::MIN)..(id, cycle)).filter(|(_, c)| !c.ended) {
-                        open.ended = true;
+                    for (_, open) in self.cycles.range_mut((id, i32::MIN)..(id, cycle)).filter(|(_, c)| c.ended_at.is_none()) {
+                        open.ended_at = Some(ms(at));
                         open.how = "Replaced";
                     }
                     let role = change.copy.role;
-                    let new = Cycle { began_at: ms(at), contacted: false, ended: false, holdout, role, how: "" };
+                    let new = Cycle { began_at: ms(at), contacted_at: None, ended_at: None, holdout, role, how: "" };
                     self.cycles.entry((id, cycle)).or_insert(new);
                 }
                 CycleChange::HeldOut { cycle } => {
@@ -182,20 +182,23 @@ impl Data {
                         cycle.holdout = true;
                     }
                 }
-                CycleChange::Contacted { cycle, .. } => {
+                CycleChange::Contacted { cycle, at } => {
                     if let Some(cycle) = self.cycles.get_mut(&(id, cycle)) {
-                        cycle.contacted = true;
+                        cycle.contacted_at.get_or_insert(ms(at));
+                        if change.copy.role == Role::Warming {
+                            cycle.role = Role::Warming;
+                        }
                     }
                 }
                 CycleChange::Resume { cycle } => {
                     if let Some(cycle) = self.cycles.get_mut(&(id, cycle)) {
-                        cycle.ended = false;
+                        cycle.ended_at = None;
                         cycle.how = "";
                     }
                 }
-                CycleChange::End { cycle, how, .. } => {
-                    if let Some(cycle) = self.cycles.get_mut(&(id, cycle)).filter(|c| !c.ended) {
-                        cycle.ended = true;
+                CycleChange::End { cycle, how, at } => {
+                    if let Some(cycle) = self.cycles.get_mut(&(id, cycle)).filter(|c| c.ended_at.is_none()) {
+                        cycle.ended_at = Some(ms(at));
                         cycle.how = how.as_str();
                     }
                 }

@@ -61,6 +61,7 @@ impl Data {
         let has_payload = self.outbox.get(&effect).is_some_and(|o| o.payload.is_some());
         let resend = self.outbox.get(&effect).is_some_and(|o| o.resend);
         let Some(entry) = self.effects.get_mut(&effect) else { return };
+        let refused = entry.status.refused();
         let mut standing = Standing::new(entry.status, entry.attempt, entry.receipt, entry.at, has_payload);
         (standing.resend, standing.resends) = (resend, entry.resends);
         standing.merge(Mark { at: ms(mark.at), ..mark });
@@ -98,6 +99,9 @@ impl Data {
         if kind != "message" {
             return;
         }
+        if standing.status.refused() != refused {
+            self.reached(effect.copy, key.cycle);
+        }
         for (period, _) in charge.iter().filter(|_| standing.refund).flat_map(Charge::periods) {
             *self.spent.entry(period).or_default() -= charge.as_ref().map_or(0, |charge| charge.cost);
         }
@@ -119,6 +123,16 @@ impl Data {
                 reason: SuppressionReason::HardBounce,
                 at,
             }]);
+        }
+    }
+
+    /// A client was contacted in a cycle once a message was not refused.
+    fn reached(&mut self, copy: CopyId, number: i32) {
+        let (first, last) = (EffectRef { copy, seq: i32::MIN }, EffectRef { copy, seq: i32::MAX });
+        let messages = self.effects.range(first..=last).map(|(_, e)| e).filter(|e| e.kind == "message" && e.key.cycle == number);
+        let reached = messages.filter(|e| e.status.went_out()).map(|e| e.at).min();
+        if let Some(cycle) = self.cycles.get_mut(&(copy, number)).filter(|c| c.contacted_at.is_some() || c.ended_at.is_none()) {
+            cycle.contacted_at = reached.map(|first| cycle.contacted_at.unwrap_or(first));
         }
     }
 

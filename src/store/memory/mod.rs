@@ -113,8 +113,8 @@ struct Line {
 
 struct Cycle {
     began_at: Timestamp,
-    contacted: bool,
-    ended: bool,
+    contacted_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
     holdout: bool,
     role: Role,
     how: &'static str,

@@ -1,6 +1,6 @@
 //! Read-only answers for people.
 
-use super::{Data, Entry, MemoryStore, Result};
+use super::{Data, Entry, MemoryStore, Result, StoredCopy};
 use crate::engine::History;
 use crate::model::{ClickVerdict, CopyId, EffectRef, EffectStatus, FunnelKey, Medium, Money, Role};
 use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
@@ -82,7 +82,6 @@ impl Data {
         let mut postponed: BTreeMap<String, u64> = BTreeMap::new();
         for stored in self.copies.values().filter(|c| c.copy.funnel == *funnel) {
             stages.add(stored.copy.role, &stored.copy.stage, stored.copy.amount);
-            counts.waiting_backfill += u64::from(stored.backfill_at.is_some());
             if let Some(why) = stored.copy.state.waiting {
                 *postponed.entry(why.as_str().to_owned()).or_default() += 1;
             }
@@ -93,15 +92,17 @@ impl Data {
         }
         counts.stages = stages.counts();
         counts.postponed = postponed.into_iter().collect();
-        for cycle in self.cycles.iter().filter(|((id, _), c)| theirs.contains(id) && c.began_at >= since).map(|(_, c)| c) {
-            let contacted = cycle.role == Role::Warming && cycle.contacted && !cycle.holdout;
-            counts.contacted += u64::from(contacted);
-            counts.revived += u64::from(contacted && cycle.how == "Revived");
-            counts.organic += u64::from(!cycle.holdout && cycle.how == "Organic");
-            counts.assisted += u64::from(!cycle.holdout && cycle.how == "Assisted");
-            counts.holdout += u64::from(cycle.holdout);
-            counts.holdout_revived += u64::from(cycle.holdout && matches!(cycle.how, "Revived" | "Organic"));
-            counts.unsubscribed += u64::from(cycle.how == "Unsubscribed");
+        for cycle in self.cycles.iter().filter(|((id, _), _)| theirs.contains(id)).map(|(_, c)| c) {
+            let lately = |at: Option<Timestamp>| at.is_some_and(|at| at >= since);
+            let ended = lately(cycle.ended_at);
+            let contacted = cycle.role == Role::Warming && cycle.contacted_at.is_some() && !cycle.holdout;
+            counts.contacted += u64::from(contacted && (lately(cycle.contacted_at) || ended));
+            counts.revived += u64::from(contacted && ended && cycle.how == "Revived");
+            counts.organic += u64::from(!cycle.holdout && ended && cycle.how == "Organic");
+            counts.assisted += u64::from(!cycle.holdout && ended && cycle.how == "Assisted");
+            counts.holdout += u64::from(cycle.holdout && (cycle.began_at >= since || ended));
+            counts.holdout_revived += u64::from(cycle.holdout && ended && matches!(cycle.how, "Revived" | "Organic"));
+            counts.unsubscribed += u64::from(ended && cycle.how == "Unsubscribed");
         }
         let mut messages: BTreeMap<(String, String), u64> = BTreeMap::new();
         let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
@@ -142,6 +143,12 @@ impl Views for MemoryStore {
 
     async fn counts(&self, funnel: &FunnelKey, since: Option<Timestamp>, now: Timestamp) -> Result<FunnelCounts> {
         Ok(self.data().counts(funnel, since, now))
+    }
+
+    async fn waiting_backfill(&self, funnel: &FunnelKey, lost_since: Timestamp) -> Result<u64> {
+        let (data, since) = (self.data(), lost_since.as_millisecond());
+        let waits = |c: &&StoredCopy| c.copy.funnel == *funnel && c.backfill_at.is_some_and(|at| at >= since);
+        Ok(data.copies.values().filter(waits).count() as u64)
     }
 
     async fn channels(&self) -> Result<Vec<ChannelCounts>> {

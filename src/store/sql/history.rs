@@ -4,8 +4,9 @@ use super::Result;
 use super::commit::Placed;
 use super::dialect::sql;
 use super::session::{Session, args, json_rows, to_json};
+use super::suppress::ref_rows;
 use crate::engine::{CycleChange, History};
-use crate::model::CopyId;
+use crate::model::{CopyId, EffectRef};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -134,5 +135,16 @@ pub(super) async fn write_cycles(tx: &mut Session, placed: &[Placed]) -> Result<
     if !end.is_empty() {
         tx.run(sql!("cycle/end"), args![json_rows(&end)?]).await?;
     }
+    Ok(())
+}
+
+/// Whether the clients of these messages' cycles were contacted, now that some were refused, or were not after all.
+pub(super) async fn reached(tx: &mut Session, messages: &[EffectRef]) -> Result<()> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let refs = ref_rows(messages)?;
+    tx.run(sql!("cycle/lock"), args![&refs]).await?;
+    tx.run(sql!("cycle/reached"), args![refs]).await?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::Result;
 use super::budget;
 use super::dialect::sql;
+use super::history;
 use super::lease::fence;
 use super::open::Database;
 use super::recipient::{self, Refund};
@@ -69,6 +70,8 @@ struct State {
     /// What it cost, and the periods that counted it.
     cost: i64,
     charged: Vec<Period>,
+    /// Where it stood before.
+    was: EffectStatus,
     standing: Standing,
 }
 
@@ -214,7 +217,7 @@ async fn load_states(tx: &mut Session, effects: &[EffectRef]) -> Result<BTreeMap
         let mut standing = Standing::new(status, attempt, receipt, at, c.opt_text()?.is_some());
         (standing.resend, standing.resends) = (c.opt_int()? == Some(1), c.small()?);
         let (cost, charged) = (c.opt_int()?.unwrap_or(0), c.opt_text()?.as_deref().map(charged).unwrap_or_default());
-        let state = State { kind, recipient, item, target, expires_at, cost, charged, standing };
+        let state = State { kind, recipient, item, target, expires_at, cost, charged, was: status, standing };
         found.insert(effect, state);
     }
     Ok(found)
@@ -223,8 +226,12 @@ async fn load_states(tx: &mut Session, effects: &[EffectRef]) -> Result<BTreeMap
 async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> Result<()> {
     let (mut rows, mut finished, mut again) = (Vec::new(), Vec::new(), Vec::new());
     let (mut refunds, mut suppressions, mut given_back) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut turned = Vec::new();
     for (effect, state) in states {
         if state.kind == "message" {
+            if state.standing.status.refused() != state.was.refused() {
+                turned.push(effect);
+            }
             if state.standing.refund {
                 for period in state.charged {
                     *given_back.entry(period).or_insert(0) -= state.cost;
@@ -293,6 +300,7 @@ async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> R
             tx.run(sql!("outbox/postpone"), args![json_rows(&again)?]).await?;
         }
     }
+    history::reached(tx, &turned).await?;
     budget::add(tx, &given_back).await?;
     recipient::refund(tx, refunds).await?;
     suppress::put(tx, &suppressions).await

@@ -69,9 +69,6 @@ impl Views for SqlStore {
         for mut c in session.rows(sql!("views/due"), args![id, now]).await? {
             (counts.due, counts.oldest_due) = (c.count()?, c.opt_time()?);
         }
-        for mut c in session.rows(sql!("views/waiting"), args![id]).await? {
-            counts.waiting_backfill = c.count()?;
-        }
         let mut messages: BTreeMap<(String, String), u64> = BTreeMap::new();
         let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
         let mut writebacks: BTreeMap<(String, String), u64> = BTreeMap::new();
@@ -96,6 +93,14 @@ impl Views for SqlStore {
         }
         session.commit().await?;
         Ok(counts)
+    }
+
+    async fn waiting_backfill(&self, funnel: &FunnelKey, lost_since: Timestamp) -> Result<u64> {
+        let mut session = self.database.report().await?;
+        let Some(id) = funnel::find(&mut session, funnel).await? else { return Ok(0) };
+        let rows = session.rows(sql!("views/waiting"), args![id, lost_since]).await?;
+        session.commit().await?;
+        rows.into_iter().next().map_or(Ok(0), |mut c| c.count())
     }
 
     async fn channels(&self) -> Result<Vec<ChannelCounts>> {

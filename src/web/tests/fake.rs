@@ -218,6 +218,9 @@ impl Views for Fake {
     async fn counts(&self, _: &FunnelKey, _: Option<Timestamp>, _: Timestamp) -> Result<FunnelCounts> {
         unused()
     }
+    async fn waiting_backfill(&self, _: &FunnelKey, _: Timestamp) -> Result<u64> {
+        unused()
+    }
     async fn channels(&self) -> Result<Vec<ChannelCounts>> {
         unused()
     }

@@ -23,6 +23,7 @@ async fn a_stop_at_the_moment_of_the_intent_is_found_before_bytes_leave() {
             event: InboxEvent::Unsubscribe {
                 subject: SignalSubject { phone: Some(phone(round)), ..SignalSubject::default() },
                 at: at(9),
+                only: None,
             },
             received_at: at(9),
             not_before: None,

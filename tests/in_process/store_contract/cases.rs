@@ -793,7 +793,7 @@ pub async fn an_unsubscription_holds_from_its_arrival(backend: &Backend) {
         reason: SuppressionReason::Unsubscribed,
         at: at(11),
     };
-    let event = |n: i64| InboxEvent::Unsubscribe { subject: SignalSubject::default(), at: at(n) };
+    let event = |n: i64| InboxEvent::Unsubscribe { subject: SignalSubject::default(), at: at(n), only: None };
     let other = Incoming {
         suppress: vec![suppression("other", None), suppression("acme", Some(Medium::Email))],
         ..incoming("a", event(11))
@@ -1026,7 +1026,8 @@ pub async fn backfill_takes_fresh_losses_first(backend: &Backend) {
     assert_eq!(waiting(-1000, 10).await, [ids[1], ids[0]], "nobody knows when the third was lost: it waits in vain");
     assert_eq!(waiting(-1000, 1).await, [ids[1]]);
     assert_eq!((waiting(-900, 10).await.len(), waiting(-899, 10).await.len()), (2, 1), "what is too old stands in nobody's way");
-    assert_eq!(world.store.views.counts(&funnel(), None, at(0)).await.unwrap().waiting_backfill, 3);
+    let counted = async |since| world.store.views.waiting_backfill(&funnel(), at(since)).await.unwrap();
+    assert_eq!((counted(-900).await, counted(-899).await, counted(0).await), (2, 1, 0), "who can still be admitted");
     let mut admitted = world.decided(ids[1], Vec::new()).await;
     admitted.copy.role = Role::Warming;
     world.commit(Batch { now: Some(at(1)), changes: vec![admitted], ..Batch::default() }).await;
@@ -1164,6 +1165,68 @@ pub async fn hostile_texts_come_back_as_they_are(backend: &Backend) {
     assert_eq!(world.store.journal.receive(vec![nul]).await.unwrap(), [false]);
 }
 
+/// A deal may stall before it is lost, and an opt-out may come half a year after the first message.
+pub async fn a_passage_counts_as_what_it_became_and_when(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;
+    let step = async |copy: CopyId, role, what, effects: Vec<NewEffect>| {
+        let mut change = world.decided(copy, effects).await;
+        change.copy.role = role;
+        change.cycle = vec![what];
+        world.commit(Batch { now: Some(at(2)), changes: vec![change], ..Batch::default() }).await;
+    };
+    for (n, copy) in (1..).zip(&copies) {
+        step(*copy, Role::Stalled, CycleChange::Begin { cycle: 1, at: at(1), holdout: false }, vec![]).await;
+        let sms = vec![message(&world.store, 1, "a", &phone(n))];
+        step(*copy, Role::Warming, CycleChange::Contacted { cycle: 1, at: at(10) }, sms).await;
+    }
+    let counts = async |since| {
+        let counts = world.store.views.counts(&funnel(), Some(at(since)), at(150)).await.unwrap();
+        (counts.contacted, counts.revived, counts.unsubscribed)
+    };
+    assert_eq!(counts(5).await, (2, 0, 0), "first contacted since then");
+    assert_eq!(counts(40).await, (0, 0, 0));
+    step(copies[0], Role::Revived, CycleChange::End { cycle: 1, at: at(45), how: CycleEnd::Revived }, vec![]).await;
+    step(copies[1], Role::Unsubscribed, CycleChange::End { cycle: 1, at: at(46), how: CycleEnd::Unsubscribed }, vec![]).await;
+    assert_eq!(counts(40).await, (2, 1, 1), "long after they began");
+    assert_eq!(counts(46).await, (1, 0, 1));
+}
+
+pub async fn contacted_is_whom_a_message_may_have_reached(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d1", "c1", 1)]).await[0];
+    let journal = &world.store.journal;
+    let contacted = async || world.store.views.counts(&funnel(), None, at(150)).await.unwrap().contacted;
+    let cycle = async |cycle, effects: Vec<NewEffect>| {
+        let mut change = world.decided(copy, effects).await;
+        change.cycle = vec![cycle];
+        world.commit(Batch { now: Some(at(2)), changes: vec![change], ..Batch::default() }).await;
+    };
+    let write = async |seq, item| {
+        let begun = CycleChange::Contacted { cycle: 1, at: at(2) };
+        cycle(begun, vec![message(&world.store, seq, item, &phone(1))]).await;
+    };
+    cycle(CycleChange::Begin { cycle: 1, at: at(1), holdout: false }, vec![]).await;
+    write(1, "a").await;
+    assert_eq!(contacted().await, 1, "it is under way");
+    let refused = || Outcome::Rejected { reason: "NoSuchNumber".into(), suppress: false };
+    journal.mark(vec![mark(effect(copy, 1), 1, refused())]).await.unwrap();
+    assert_eq!(contacted().await, 0, "nobody has it");
+    write(2, "b").await;
+    write(3, "c").await;
+    journal.mark(vec![mark(effect(copy, 2), 1, accepted(Some("b"))), mark(effect(copy, 3), 1, Outcome::Expired)]).await.unwrap();
+    assert_eq!(contacted().await, 1, "one of three");
+    journal.mark(vec![mark(effect(copy, 2), -1, refused())]).await.unwrap();
+    assert_eq!(contacted().await, 0, "it came back");
+    journal.mark(vec![mark(effect(copy, 2), -1, Outcome::Delivered)]).await.unwrap();
+    assert_eq!(contacted().await, 1, "another receipt knows better");
+    cycle(CycleChange::End { cycle: 1, at: at(9), how: CycleEnd::Organic }, vec![write_back(4, "task")]).await;
+    journal.mark(vec![mark(effect(copy, 4), 1, refused())]).await.unwrap();
+    assert_eq!(contacted().await, 1, "a task that the CRM refuses is no message");
+    journal.mark(vec![mark(effect(copy, 2), -1, refused())]).await.unwrap();
+    assert_eq!(contacted().await, 1, "delivered is delivered");
+}
+
 pub async fn people_can_read_what_happened(backend: &Backend) {
     let world = World::new(backend).await;
     let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2), ("d3", "c3", 3)]).await;
@@ -1198,7 +1261,13 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     assert_eq!(counts.messages, [sms("accepted", 1), sms("intended", 1)]);
     assert_eq!(counts.writebacks, [("move".to_owned(), "planned".to_owned(), 1)]);
     assert_eq!((counts.stages.len(), counts.stages[0].deals, counts.stages[0].amount), (1, 3, Money(300_000)));
-    assert_eq!(views.counts(&funnel(), Some(at(4)), at(150)).await.unwrap().contacted, 0, "nothing of this began since");
+    let lately = async |n| {
+        let counts = views.counts(&funnel(), Some(at(n)), at(150)).await.unwrap();
+        (counts.contacted, counts.revived, counts.organic, counts.holdout, counts.holdout_revived)
+    };
+    assert_eq!(lately(3).await, (2, 1, 0, 1, 1), "by when it ended, not by when it began");
+    assert_eq!(lately(5).await, (0, 0, 0, 1, 1));
+    assert_eq!(lately(6).await, (0, 0, 0, 0, 0));
     let nobody = FunnelKey { name: "nobody".into(), ..funnel() };
     assert_eq!(views.counts(&nobody, None, at(0)).await.unwrap(), FunnelCounts::default());
     let channels = views.channels().await.unwrap();

@@ -240,7 +240,7 @@ impl Side {
                     reason: SuppressionReason::Unsubscribed,
                     at: now,
                 });
-                let event = InboxEvent::Unsubscribe { subject, at: now };
+                let event = InboxEvent::Unsubscribe { subject, at: now, only: None };
                 let incoming = Incoming {
                     source: "web".into(),
                     id: id.to_string(),

@@ -129,6 +129,8 @@ contract!(
     what_is_useless_is_forgotten_and_the_ledger_never,
     hostile_texts_come_back_as_they_are,
     people_can_read_what_happened,
+    a_passage_counts_as_what_it_became_and_when,
+    contacted_is_whom_a_message_may_have_reached,
     stages_can_be_replayed,
     reactions_are_counted_by_their_pace,
 );
