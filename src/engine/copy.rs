@@ -89,6 +89,9 @@ pub struct CopyState {
     /// What an archived copy was when its deal went out of sight.
     #[serde(rename = "z", skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Box<Hidden>>,
+    /// Conditions that cannot be answered for this client, of which the history has told: hashes of their texts.
+    #[serde(rename = "u", skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<u32>,
     /// The client showed interest, and nobody has reacted yet.
     #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
     pub interest: Option<Interest>,

@@ -246,12 +246,7 @@ impl Work<'_> {
         }
         if self.cold() {
             self.end(CycleEnd::Unsubscribed);
-            self.go(Placement {
-                role: Role::Unsubscribed,
-                stage: String::new(),
-                why: "the client opted out".into(),
-                look_at: None,
-            });
+            self.go(Placement::new(Role::Unsubscribed, "the client opted out"));
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     pub history: Vec<History>,
     pub cycle: Vec<CycleChange>,
+    /// Conditions that turned out to have no answer for this client, and so count as false: their texts, and why. Each once for a copy.
+    pub unanswered: Vec<(String, String)>,
 }
 
 /// Something the outside must see, or must be recorded as not done.
@@ -209,7 +211,7 @@ impl Decision {
     /// A decision that changes nothing yet.
     #[must_use]
     pub const fn unchanged(copy: Copy) -> Self {
-        Self { copy, effects: Vec::new(), history: Vec::new(), cycle: Vec::new() }
+        Self { copy, effects: Vec::new(), history: Vec::new(), cycle: Vec::new(), unanswered: Vec::new() }
     }
 
     /// Adds an effect under the copy's next number. `item` and `recipient` complete the natural key.

@@ -36,7 +36,7 @@ impl Work<'_> {
             self.subject.copy.state.waiting = None;
             return;
         };
-        let holds = |rule: &super::ContentRule| rule.when.as_ref().is_none_or(|c| c.eval(&self.facts()).unwrap_or(false));
+        let holds = |rule: &super::ContentRule| rule.when.as_ref().is_none_or(|c| self.holds(c));
         let chosen = stage.content.iter().position(holds);
         // A rule like `cycle.days > 30` may come to hold by itself, and the one that holds may cease to.
         let asked = stage.content.iter().take(chosen.map_or(usize::MAX, |i| i + 1));
@@ -223,7 +223,7 @@ impl Work<'_> {
 
     fn stopped(&self, list: &List) -> bool {
         let stage = self.plan.cold_stage(&self.subject.copy.stage).and_then(|s| s.stop_when.as_ref());
-        stage.into_iter().chain(&list.stop_when).any(|c| c.eval(&self.facts()).unwrap_or(false))
+        stage.into_iter().chain(&list.stop_when).any(|c| self.holds(c))
     }
 
     /// What comes next: the next in the order, or an item whose date comes earlier.

@@ -28,6 +28,15 @@ pub struct Placement {
     pub why: String,
     /// When time alone may change the answer.
     pub look_at: Option<Timestamp>,
+    /// Guards without an answer, and why.
+    pub unanswered: Vec<(String, String)>,
+}
+
+impl Placement {
+    /// Where something else than the deal itself puts it.
+    pub fn new(role: Role, why: impl Into<String>) -> Self {
+        Self { role, stage: String::new(), why: why.into(), look_at: None, unanswered: Vec::new() }
+    }
 }
 
 /// What a trigger says.
@@ -45,10 +54,10 @@ pub(super) const GUARD_LOOK: SignedDuration = SignedDuration::from_hours(24);
 /// Where the deal's own state puts its copy.
 #[must_use]
 pub fn place(plan: &Plan, subject: &Subject, cause: Cause<'_>, now: Timestamp) -> Placement {
-    let mut look = Look { plan, subject, cause, now, zone: zone_of(plan, subject), at: None };
+    let mut look = Look { plan, subject, cause, now, zone: zone_of(plan, subject), at: None, unanswered: Vec::new() };
     let (role, stage, why) = look.place();
     let at = if matches!(role, Role::Archived | Role::Unsubscribed | Role::Backfill) { None } else { look.at };
-    Placement { role, stage, why, look_at: at }
+    Placement { role, stage, why, look_at: at, unanswered: look.unanswered }
 }
 
 /// The CRM shows it no more, or shows it where the funnel does not look.
@@ -93,6 +102,7 @@ struct Look<'a> {
     now: Timestamp,
     zone: TimeZone,
     at: Option<Timestamp>,
+    unanswered: Vec<(String, String)>,
 }
 
 impl<'a> Look<'a> {
@@ -220,7 +230,10 @@ impl<'a> Look<'a> {
     fn hold(&mut self, trigger: &Trigger) -> Hold {
         let hold = self.kind(&trigger.kind);
         let (Hold::Yes(_), Some(guard)) = (&hold, &trigger.when) else { return hold };
-        let holds = guard.eval(&Facts { subject: self.subject, now: self.now }).unwrap_or(false);
+        let holds = guard.eval(&Facts { subject: self.subject, now: self.now }).unwrap_or_else(|error| {
+            self.unanswered.push((guard.source().to_owned(), error.to_string()));
+            false
+        });
         if guard.watches_time() {
             // It may begin to hold, or cease to.
             let t = self.now.checked_add(GUARD_LOOK).unwrap_or(Timestamp::MAX);

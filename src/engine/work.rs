@@ -1,11 +1,15 @@
 //! One decision in the making: the copy as it becomes, and what follows.
 
 use super::{
-    Copy, CycleChange, CycleEnd, Decision, EffectKind, Facts, Hidden, History, Placement, Plan, Silence, Subject, TaskSpec,
-    TaskText, add_duration, add_working, admit, notice, stage, zone_of,
+    Condition, Copy, CycleChange, CycleEnd, Decision, EffectKind, Facts, Hidden, History, Placement, Plan, Silence, Subject,
+    TaskSpec, TaskText, add_duration, add_working, admit, notice, stage, zone_of,
 };
-use crate::model::{AddressHash, Deal, DealState, HumanDuration, Mode, Role, SignalKind};
+use crate::model::{AddressHash, Deal, DealState, HumanDuration, Mode, Role, SignalKind, stable_hash};
 use jiff::{Timestamp, tz::TimeZone};
+use std::{cell::RefCell, collections::BTreeMap};
+
+/// Of more conditions the history of one copy does not tell that they have no answer.
+const MOST_UNANSWERED: usize = 16;
 
 pub(super) struct Work<'a> {
     pub plan: &'a Plan,
@@ -19,6 +23,8 @@ pub(super) struct Work<'a> {
     pub cycle: Vec<CycleChange>,
     next_at: Option<Timestamp>,
     drafts: Vec<Draft>,
+    /// Conditions that were asked and have no answer for this client, and why.
+    unanswered: RefCell<BTreeMap<String, String>>,
 }
 
 struct Draft {
@@ -45,6 +51,7 @@ impl<'a> Work<'a> {
             cycle: Vec::new(),
             next_at: None,
             drafts: Vec::new(),
+            unanswered: RefCell::default(),
         };
         work.ask_holdout();
         work
@@ -66,7 +73,9 @@ impl<'a> Work<'a> {
         if self.subject.copy.state.unasked {
             self.due(self.now);
         }
+        let unanswered = self.tell_unanswered();
         let mut decision = Decision::unchanged(self.subject.copy);
+        decision.unanswered = unanswered;
         decision.copy.next_at = self.next_at;
         decision.history = self.history;
         decision.cycle = self.cycle;
@@ -74,6 +83,30 @@ impl<'a> Work<'a> {
             decision.effect(&draft.list, draft.item, draft.recipient, draft.kind);
         }
         decision
+    }
+
+    /// A condition that time or values leave without an answer counts as false; the history says so once.
+    pub fn holds(&self, condition: &Condition) -> bool {
+        condition.eval(&self.facts()).unwrap_or_else(|error| {
+            self.unanswered.borrow_mut().insert(condition.source().to_owned(), error.to_string());
+            false
+        })
+    }
+
+    fn tell_unanswered(&mut self) -> Vec<(String, String)> {
+        let mut news: Vec<(String, String)> = Vec::new();
+        for (text, why) in self.unanswered.take() {
+            let hash = u32::try_from(stable_hash(&[text.as_bytes()]) & u64::from(u32::MAX)).unwrap_or_default();
+            let told = &mut self.subject.copy.state.unanswered;
+            if told.len() < MOST_UNANSWERED && !told.contains(&hash) {
+                told.push(hash);
+                news.push((text, why));
+            }
+        }
+        for (text, why) in &news {
+            self.note(format!("the condition {text} has no answer here ({why}): it counts as false"));
+        }
+        news
     }
 
     pub fn facts(&self) -> Facts<'_> {
@@ -147,7 +180,8 @@ impl<'a> Work<'a> {
 
     /// Takes over what the deal says.
     pub fn settle(&mut self, cause: stage::Cause<'_>) {
-        let place = stage::place(self.plan, &self.subject, cause, self.now);
+        let mut place = stage::place(self.plan, &self.subject, cause, self.now);
+        self.unanswered.get_mut().extend(place.unanswered.drain(..));
         if let Some(t) = place.look_at {
             self.due(t);
         }
@@ -264,7 +298,7 @@ impl<'a> Work<'a> {
         self.spoke(at);
         let how = if self.attributed() { CycleEnd::Revived } else { CycleEnd::Organic };
         self.end(how);
-        self.go(Placement { role: Role::Revived, stage: String::new(), why: format!("signal {}", signal.as_str()), look_at: None });
+        self.go(Placement::new(Role::Revived, format!("signal {}", signal.as_str())));
         let to = &self.plan.stages.revival.return_to;
         let lost = self.subject.deal.state == DealState::Lost;
         let open = self.subject.deal.state == DealState::Open;

@@ -75,14 +75,31 @@ pub(super) struct One<S = Subject> {
     pub replan_at: Option<Timestamp>,
     /// Not in the store: it begins when the folder's plans are published.
     pub fresh: bool,
+    /// Conditions that had no answer at first sight.
+    pub unanswered: Box<[(String, String)]>,
 }
 
 impl<T> One<T> {
     /// The same with another subject, and the one it had.
     pub fn with<U>(self, subject: U) -> (One<U>, T) {
-        let Self { plan, deal, subject: old, first, lists, waiting, contacted, clicked, declined, admit_at, replan_at, fresh } =
-            self;
-        (One { plan, deal, subject, first, lists, waiting, contacted, clicked, declined, admit_at, replan_at, fresh }, old)
+        let Self { plan, deal, subject: old, first, lists, waiting, contacted, clicked, .. } = self;
+        let Self { declined, admit_at, replan_at, fresh, unanswered, .. } = self;
+        let new = One {
+            plan,
+            deal,
+            subject,
+            first,
+            lists,
+            waiting,
+            contacted,
+            clicked,
+            declined,
+            admit_at,
+            replan_at,
+            fresh,
+            unanswered,
+        };
+        (new, old)
     }
 
     fn enter(&mut self, list: u32, tally: &mut Tally) {
@@ -126,6 +143,7 @@ impl Life {
                 }
                 let Some(mut subject) = Self::subject(world, run, &known, deal, number) else { continue };
                 let plan = &one.live().plan;
+                let mut unanswered = Vec::new();
                 let fresh = if let Some(there) = stored.iter().find(|s| s.copy.funnel == plan.funnel) {
                     subject.copy = there.copy.clone();
                     subject.ledger.clone_from(&there.ledger);
@@ -137,6 +155,7 @@ impl Life {
                     let client = std::mem::take(&mut subject.client);
                     let decision = decide(plan, &subject, &Event::Deal { old: None }, run.from);
                     subject.client = client;
+                    unanswered = decision.unanswered;
                     subject.copy = decision.copy;
                     subject.copy.id = id;
                     subject.copy.client = deal.client;
@@ -163,6 +182,7 @@ impl Life {
                     admit_at,
                     replan_at,
                     fresh,
+                    unanswered: unanswered.into(),
                 });
             }
         }
@@ -398,6 +418,7 @@ impl Life {
         if let Some(list) = copy.state.journey.as_ref().and_then(|journey| run.list(one.plan, &journey.list)) {
             one.enter(list, tally);
         }
+        note_unanswered(one.plan, decision.unanswered, tally);
         for line in &decision.history {
             if let History::Postponed { item, why, .. } = line {
                 let list = one.subject.copy.state.journey.as_ref().map_or("", |journey| &journey.list);
@@ -584,7 +605,8 @@ impl Life {
 
     /// What became of everyone.
     pub fn end(&mut self, run: &Run, tally: &mut Tally) {
-        for one in &self.copies {
+        for one in &mut self.copies {
+            note_unanswered(one.plan, std::mem::take(&mut one.unanswered).into_vec(), tally);
             one.still_waits(run, tally);
             tally.entered.extend(&one.lists);
             tally.stayed.extend(one.lists.last());
@@ -608,6 +630,12 @@ impl Life {
             sum.0 += 1;
             sum.1 += copy.amount.0;
         }
+    }
+}
+
+fn note_unanswered(plan: u16, unanswered: Vec<(String, String)>, tally: &mut Tally) {
+    for (condition, why) in unanswered {
+        tally.unanswer((plan, condition), (1, why));
     }
 }
 

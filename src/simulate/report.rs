@@ -304,6 +304,12 @@ impl Report {
         if tally.failed > 0 {
             report.notes.push(format!("{} deals could not be decided and were set aside", tally.failed));
         }
+        for ((funnel, condition), (deals, why)) in &tally.unanswered {
+            let funnel = run.funnel(*funnel);
+            let text =
+                format!("{funnel}: the condition {condition} has no answer for {deals} deals ({why}): it counts as false there");
+            report.notes.push(text);
+        }
         report
     }
 

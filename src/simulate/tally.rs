@@ -76,6 +76,8 @@ pub struct Tally {
     pub entered: BTreeSet<u32>,
     /// Of those, the ones that anybody was in at the end.
     pub stayed: BTreeSet<u32>,
+    /// By funnel and condition: for how many deals it has no answer, and why for one of them.
+    pub unanswered: BTreeMap<(u16, String), (u64, String)>,
     /// By item: to how many clients a store had sent it before.
     pub had: BTreeMap<u32, u64>,
     pub clicks: u64,
@@ -92,6 +94,15 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Whichever core hears of it first: the same words each time.
+    pub fn unanswer(&mut self, key: (u16, String), (deals, why): (u64, String)) {
+        let sum = self.unanswered.entry(key).or_insert_with(|| (0, why.clone()));
+        sum.0 += deals;
+        if why < sum.1 {
+            sum.1 = why;
+        }
+    }
+
     pub fn add(&mut self, mut other: Self) {
         self.sent.append(&mut other.sent);
         self.demand.append(&mut other.demand);
@@ -111,6 +122,9 @@ impl Tally {
         self.stayed.append(&mut other.stayed);
         for (key, n) in other.had {
             *self.had.entry(key).or_default() += n;
+        }
+        for (key, sum) in other.unanswered {
+            self.unanswer(key, sum);
         }
         for (plan, ran_out) in other.budgets {
             self.budgets.entry(plan).or_default().add(&ran_out);

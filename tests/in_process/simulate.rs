@@ -147,6 +147,17 @@ async fn why_nobody_gets_an_item_is_told_as_it_is() {
     assert_eq!(flows, [("Warming", "list warm", 3, 0), over, ("list warm", "list late", 3, 1)]);
 }
 
+/// A condition that passes `validate` and has no answer for real deals is told beforehand, not found out when nobody gets anything.
+#[tokio::test]
+async fn a_condition_without_an_answer_is_told() {
+    let broken =
+        |text: String| text.replace("{listRef: {name: warm}}", "{when: \"1 / (deal.amount - 1000) > 0\", listRef: {name: warm}}");
+    let report = reported(3, 10, "", broken).await;
+    let note = "shop/flats: the condition 1 / (deal.amount - 1000) > 0 has no answer for 3 deals (it divides by zero): it counts as false \
+                there";
+    assert_eq!((report.messages, report.notes), (0, vec![note.to_owned()]));
+}
+
 /// Deals lost before the funnel began are told, whether anybody admits them or not.
 #[tokio::test]
 async fn who_waits_in_backfill_is_told() {

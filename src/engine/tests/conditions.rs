@@ -308,6 +308,30 @@ fn every_name_has_its_value() {
     }
 }
 
+/// A condition that its client's values leave without an answer counts as false, and the history says so: once, however often it is asked.
+#[test]
+fn a_condition_without_an_answer_is_told_once() {
+    const TEXT: &str = "1 / (cycle.number - cycle.number) > 0";
+    type Place = fn(&mut Plan);
+    let places: [(&str, Place, usize); 3] = [
+        ("guard", |plan| plan.stages.warming[0].enter[0].when = when(TEXT), 0),
+        ("content rule", |plan| plan.stages.warming[0].content[0].when = when(TEXT), 1),
+        ("stopWhen", |plan| plan.lists.get_mut("layout").unwrap().stop_when = when(TEXT), 3),
+    ];
+    for (place, edit, sent) in places {
+        let mut plan = plan();
+        edit(&mut plan);
+        let mut world = World::lost(plan, "layout");
+        world.pass("40d");
+        world.change(|d| d.title = "x".into());
+        assert_eq!(world.sent().len(), sent, "{place}: it counts as false");
+        let told = world.history.iter().filter(|h| matches!(h, History::Note { text } if text.contains(TEXT))).count();
+        assert_eq!((told, world.subject.copy.state.unanswered.len()), (1, 1), "{place}: {:?}", world.history);
+        let why = format!("the condition {TEXT} has no answer here (it divides by zero): it counts as false");
+        assert!(world.history.contains(&History::Note { text: why }), "{place}");
+    }
+}
+
 /// Which messages count as sent: also those under way, of which nobody can say anything else.
 #[test]
 fn what_counts_as_sent() {
