@@ -14,11 +14,11 @@
 //!
 //! | API group | resources | verbs |
 //! |---|---|---|
-//! | `coordination.k8s.io` | `leases` | get, create, update |
-//! | core | `configmaps` | get, create, patch (the witness of what was handed over) |
+//! | `coordination.k8s.io` | `leases` | create; get, update of the one named by `--lease-name` |
+//! | core | `configmaps` | create; get, patch of the one with that name and `-witness` (what was handed over) |
 
 use super::{
-    process::{bind, lease, open, stop_on_signal},
+    process::{Address, STORE_FILE, bind, follow, lease, open, read, stop_on_signal},
     serve::{self, Pages},
 };
 use crate::{
@@ -43,7 +43,8 @@ pub struct OperatorArgs {
         conflicts_with = "store_file"
     )]
     store: Option<String>,
-    /// A file whose text is the store's address, like the key `uri` of a mounted Secret.
+    /// A file whose text is the store's address, like the key `uri` of a mounted Secret. It is read again while running: another user or
+    /// password needs no restart, another host or database does.
     #[arg(long, env = "REKINDLE_STORE_FILE", value_name = "PATH")]
     store_file: Option<PathBuf>,
     /// Address of the pages that clients reach: tracked links, unsubscribe, hooks, signals.
@@ -65,7 +66,7 @@ pub struct OperatorArgs {
         value_name = "TOKENS"
     )]
     tokens: Vec<String>,
-    /// A file with those tokens, separated by commas or lines.
+    /// A file with those tokens, separated by commas or lines. It is read again while running.
     #[arg(long = "signal-tokens-file", env = "REKINDLE_SIGNAL_TOKENS_FILE", value_name = "PATH", conflicts_with = "tokens")]
     tokens_file: Option<PathBuf>,
     /// How long this engine's right to work lasts without renewal, 1s or more. Another replica takes over so long after a crash.
@@ -96,22 +97,23 @@ pub struct OperatorArgs {
     cache_dir: Option<PathBuf>,
 }
 
+const TOKENS_FILE: &str = "--signal-tokens-file";
+
 /// Runs until a signal tells it to stop.
 ///
 /// # Errors
 /// A sentence, when it cannot even start.
 pub async fn run(args: OperatorArgs) -> Result<ExitCode, String> {
     let stop = stop_on_signal();
-    let address = match (&args.store, &args.store_file) {
-        (Some(address), _) => address.clone(),
-        (None, Some(file)) => read(file, "--store-file")?,
+    let address = match (args.store, &args.store_file) {
+        (Some(address), _) => Address::Given(address),
+        (None, Some(file)) => Address::File(file.clone()),
         (None, None) => return Err("write --store or --store-file".into()),
     };
     let tokens = match &args.tokens_file {
-        Some(file) => read(file, "--signal-tokens-file")?,
+        Some(file) => read(file, TOKENS_FILE)?,
         None => args.tokens.join(","),
     };
-    let tokens: Vec<String> = tokens.split([',', '\n']).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect();
     if let Some(root) = args.volume_root.as_ref().filter(|root| !root.is_dir()) {
         return Err(format!("--volume-root {} is not a folder; mount the volume there", root.display()));
     }
@@ -135,8 +137,17 @@ pub async fn run(args: OperatorArgs) -> Result<ExitCode, String> {
     let settings = EngineSettings { base_url, lease: args.lease, witness, ..EngineSettings::default() };
     let identity = args.identity.unwrap_or_else(|| format!("rekindle-{}", settings.owner));
     let engine = Engine::new(store.journal.clone(), Clock::Real, settings, metrics);
-    let pages = Pages { public, admin: Some(admin), signal_tokens: tokens, region: args.region };
+    let pages = Pages { public, admin: Some(admin), signal_tokens: serve::split(&tokens), region: args.region };
     let served = serve::start(&store, &engine, registry, pages)?;
+    // Both end with the process.
+    if let Some(file) = args.store_file {
+        let journal = store.journal.clone();
+        tokio::spawn(follow(file, STORE_FILE, move |address| journal.readdress(address).map_err(|e| e.to_string())));
+    }
+    if let Some(file) = args.tokens_file {
+        let settings = served.settings.clone();
+        tokio::spawn(follow(file, TOKENS_FILE, move |tokens| serve::set_tokens(&settings, tokens)));
+    }
     eprintln!("rekindle operator: pages on http://{pages_at}, health and metrics on {}", served.admin);
     let election = Election::new(cluster.clone(), args.namespace, args.lease_name, identity.clone());
     let control = Control::new(cluster, engine.clone(), store, identity, control_metrics);
@@ -146,9 +157,4 @@ pub async fn run(args: OperatorArgs) -> Result<ExitCode, String> {
     let _ = tokio::time::timeout(Duration::from_secs(2), controlling).await;
     served.stop().await;
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(file: &std::path::Path, flag: &str) -> Result<String, String> {
-    let text = std::fs::read_to_string(file).map_err(|e| format!("{flag} {}: {e}", file.display()))?;
-    Ok(text.trim().to_owned())
 }

@@ -2,7 +2,11 @@
 
 use crate::{model::HumanDuration, store::Store};
 use axum::{Router, http::StatusCode, routing::get};
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{net::TcpListener, sync::watch};
 
 /// How long a lease may last: a duration like 8s.
@@ -17,11 +21,56 @@ pub(super) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener,
     TcpListener::bind(address).await.map_err(|e| format!("{flag} {address}: {e}; write another address, port 0 takes a free one"))
 }
 
-/// Waits for a store that cannot be reached, answering /healthz and /readyz meanwhile. `None`: told to stop.
-pub(super) async fn open(url: &str, admin: &TcpListener, mut stop: watch::Receiver<bool>) -> Result<Option<Store>, String> {
-    let mut waiting: Option<tokio::task::JoinHandle<()>> = None;
+/// Where the store's address stands.
+pub(super) enum Address {
+    Given(String),
+    /// Whoever rotates the password writes it anew.
+    File(PathBuf),
+}
+
+impl Address {
+    fn read(&self) -> Result<String, String> {
+        match self {
+            Self::Given(address) => Ok(address.clone()),
+            Self::File(file) => read(file, STORE_FILE),
+        }
+    }
+}
+
+pub(super) const STORE_FILE: &str = "--store-file";
+
+/// The text of a file that a flag names.
+pub(super) fn read(file: &Path, flag: &str) -> Result<String, String> {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("{flag} {}: {e}", file.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// How often files with secrets are looked at: whoever writes them anew, as kubelet does, does not restart us.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Hands on what stands in a file, now and whenever it changes. What cannot be used leaves what was in force before.
+pub(super) async fn follow(file: PathBuf, flag: &'static str, apply: impl Fn(&str) -> Result<(), String>) {
+    let mut last: Option<Result<String, String>> = None;
     loop {
-        match Store::open(url).await {
+        let now = read(&file, flag);
+        if last.as_ref() != Some(&now) {
+            match now.clone().and_then(|text| apply(&text)) {
+                Ok(()) if last.is_some() => tracing::info!(flag, "its file has changed and is in force"),
+                Ok(()) => {}
+                Err(error) => tracing::warn!(flag, error, "its file cannot be used; what was read before stays in force"),
+            }
+            last = Some(now);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Waits for a store that cannot be reached, answering /healthz and /readyz meanwhile. `None`: told to stop.
+pub(super) async fn open(address: &Address, admin: &TcpListener, mut stop: watch::Receiver<bool>) -> Result<Option<Store>, String> {
+    let mut waiting: Option<tokio::task::JoinHandle<()>> = None;
+    let mut said = "";
+    loop {
+        match Store::open(&address.read()?).await {
             Ok(store) => {
                 if let Some(task) = waiting {
                     task.abort();
@@ -32,8 +81,10 @@ pub(super) async fn open(url: &str, admin: &TcpListener, mut stop: watch::Receiv
             }
             // A lost reply to a COMMIT as well: what it wrote is looked for again, as by any process that starts.
             Err(error) if error.temporary() => {
-                if waiting.is_none() {
+                if std::mem::replace(&mut said, error.label()) != error.label() {
                     tracing::warn!(%error, "waiting for the store");
+                }
+                if waiting.is_none() {
                     waiting = Some(tokio::spawn(answer_waiting(again(admin)?)));
                 }
             }

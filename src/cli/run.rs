@@ -2,7 +2,7 @@
 
 use super::{
     folder::{Reader, Reading},
-    process::{bind, lease, open, stop_on_signal},
+    process::{Address, bind, lease, open, stop_on_signal},
     serve::{self, Pages},
 };
 use crate::{
@@ -80,7 +80,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, String> {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("http://{}", public.local_addr().map_err(|e| e.to_string())?),
     };
-    let Some(store) = open(&args.store, &admin, stop.clone()).await? else { return Ok(ExitCode::SUCCESS) };
+    let Some(store) = open(&Address::Given(args.store.clone()), &admin, stop.clone()).await? else { return Ok(ExitCode::SUCCESS) };
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = EngineMetrics::new(&mut registry);
     let witness = args.witness.map(FileWitness::new).or_else(|| FileWitness::beside(&args.store));

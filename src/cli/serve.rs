@@ -20,6 +20,8 @@ pub struct Served {
     pub public: String,
     /// `http://…` of health and metrics.
     pub admin: String,
+    /// What may change while it runs.
+    pub settings: Arc<ArcSwap<Settings>>,
     state: Arc<WebState>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -40,8 +42,7 @@ pub struct Pages {
 /// A sentence.
 pub fn start(store: &Store, engine: &Arc<Engine>, mut registry: Registry, pages: Pages) -> Result<Served, String> {
     let metrics = Metrics::register(&mut registry);
-    let tokens: Option<Vec<SignalToken>> = pages.signal_tokens.iter().map(|token| SignalToken::new(token)).collect();
-    let Some(tokens) = tokens else { return Err("a signal token is shorter than 16 characters; write a longer one".into()) };
+    let tokens = signal_tokens(&pages.signal_tokens)?;
     let clock = engine.clock().clone();
     let settings = Settings { tokens, region: pages.region, ..Settings::default() };
     let settings = Arc::new(ArcSwap::from_pointee(settings));
@@ -63,7 +64,7 @@ pub fn start(store: &Store, engine: &Arc<Engine>, mut registry: Registry, pages:
     let public_url = address(&pages.public)?;
     let mut admin_url = public_url.clone();
     let (stop, stopping) = watch::channel(false);
-    let mut tasks = vec![tokio::spawn(follow(engine.clone(), settings, wiring))];
+    let mut tasks = vec![tokio::spawn(follow(engine.clone(), settings.clone(), wiring))];
     let mut serve = |listener, router| {
         let mut stopping = stopping.clone();
         let stop = async move {
@@ -78,7 +79,27 @@ pub fn start(store: &Store, engine: &Arc<Engine>, mut registry: Registry, pages:
     } else {
         serve(pages.public, web::router(state.clone()));
     }
-    Ok(Served { public: public_url, admin: admin_url, state, stop, tasks })
+    Ok(Served { public: public_url, admin: admin_url, settings, state, stop, tasks })
+}
+
+/// Tokens as a file has them: separated by commas or lines.
+pub fn split(tokens: &str) -> Vec<String> {
+    tokens.split([',', '\n']).map(str::trim).filter(|token| !token.is_empty()).map(str::to_owned).collect()
+}
+
+fn signal_tokens(tokens: &[String]) -> Result<Vec<SignalToken>, String> {
+    let tokens: Option<Vec<SignalToken>> = tokens.iter().map(|token| SignalToken::new(token)).collect();
+    tokens.ok_or_else(|| "a signal token is shorter than 16 characters; write a longer one".into())
+}
+
+/// From now on these may report signals, and no others.
+///
+/// # Errors
+/// A sentence; who might before still may.
+pub fn set_tokens(settings: &ArcSwap<Settings>, tokens: &str) -> Result<(), String> {
+    let tokens = signal_tokens(&split(tokens))?;
+    settings.rcu(|settings| Settings { tokens: tokens.clone(), ..Settings::clone(settings) });
+    Ok(())
 }
 
 impl Served {
@@ -101,11 +122,15 @@ impl Served {
 /// Keeps what the pages know of connections, channels and brands in step with what is in force.
 async fn follow(engine: Arc<Engine>, settings: Arc<ArcSwap<Settings>>, wiring: Arc<ArcSwap<Wiring>>) {
     loop {
-        let mut next = Settings::clone(&settings.load());
-        next.connections = engine.adapters().connections.iter().map(|(key, c)| (key.clone(), c.wiring.region.clone())).collect();
-        next.brands =
-            engine.plans().0.values().map(|live| (live.plan.policy.brand.clone(), live.plan.policy.brand_title.clone())).collect();
-        settings.store(Arc::new(next));
+        let (adapters, plans) = (engine.adapters(), engine.plans());
+        // Its tokens may be replaced at the same moment.
+        settings.rcu(|now| {
+            let mut next = Settings::clone(now);
+            next.connections = adapters.connections.iter().map(|(key, c)| (key.clone(), c.wiring.region.clone())).collect();
+            next.brands =
+                plans.0.values().map(|live| (live.plan.policy.brand.clone(), live.plan.policy.brand_title.clone())).collect();
+            next
+        });
         wiring.store(Arc::new(engine.adapters().wiring().clone()));
         engine.published().await;
     }

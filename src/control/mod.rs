@@ -27,8 +27,14 @@ use crate::{
     workers::{Engine, Phase},
 };
 use standing::Standing;
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::sync::watch;
+
+/// How often it is said what the API server does not tell.
+const MISSING: Duration = Duration::from_mins(1);
 
 /// What both loops share.
 pub struct Control {
@@ -50,16 +56,38 @@ impl Control {
 
     /// Works until `stop` turns true, then gives the Lease up.
     pub async fn run(self: Arc<Self>, election: Election, stop: watch::Receiver<bool>) {
-        self.cluster.watch();
-        tokio::join!(self.clone().elect(election, stop.clone()), self.clone().publish(stop.clone()), self.clone().report(stop));
+        let metrics = self.metrics.clone();
+        self.cluster.watch(move |label| metrics.api_failed("watch", label));
+        tokio::join!(
+            self.clone().elect(election, stop.clone()),
+            self.clone().publish(stop.clone()),
+            self.clone().say_what_is_missing(stop.clone()),
+            self.clone().report(stop)
+        );
+    }
+
+    /// A right that is missing for long must not be one line in the log of last week.
+    async fn say_what_is_missing(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            tokio::select! {
+                () = tokio::time::sleep(MISSING) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            if let Some(what) = self.cluster.silent() {
+                tracing::warn!("cannot be watched: {what}; what is in force stays in force, and edits there wait");
+            }
+        }
     }
 
     async fn elect(self: Arc<Self>, mut election: Election, mut stop: watch::Receiver<bool>) {
         let mut phase = self.engine.phase();
         let mut refused = false;
         while !*stop.borrow() {
-            let works = *phase.borrow_and_update() == Phase::Working;
-            match election.campaign(works).await {
+            let (works, asked) = {
+                let now = phase.borrow_and_update();
+                (*now == Phase::Working, !matches!(*now, Phase::StoreDown(_)))
+            };
+            match election.campaign(works, asked).await {
                 Ok(()) => refused = false,
                 Err(error) => {
                     self.metrics.api_failed("lease", error.label());

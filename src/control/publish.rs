@@ -2,7 +2,10 @@
 //! their own reading.
 
 use super::{Control, standing::Standing};
-use crate::workers::{Phase, WorkerError};
+use crate::{
+    source::Reading,
+    workers::{Phase, Published, WorkerError},
+};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
@@ -70,10 +73,10 @@ impl Control {
             None
         };
         if let Some(reading) = &reading {
-            self.cluster.remember(&reading.snapshot);
+            self.cluster.remember(reading);
         }
         match reading {
-            Some(reading) if leading => match self.engine.publish(&reading.snapshot, Some(&reading.declared())).await {
+            Some(reading) if leading => match self.put_in_force(&reading).await {
                 Ok(published) => {
                     for (funnel, revision, fresh) in &published.funnels {
                         if *fresh {
@@ -111,6 +114,10 @@ impl Control {
                 }
             }
         }
+    }
+
+    async fn put_in_force(&self, reading: &Reading) -> Result<Published, WorkerError> {
+        self.engine.publish_beside(&reading.snapshot, Some(&reading.declared()), &reading.unread).await
     }
 
     /// The API server was away when this process started: addresses and secrets as a process in the same place last read them. What is

@@ -6,6 +6,9 @@ pub enum StoreError {
     /// Try again: the connection broke, the server restarts, a lock timed out.
     #[error("the store cannot be reached: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database does not take the user or password of the store's address: they may have been changed a moment ago.
+    #[error("the database refuses the login ({0}): the user or password in the store's address is not, or no longer, right")]
+    LoginRefused(String),
     /// The lease belongs to another engine now: drop everything that was not committed.
     #[error("the engine lease was lost")]
     LeaseLost,
@@ -35,6 +38,7 @@ impl StoreError {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Unavailable(_) => "unavailable",
+            Self::LoginRefused(_) => "login_refused",
             Self::LeaseLost => "lease_lost",
             Self::AmbiguousCommit => "ambiguous_commit",
             Self::Incompatible(_) => "incompatible",
@@ -48,6 +52,6 @@ impl StoreError {
     /// Whether trying the same again later can help.
     #[must_use]
     pub const fn temporary(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::DiskFull | Self::AmbiguousCommit)
+        matches!(self, Self::Unavailable(_) | Self::LoginRefused(_) | Self::DiskFull | Self::AmbiguousCommit)
     }
 }

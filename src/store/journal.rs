@@ -346,6 +346,12 @@ pub trait Journal: Send + Sync {
     /// 32 random bytes made when the database was created; subkeys for tokens and hashes are derived from it.
     fn secret(&self) -> [u8; 32];
 
+    /// Another address of the same database, with a new user or password, for the connections that are opened from now on. Refused when
+    /// it names another database.
+    fn readdress(&self, _address: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// Takes the engine lease if it is free or expired. Then, in a second statement of the same transaction, turns the open
     /// intents of earlier epochs into `unknown` (write-backs and messages of channels that resend go back to waiting; a held message
     /// whose text was only in the memory of the former owner becomes `failed`). `None`: another engine has it.

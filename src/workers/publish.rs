@@ -45,6 +45,19 @@ impl Engine {
     /// # Errors
     /// When the store cannot be used: what was in force stays in force.
     pub async fn publish(&self, snapshot: &Snapshot, declared: Option<&BTreeSet<FunnelKey>>) -> Result<Published, WorkerError> {
+        self.publish_beside(snapshot, declared, &BTreeSet::new()).await
+    }
+
+    /// As [`Engine::publish`], where some namespaces could not be read: nothing of them counts as deleted, what is in force there stays.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn publish_beside(
+        &self,
+        snapshot: &Snapshot,
+        declared: Option<&BTreeSet<FunnelKey>>,
+        unread: &BTreeSet<String>,
+    ) -> Result<Published, WorkerError> {
         let now = self.clock.now();
         let output = compile::compile(snapshot);
         let mut published = Published { findings: output.findings, ..Published::default() };
@@ -75,7 +88,7 @@ impl Engine {
             if plans.0.contains_key(funnel) || revision.deleted {
                 continue;
             }
-            if declared.is_some_and(|declared| !declared.contains(funnel)) {
+            if declared.is_some_and(|declared| !declared.contains(funnel)) && !unread.contains(&funnel.namespace) {
                 self.journal.retire(funnel, now).await?;
                 published.retired.push(funnel.clone());
                 continue;

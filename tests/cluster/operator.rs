@@ -68,6 +68,20 @@ impl World {
         assert!(taken, "{said}");
     }
 
+    /// The operator's rights in another namespace, and the way to take them back.
+    pub fn grant(&self, other: &str) {
+        let rights = rights(other);
+        // Its ServiceAccount stays the one of this namespace.
+        let subject = format!("name: rekindle, namespace: {}}}]", self.namespace);
+        let rights = rights.replace(&format!("name: rekindle, namespace: {other}}}]"), &subject);
+        let (taken, said) = self.plane.apply(other, &rights);
+        assert!(taken, "{said}");
+    }
+
+    pub fn revoke(&self, other: &str) {
+        self.plane.must(&["delete", "rolebindings", "--all", "-n", other]);
+    }
+
     /// The small world with its deals.
     pub fn fill(&self, smtp: u16, deals: usize, lost: bool) {
         self.apply(&manifests::deals(deals, lost));
@@ -90,20 +104,18 @@ impl World {
         fs::write(&kubeconfig, self.plane.kubeconfig(port, &format!("{{token: {}}}", token.trim()))).unwrap();
         let path = self.dir.path().join(format!("{name}.log"));
         let log = fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        let mut usual = vec!["--namespace", &self.namespace, "--watch-namespace", &self.namespace, "--identity", name];
+        // As the chart calls it: its rights are for this name.
+        usual.extend(["--lease-name", "rekindle"]);
+        for (flag, value) in [("--store", self.store.as_str()), ("--signal-tokens", TOKEN)] {
+            // Unless it is read from a file.
+            if !args.contains(&format!("{flag}-file").as_str()) {
+                usual.extend([flag, value]);
+            }
+        }
         let child = Command::new(env!("CARGO_BIN_EXE_rekindle"))
             .args(["operator", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--public-url", "https://go.example.com"])
-            .args([
-                "--store",
-                &self.store,
-                "--namespace",
-                &self.namespace,
-                "--watch-namespace",
-                &self.namespace,
-                "--identity",
-                name,
-                "--signal-tokens",
-                TOKEN,
-            ])
+            .args(usual)
             .args(args)
             .env("KUBECONFIG", kubeconfig)
             .env("RUST_LOG", "rekindle=info")
@@ -215,6 +227,13 @@ impl Operator {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// A figure of its metrics, summed over the labels that are not named.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let page = self.get("/metrics");
+        let lines = page.lines().filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     /// SIGTERM; does not wait.

@@ -1,12 +1,13 @@
 //! What an operator rests on goes away, is slow or refuses: what can go on goes on, and what cannot says so.
 
 use crate::{
-    manifests,
+    http, manifests,
     operator::{World, condition},
     proxy::Proxy,
     sink::Sink,
     wire::Wire,
 };
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::{collections::BTreeSet, time::Duration};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -143,4 +144,101 @@ fn a_container_that_starts_again_while_the_api_server_is_away_knows_where_to_sen
     });
     world.wait("the counts", SOON, || world.object("funnel", "sales")["status"]["lastDay"]["sent"] == 12);
     nobody_twice(&sink, 12);
+}
+
+/// A namespace whose team took the operator's rights away (or that is gone), as another pod starts.
+#[test]
+fn a_namespace_that_may_not_be_read_does_not_stop_the_others_and_loses_nothing() {
+    let Some(world) = World::new() else { return };
+    let sink = Sink::start(world.dir.path(), Duration::ZERO);
+    let other = world.plane.namespace();
+    world.grant(&other);
+    let start = || world.start_with("a", world.plane.port, &["--watch-namespace", &other]);
+    let first = start();
+    world.fill(sink.port, 3, false);
+    for manifest in [manifests::deals(1, false), manifests::world(sink.port)] {
+        let (taken, said) = world.plane.apply(&other, &manifest);
+        assert!(taken, "{said}");
+    }
+    world.until_ready("funnel/sales");
+    let theirs = || world.plane.object(&other, "funnel", "sales");
+    world.wait("the other funnel", SOON, || theirs()["status"]["revision"] == 1);
+    first.kill();
+
+    world.revoke(&other);
+    let second = start();
+    world.apply(&manifests::list("Edited meanwhile"));
+    world.wait("the edit in force", SOON, || world.object("funnel", "sales")["status"]["revision"] == 2);
+    world.apply(&manifests::deals(3, true));
+    world.wait("the messages", SOON, || sink.accepted().len() == 3);
+    let refused = second.metric("rekindle_api_failures_total", &["call=\"watch\"", "label=\"refused\""]);
+    assert!(refused > 0.0, "a right is missing, and no metric tells");
+    assert!(second.log().contains(&format!("\"{other}\"")), "{}", second.log());
+
+    // It comes back to what it had: nothing of it counted as deleted.
+    let (taken, said) = world.plane.apply(&other, &manifests::list("Edited there too"));
+    assert!(taken, "{said}");
+    world.grant(&other);
+    world.wait("the other edit in force", SOON, || theirs()["status"]["revision"] == 2);
+    assert!(!second.log().contains("deleted: nothing more is sent"), "{}", second.log());
+}
+
+/// Whoever rotates the password changes it, then kubelet writes the mounted file anew; nobody restarts the pod.
+#[test]
+fn a_database_password_that_was_rotated_is_read_again_without_a_restart() {
+    let Some(world) = World::on_postgres() else { return };
+    let sink = Sink::start(world.dir.path(), Duration::ZERO);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let as_admin = |statement: &str| {
+        runtime.block_on(async {
+            let mut admin = PgConnection::connect(&world.store).await.unwrap();
+            admin.execute(sqlx::AssertSqlSafe(statement.to_owned())).await.unwrap();
+        });
+    };
+    let file = world.dir.path().join("uri");
+    let write = |password: &str| std::fs::write(&file, world.store.replace("postgres@", &format!("guarded:{password}@"))).unwrap();
+    as_admin("CREATE ROLE guarded SUPERUSER LOGIN PASSWORD 'first-secret'");
+    write("first-secret");
+    let operator = world.start_with("a", world.plane.port, &["--store-file", file.to_str().unwrap()]);
+    six_lost(&world, &sink, "20s");
+
+    as_admin("ALTER ROLE guarded PASSWORD 'second-secret'");
+    as_admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'guarded'");
+    world.wait("/readyz to say why", SOON, || {
+        let said = operator.get("/readyz");
+        said.starts_with("HTTP/1.1 503") && said.contains("refuses the login")
+    });
+    write("second-secret");
+    world.wait("/readyz", SOON, || operator.get("/readyz").starts_with("HTTP/1.1 200"));
+    world.wait("the second messages", SOON, || sink.accepted().len() == 12);
+    nobody_twice(&sink, 12);
+    assert!(operator.metric("rekindle_pass_failures_total", &["label=\"login_refused\""]) > 0.0, "{}", operator.get("/metrics"));
+    assert!(!operator.log().contains("-secret"), "a password is shown");
+    // Another database is no rotation.
+    std::fs::write(&file, "postgres://guarded:second-secret@localhost/elsewhere").unwrap();
+    world.wait("a complaint", SOON, || operator.log().contains("names another database"));
+    assert!(operator.get("/readyz").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_signal_token_that_was_revoked_is_refused_without_a_restart() {
+    let Some(world) = World::new() else { return };
+    let file = world.dir.path().join("tokens");
+    std::fs::write(&file, "the-first-token-of-all\nthe-second-token-of-all\n").unwrap();
+    let operator = world.start_with("a", world.plane.port, &["--signal-tokens-file", file.to_str().unwrap()]);
+    world.wait("/readyz", SOON, || operator.get("/readyz").starts_with("HTTP/1.1 200"));
+    // What is no event is 400 to whoever may report, 401 to others.
+    let answer = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/cloudevents+json")];
+        http::request("POST", &format!("http://{}/v1/signals", operator.pages()), &headers, "{}").0
+    };
+    assert!(answer("the-first-token-of-all") != 401 && answer("the-second-token-of-all") != 401);
+    std::fs::write(&file, "the-second-token-of-all, the-third-token-of-all").unwrap();
+    world.wait("the first to be refused", SOON, || answer("the-first-token-of-all") == 401);
+    assert!(answer("the-second-token-of-all") != 401 && answer("the-third-token-of-all") != 401);
+    // What cannot be used changes nothing.
+    std::fs::write(&file, "short").unwrap();
+    world.wait("a complaint", SOON, || operator.log().contains("shorter than 16"));
+    assert_ne!(answer("the-third-token-of-all"), 401);
 }

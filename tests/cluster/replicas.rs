@@ -5,6 +5,7 @@ use crate::{
     operator::{World, condition},
     proxy::Proxy,
     sink::Sink,
+    wire::Wire,
 };
 use std::{
     collections::BTreeSet,
@@ -78,4 +79,40 @@ fn the_api_server_goes_away_and_sending_goes_on() {
         list["status"]["observedGeneration"] == list["metadata"]["generation"] && condition(&list, "Ready")[0] == "True"
     });
     world.wait("the counts", SOON, || world.object("funnel", "sales")["status"]["lastDay"]["sent"] == 12);
+}
+
+/// What a channel or the database is like is known to the replica that sends.
+#[test]
+fn the_status_is_written_by_the_replica_that_sends_also_after_another_lost_the_database() {
+    let Some(mut world) = World::on_postgres() else { return };
+    let sink = Sink::start(world.dir.path(), Duration::ZERO);
+    let direct = world.store.clone();
+    let (wire, through) = Wire::before(&direct);
+    world.store = through;
+    let first = world.start("a");
+    world.wait("one to work", SOON, || first.works());
+    world.store = direct;
+    let second = world.start("b");
+    let resources = manifests::world(sink.port).replace("  rate:", "  retry: {min: 1s, max: 2s}\n  rate:");
+    world.apply(&manifests::deals(6, false));
+    world.apply(&resources);
+    world.until_ready("funnel/sales");
+    world.wait("the import", SOON, || world.object("funnel", "sales")["status"]["copies"]["inWork"] == 6);
+    let leader = || world.must(&["get", "lease", "rekindle", "-o", "jsonpath={.spec.holderIdentity}"]);
+    assert_eq!(leader(), "a");
+
+    wire.cut();
+    world.wait("a take-over", SOON, || second.works());
+    wire.join();
+    world.wait("the one that sends to report", SOON, || leader() == "b");
+    world.wait("health", SOON, || condition(&world.object("funnel", "sales"), "Healthy")[0] == "True");
+    drop(sink);
+    world.apply(&manifests::deals(6, true));
+    world.wait("the outage to be told", Duration::from_secs(75), || {
+        condition(&world.object("msgch", "mail"), "Healthy")[1] == "ProviderDown"
+    });
+    assert!(second.works() && leader() == "b");
+    // It stays there: nobody who stands by takes it back.
+    std::thread::sleep(Duration::from_secs(12));
+    assert_eq!(leader(), "b");
 }

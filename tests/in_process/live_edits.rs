@@ -130,3 +130,27 @@ async fn a_stop_holds_although_the_rest_of_the_edit_does_not() {
     assert_eq!(published.kept[0].1, Some(1));
     assert!(town.engine.plans().0.values().all(|live| live.plan.mode == rekindle::model::Mode::Observe));
 }
+
+/// The operator watches several namespaces and may not read one of them any more: its funnels are not known to be deleted.
+#[tokio::test]
+async fn a_namespace_that_cannot_be_read_goes_on_and_one_that_is_read_empty_stops() {
+    let contacts = CONTACTS.to_owned() + &contact(1);
+    let before = DEALS.to_owned() + &open(1, 1, "2026-03-01");
+    let manifests = format!("{BASE}{}", funnel("flats", ""));
+    let files = [("all.yaml", manifests.as_str()), ("contacts.csv", &contacts), ("deals.csv", &before)];
+    let mut town = Town::with(&files, "2026-03-02T05:59:30Z".parse().unwrap()).await;
+    std::fs::write(town.folder.join("deals.csv"), DEALS.to_owned() + &lost(1, 1, "2026-03-02")).unwrap();
+    town.run("2026-03-03T08:00:00Z".parse().unwrap()).await;
+    assert_eq!(town.sent().await.len(), 1);
+    let key = town.engine.plans().0.keys().next().unwrap().clone();
+    let (nothing, none) = (rekindle::compile::Snapshot::default(), std::collections::BTreeSet::new());
+    let unread = [key.namespace.clone()].into();
+    let published = town.engine.publish_beside(&nothing, Some(&none), &unread).await.unwrap();
+    assert_eq!((published.kept, published.retired), (vec![(key.clone(), Some(1))], vec![]));
+    town.run("2026-03-04T08:00:00Z".parse().unwrap()).await;
+    assert_eq!(town.sent().await.len(), 2, "the second message is due all the same");
+    let published = town.engine.publish(&nothing, Some(&none)).await.unwrap();
+    assert_eq!((published.kept, published.retired), (vec![], vec![key]));
+    town.run("2026-03-06T08:00:00Z".parse().unwrap()).await;
+    assert_eq!(town.sent().await.len(), 2, "deleted");
+}

@@ -97,7 +97,7 @@ spec:
         - {name: REKINDLE_REGION, value: {{ .Values.signals.region | quote }}}
         - {name: RUST_LOG, value: {{ .Values.log.filter | quote }}}
         {{- if .Values.database.existingSecret }}
-        # A file, not a variable: a rotated password is read without a restart.
+        # Files, not variables: what is rotated is read without a restart.
         - {name: REKINDLE_STORE_FILE, value: {{ printf "/etc/rekindle/store/%s" .Values.database.key | quote }}}
         {{- else }}
         - {name: REKINDLE_STORE, value: "sqlite:/data/rekindle.db"}
@@ -110,8 +110,7 @@ spec:
         - {name: REKINDLE_VOLUME_ROOT, value: /files}
         {{- end }}
         {{- if .Values.signals.existingSecret }}
-        - name: REKINDLE_SIGNAL_TOKENS
-          valueFrom: {secretKeyRef: {name: {{ .Values.signals.existingSecret | quote }}, key: {{ .Values.signals.key | quote }}}}
+        - {name: REKINDLE_SIGNAL_TOKENS_FILE, value: {{ printf "/etc/rekindle/signals/%s" .Values.signals.key | quote }}}
         {{- end }}
         {{- with .Values.extraEnv }}
         {{- toYaml . | nindent 8 }}
@@ -147,6 +146,9 @@ spec:
         {{- else }}
         - {name: data, mountPath: /data}
         {{- end }}
+        {{- if .Values.signals.existingSecret }}
+        - {name: signals, mountPath: /etc/rekindle/signals, readOnly: true}
+        {{- end }}
         {{- if .Values.files.volume }}
         - {name: files, mountPath: /files, readOnly: {{ .Values.files.readOnly }}}
         {{- end }}
@@ -160,6 +162,12 @@ spec:
       secret:
         secretName: {{ .Values.database.existingSecret | quote }}
         items: [{key: {{ .Values.database.key | quote }}, path: {{ .Values.database.key | quote }}}]
+    {{- end }}
+    {{- if .Values.signals.existingSecret }}
+    - name: signals
+      secret:
+        secretName: {{ .Values.signals.existingSecret | quote }}
+        items: [{key: {{ .Values.signals.key | quote }}, path: {{ .Values.signals.key | quote }}}]
     {{- end }}
     {{- with .Values.files.volume }}
     - name: files

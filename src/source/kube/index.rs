@@ -2,7 +2,11 @@
 
 use crate::compile::{ObjectRef, SourceObject};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 /// What is known of an object beside its content.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +37,14 @@ impl Item {
     }
 }
 
+/// A watch that was not answered, or refused.
+struct Failure {
+    /// How often it was refused in a row.
+    refused: u32,
+    at: Instant,
+    why: String,
+}
+
 /// Everything that is there, and which watches have told all they know. Each watch has a number.
 #[derive(Default)]
 pub(super) struct Index {
@@ -40,9 +52,42 @@ pub(super) struct Index {
     /// Watches in the middle of a list, with what it named so far: what it does not name at its end is gone.
     listing: BTreeMap<usize, BTreeSet<ObjectRef>>,
     listed: BTreeSet<usize>,
+    failures: BTreeMap<usize, Failure>,
 }
 
 impl Index {
+    /// So often a watch must be refused before the others do without it: a right that is just being given is worth waiting for.
+    const TRIES: u32 = 3;
+    /// A watch that fails asks again sooner than that.
+    const LATELY: Duration = Duration::from_secs(15);
+
+    /// `refused`: by a server that is well, and not because nobody answers.
+    pub fn failed(&mut self, watch: usize, refused: bool, why: String) {
+        let before = self.failures.get(&watch).map_or(0, |failure| failure.refused);
+        self.failures.insert(watch, Failure { refused: if refused { before + 1 } else { 0 }, at: Instant::now(), why });
+    }
+
+    /// The API server answered.
+    pub fn answered(&mut self, watch: usize) {
+        self.failures.remove(&watch);
+    }
+
+    /// Whether it has told everything at least once.
+    pub fn is_listed(&self, watch: usize) -> bool {
+        self.listed.contains(&watch)
+    }
+
+    /// Whether it has told nothing yet, because it may not look or there is nothing to look at.
+    pub fn given_up(&self, watch: usize) -> bool {
+        !self.is_listed(watch) && self.failures.get(&watch).is_some_and(|failure| failure.refused >= Self::TRIES)
+    }
+
+    /// Why nothing is heard of it now.
+    pub fn silent(&self, watch: usize) -> Option<&str> {
+        let lately = |failure: &&Failure| !self.is_listed(watch) || failure.at.elapsed() < Self::LATELY;
+        self.failures.get(&watch).filter(lately).map(|failure| failure.why.as_str())
+    }
+
     /// A list begins. Until its end everything counts as it did.
     pub fn begin(&mut self, watch: usize) {
         self.listing.insert(watch, BTreeSet::new());
@@ -70,11 +115,6 @@ impl Index {
     /// True: somebody must look.
     pub fn delete(&mut self, object: &ObjectRef) -> bool {
         self.items.remove(object).is_some()
-    }
-
-    /// How many watches have told everything at least once.
-    pub fn complete(&self) -> usize {
-        self.listed.len()
     }
 
     pub fn ours(&self) -> impl Iterator<Item = (&ObjectRef, &SourceObject, &Seen)> {
@@ -131,6 +171,30 @@ mod tests {
         let mut index = Index::default();
         index.begin(3);
         assert!(index.finish(3));
-        assert_eq!(index.complete(), 1);
+        assert!(index.is_listed(3) && !index.is_listed(0));
+    }
+
+    #[test]
+    fn only_a_watch_that_is_refused_again_and_again_before_it_told_anything_is_given_up() {
+        let mut index = Index::default();
+        for _ in 0..2 {
+            index.failed(0, true, "refused".into());
+        }
+        assert!(!index.given_up(0), "the right may be just being given");
+        index.failed(0, false, "away".into());
+        index.failed(0, true, "refused".into());
+        assert!(!index.given_up(0), "a server that is away says nothing of rights");
+        for _ in 0..2 {
+            index.failed(0, true, "refused".into());
+        }
+        assert_eq!((index.given_up(0), index.silent(0)), (true, Some("refused")));
+        index.answered(0);
+        index.begin(0);
+        index.finish(0);
+        for _ in 0..9 {
+            index.failed(0, true, "refused".into());
+        }
+        assert!(!index.given_up(0), "what was seen stays in force");
+        assert_eq!(index.silent(0), Some("refused"));
     }
 }

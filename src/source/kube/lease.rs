@@ -19,6 +19,10 @@ pub struct Election {
     /// What was last seen, and since when it stands unchanged by our own clock: nobody's wall clock is trusted.
     seen: Option<(Lease, Instant)>,
     held_until: Option<Instant>,
+    /// Since when it leads without working.
+    idle_since: Option<Instant>,
+    /// For how long it may, this time.
+    patience: Duration,
 }
 
 impl Election {
@@ -28,10 +32,14 @@ impl Election {
     pub const EVERY: Duration = Duration::from_secs(3);
     /// How much longer a replica waits whose engine stands by: who works should also report.
     const SHYNESS: Duration = Duration::from_secs(5);
+    /// Where giving the Lease up brought it back, because whoever works cannot be reached or nobody works, it is done ever seldomer.
+    const RELUCTANCE: Duration = Duration::from_mins(10);
+    /// So many times as long it is kept where the store does not answer.
+    const IN_DOUBT: u32 = 6;
 
     #[must_use]
     pub const fn new(cluster: Arc<Cluster>, namespace: String, name: String, identity: String) -> Self {
-        Self { cluster, namespace, name, identity, seen: None, held_until: None }
+        Self { cluster, namespace, name, identity, seen: None, held_until: None, idle_since: None, patience: Self::DURATION }
     }
 
     /// Whether this replica may publish now. Ends by itself when nobody can be asked.
@@ -40,12 +48,26 @@ impl Election {
         self.held_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Takes or renews the Lease. `works`: this replica holds the engine lease.
+    /// Takes or renews the Lease. `works`: this replica holds the engine lease; `asked`: the store answers it. Who leads for longer than a
+    /// Lease lasts while another works gives it up: what a channel is like is known to the one that sends. Who cannot ask the store does
+    /// so later, because perhaps nobody can, and somebody must have said that.
     ///
     /// # Errors
     /// The server is away or refuses; what is held then runs out.
-    pub async fn campaign(&mut self, works: bool) -> Result<(), KubeError> {
+    pub async fn campaign(&mut self, works: bool, asked: bool) -> Result<(), KubeError> {
         let started = Instant::now();
+        if works {
+            self.patience = Self::DURATION;
+        }
+        let patience = if asked { self.patience } else { self.patience * Self::IN_DOUBT };
+        if works || !self.leads() {
+            self.idle_since = None;
+        } else if started.duration_since(*self.idle_since.get_or_insert(started)) > patience {
+            self.idle_since = None;
+            self.patience = (self.patience * 2).min(Self::RELUCTANCE);
+            self.resign().await;
+            return Ok(());
+        }
         if self.leads()
             && let Some((lease, _)) = self.seen.clone()
         {

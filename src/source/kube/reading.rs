@@ -18,6 +18,8 @@ pub struct Reading {
     pub snapshot: Snapshot,
     /// Generation and identity of each resource of ours.
     pub seen: BTreeMap<ObjectRef, Seen>,
+    /// Namespaces that cannot be read, beside others that can: what is there is not known, and nothing of it counts as deleted.
+    pub unread: BTreeSet<String>,
 }
 
 impl Reading {
@@ -30,19 +32,21 @@ impl Reading {
 }
 
 impl Cluster {
-    /// Everything, now. `None`: some watch has not told yet what there is, and nothing may count as missing.
+    /// Everything, now. `None`: some watch has not told yet what there is, and nothing may count as missing. A namespace that cannot be
+    /// read is left out, and said ([`Reading::unread`]), so that one missing right does not stop the others.
     ///
     /// # Errors
     /// A body that is named cannot be fetched: what is in force stays in force.
     pub async fn read(&self) -> Result<Option<Reading>, KubeError> {
         let (mut reading, wanted) = {
             let index = self.index();
-            if index.complete() < self.watches() {
-                return Ok(None);
-            }
-            let mut reading = Reading::default();
+            let Some(unread) = self.unread(&index) else { return Ok(None) };
+            let mut reading = Reading { unread, ..Reading::default() };
             let mut wanted: BTreeMap<ObjectRef, String> = BTreeMap::new();
             for (key, object, seen) in index.ours() {
+                if reading.unread.contains(&key.namespace) {
+                    continue;
+                }
                 for body in named_bodies(&key.namespace, &object.value["spec"]) {
                     if let Some(version) = index.version(&body) {
                         wanted.insert(body, version.to_owned());

@@ -2,7 +2,7 @@
 //! secrets it could send nothing. They stand in a folder of memory (in a pod: an `emptyDir` with `medium: Memory`, which lives as long as
 //! the pod and never reaches a disk), readable by this user alone, as kubelet keeps the Secrets that it mounts.
 
-use super::Cluster;
+use super::{Cluster, Reading};
 use crate::compile::{Origin, Snapshot, SourceObject};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -84,8 +84,15 @@ impl Kept {
 
 impl Cluster {
     /// Keeps what was read, for [`recall`](Self::recall). Nothing, where no folder was given.
-    pub fn remember(&self, snapshot: &Snapshot) {
-        if let Some(error) = self.recall.as_ref().and_then(|recall| recall.keep(snapshot).err()) {
+    pub fn remember(&self, reading: &Reading) {
+        let Some(recall) = &self.recall else { return };
+        let mut snapshot = reading.snapshot.clone();
+        if !reading.unread.is_empty() {
+            // Of what cannot be read now, the former reading is the last that is known.
+            let former = recall.find(self.volume_root.as_deref()).ok().flatten().unwrap_or_default();
+            snapshot.objects.extend(former.objects.into_iter().filter(|object| reading.unread.contains(&object.namespace)));
+        }
+        if let Err(error) = recall.keep(&snapshot) {
             // The next reading tries again; until then a restart without the API server would know less.
             tracing::warn!(kind = %error.kind(), "what was read cannot be kept in --cache-dir");
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Cluster, KubeError,
-    index::{Item, Seen},
+    index::{Index, Item, Seen},
 };
 use crate::{
     api,
@@ -17,7 +17,13 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 /// Kinds whose bodies are fetched only when something names them.
 pub(super) const BODIES: [&str; 2] = ["Secret", "ConfigMap"];
@@ -34,20 +40,22 @@ pub(super) fn core(kind: &str) -> ApiResource {
 }
 
 impl Cluster {
-    /// How many watches there are.
-    pub(super) fn watches(&self) -> usize {
-        (api::definitions().len() + BODIES.len()) * self.namespaces.len().max(1)
-    }
-
-    /// Starts all watches; they end with the runtime. A server that is away or refuses is asked again and again.
-    pub fn watch(self: &Arc<Self>) {
+    /// Starts all watches; they end with the runtime. A server that is away or refuses is asked again and again, and `failed` is told the
+    /// label of each time.
+    pub fn watch(self: &Arc<Self>, failed: impl Fn(&'static str) + Clone + Send + Sync + 'static) {
         let everywhere = [None];
         let some: Vec<Option<&str>> = self.namespaces.iter().map(|namespace| Some(namespace.as_str())).collect();
         let mut number = 0;
         for namespace in if some.is_empty() { &everywhere[..] } else { &some } {
             for definition in api::definitions() {
                 if let Some(kind) = ours(&definition.spec.names.kind) {
-                    tokio::spawn(self.clone().follow(self.api(&kind, *namespace), number, kind.kind.clone(), our_item));
+                    tokio::spawn(self.clone().follow(
+                        self.api(&kind, *namespace),
+                        number,
+                        kind.kind.clone(),
+                        our_item,
+                        failed.clone(),
+                    ));
                     number += 1;
                 }
             }
@@ -60,20 +68,77 @@ impl Cluster {
                 let item = |_: &str, object: PartialObjectMeta<DynamicObject>| {
                     Some(Item::Body(object.metadata.resource_version.unwrap_or_default()))
                 };
-                tokio::spawn(self.clone().follow(api, number, kind.to_owned(), item));
+                tokio::spawn(self.clone().follow(api, number, kind.to_owned(), item, failed.clone()));
                 number += 1;
             }
         }
     }
 
-    async fn follow<K, F>(self: Arc<Self>, api: Api<K>, watch: usize, kind: String, item: F)
-    where
+    /// What each watch is of, in the order of their numbers: the namespace (none: all of them) and the kind.
+    fn watched(&self) -> Vec<(Option<&str>, String)> {
+        let kinds = api::definitions().into_iter().map(|definition| definition.spec.names.kind);
+        let kinds: Vec<String> = kinds.chain(BODIES.map(str::to_owned)).collect();
+        let namespaces: Vec<Option<&str>> = match &self.namespaces[..] {
+            [] => vec![None],
+            some => some.iter().map(|namespace| Some(namespace.as_str())).collect(),
+        };
+        namespaces.into_iter().flat_map(|namespace| kinds.iter().map(move |kind| (namespace, kind.clone()))).collect()
+    }
+
+    /// The namespaces that cannot be read, where all others can. `None`: it is not known yet what there is.
+    pub(super) fn unread(&self, index: &Index) -> Option<BTreeSet<String>> {
+        let (mut unread, mut waiting) = (BTreeSet::new(), BTreeSet::new());
+        for (watch, (namespace, _)) in self.watched().into_iter().enumerate() {
+            if index.given_up(watch) {
+                unread.insert(namespace?.to_owned());
+            } else if !index.is_listed(watch) {
+                waiting.insert(namespace?.to_owned());
+            }
+        }
+        let some = self.namespaces.is_empty() || self.namespaces.iter().any(|namespace| !unread.contains(namespace));
+        (some && waiting.is_subset(&unread)).then_some(unread)
+    }
+
+    /// What the API server does not tell now, and why, in words for whoever can give the right. `None`: it tells everything.
+    #[must_use]
+    pub fn silent(&self) -> Option<String> {
+        let index = self.index();
+        let mut found: BTreeMap<(Option<&str>, String), Vec<String>> = BTreeMap::new();
+        for (watch, (namespace, kind)) in self.watched().into_iter().enumerate() {
+            if let Some(why) = index.silent(watch) {
+                found.entry((namespace, why.to_owned())).or_default().push(kind);
+            }
+        }
+        let said = found.into_iter().map(|((namespace, why), kinds)| {
+            let place = namespace.map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+            format!("{}{place} ({why})", kinds.join(", "))
+        });
+        let said: Vec<String> = said.collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+
+    async fn follow<K, F>(
+        self: Arc<Self>,
+        api: Api<K>,
+        watch: usize,
+        kind: String,
+        item: F,
+        failed: impl Fn(&'static str) + Send + Sync + 'static,
+    ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
         F: Fn(&str, K) -> Option<Item> + Send,
     {
+        let namespace = api.namespace().map(str::to_owned);
         let mut stream = pin!(watcher(api, watcher::Config::default()).backoff(Waits::default()));
         let mut away = false;
         while let Some(event) = stream.next().await {
+            // `Init` comes before anybody is asked.
+            if !matches!(event, Ok(watcher::Event::Init) | Err(_)) {
+                if std::mem::take(&mut away) {
+                    tracing::info!(kind, namespace, "the API server is watched again");
+                }
+                self.index().answered(watch);
+            }
             let changed = match event {
                 Ok(watcher::Event::Init) => {
                     self.index().begin(watch);
@@ -87,18 +152,19 @@ impl Cluster {
                     }
                 }
                 Ok(watcher::Event::Delete(object)) => self.index().delete(&key(&kind, &object)),
-                Ok(watcher::Event::InitDone) => {
-                    if std::mem::take(&mut away) {
-                        tracing::info!(kind, "the API server is watched again");
-                    }
-                    self.index().finish(watch)
-                }
+                Ok(watcher::Event::InitDone) => self.index().finish(watch),
                 Err(error) => {
                     // Nothing counts as deleted because nobody can be asked.
+                    let error = why(error);
+                    if error.is(410) {
+                        // What was seen is too old to be continued: usual, and listed anew at once.
+                        continue;
+                    }
+                    failed(error.label());
+                    self.index().failed(watch, error.is(403) || error.is(404), error.to_string());
                     if !std::mem::replace(&mut away, true) {
-                        let error = why(error);
                         let hint = if error.is(404) { "; is its definition installed? see rekindle crds" } else { "" };
-                        tracing::warn!(kind, label = error.label(), "{error}{hint}; what is in force stays in force");
+                        tracing::warn!(kind, namespace, label = error.label(), "{error}{hint}; what is in force stays in force");
                     }
                     false
                 }

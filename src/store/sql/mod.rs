@@ -70,6 +70,10 @@ impl Journal for SqlStore {
         self.secret
     }
 
+    fn readdress(&self, address: &str) -> Result<()> {
+        self.database.readdress(address)
+    }
+
     async fn take(&self, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
         lease::take(&self.database, owner, ttl).await
     }

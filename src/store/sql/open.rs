@@ -41,7 +41,7 @@ fn unavailable(error: std::io::Error) -> StoreError {
 
 impl Database {
     pub(super) async fn open(url: &str, access: Access) -> Result<Self> {
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        if is_postgres(url) {
             return postgres(url);
         }
         match url.strip_prefix("sqlite:") {
@@ -51,6 +51,24 @@ impl Database {
             }
             _ => Err(StoreError::Url(scheme_only(url))),
         }
+    }
+
+    /// A new user or password. Connections that are open stay: the server lets them, or ends them itself.
+    pub(super) fn readdress(&self, url: &str) -> Result<()> {
+        let Self::Postgres { pool, reports, lease } = self else { return Ok(()) };
+        let (from_the_batch, options) = postgres_options(url)?;
+        let before = reports.connect_options();
+        let place = |o: &PgConnectOptions| {
+            (o.get_host().to_owned(), o.get_port(), o.get_socket().cloned(), o.get_database().map(str::to_owned))
+        };
+        // Half of the connections in one database and half in another would be worse than any standstill.
+        if !is_postgres(url) || place(&before) != place(&options) {
+            return Err(StoreError::Incompatible("the store's address names another database now; restart to use that".into()));
+        }
+        pool.set_connect_options(from_the_batch.clone());
+        lease.set_connect_options(from_the_batch);
+        reports.set_connect_options(options);
+        Ok(())
     }
 
     /// One statement, or several that need not agree.
@@ -154,7 +172,12 @@ async fn sqlite(path: &Path, access: Access) -> Result<Database> {
     Ok(Database::Sqlite { write, read, _lock: lock })
 }
 
-fn postgres(url: &str) -> Result<Database> {
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// For the engine, and for people's questions.
+fn postgres_options(url: &str) -> Result<(PgConnectOptions, PgConnectOptions)> {
     let options: PgConnectOptions = url.parse().map_err(|_| StoreError::Url(scheme_only(url)))?;
     let options = options
         .application_name("rekindle")
@@ -170,6 +193,11 @@ fn postgres(url: &str) -> Result<Database> {
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),
     ]);
+    Ok((from_the_batch, options))
+}
+
+fn postgres(url: &str) -> Result<Database> {
+    let (from_the_batch, options) = postgres_options(url)?;
     let pool = |size, options: PgConnectOptions| {
         PgPoolOptions::new()
             .max_connections(size)

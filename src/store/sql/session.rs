@@ -380,6 +380,10 @@ pub(super) fn fault(error: sqlx::Error, place: &'static str) -> StoreError {
             if code == "53100" || sqlite == Some(13) {
                 return StoreError::DiskFull;
             }
+            // A password that is rotated is wrong for as long as its file still has the old one.
+            if sqlite.is_none() && class == "28" {
+                return StoreError::LoginRefused(code);
+            }
             // SQLite: busy, locked, out of memory, I/O, cannot open. PostgreSQL: connection, resources, operator intervention,
             // serialisation, locks, system.
             let temporary = matches!(sqlite, Some(5 | 6 | 7 | 10 | 14))

@@ -15,13 +15,15 @@ struct Cluster {
     _supervisor: Child,
 }
 
-/// `initdb` and `postgres` refuse to run as root, so there they run as `postgres`. $1: folder, $2: their directory.
+/// Nobody is asked for a password, but for the role `guarded`. `initdb` and `postgres` refuse to run as root, so there they run as
+/// `postgres`. $1: folder, $2: their directory.
 const SUPERVISOR: &str = r#"
 set -e
 cd "$1"
 as=""
 if [ "$(id -u)" = 0 ]; then chown postgres "$1"; as="setpriv --reuid=postgres --regid=postgres --clear-groups"; fi
 $as "$2/initdb" -D "$1/data" -U postgres -A trust -E UTF8 --locale=C -N >"$1/log" 2>&1
+$as sed -i '1i local all guarded scram-sha-256' "$1/data/pg_hba.conf"
 $as "$2/postgres" -D "$1/data" -k "$1" -c listen_addresses= -c fsync=off -c max_connections=300 -c shared_buffers=64MB \
   -c autovacuum_naptime=10s -c deadlock_timeout=200ms >>"$1/log" 2>&1 &
 child=$!
