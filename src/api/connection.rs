@@ -96,7 +96,8 @@ pub struct Field {
     /// Its name in the CRM (for files: the column).
     #[schemars(length(min = 1, max = 256))]
     pub from: String,
-    /// What it holds. String (default): text. Number: compared as a number. Boolean: yes or no. Date: a day or a moment.
+    /// What it holds. String (default): text. Number: compared as a number. Boolean: yes or no. Date: a moment, or a day, which begins
+    /// at midnight where the client lives (a moment of 00:00 without an offset is a day, too).
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<FieldType>,
 }
@@ -162,6 +163,11 @@ pub struct FileConnection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub pipeline: Option<String>,
+    /// A deals file that was written longer ago than this is taken for an export that stopped: it is not read, so that after maxStaleness
+    /// nothing is sent. Write a little more than the time between two exports. Only with path: a ConfigMap has no time. Default: a file may
+    /// be of any age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<HumanDuration>,
     /// Where tasks, comments, notifications and moves are written. Default: nowhere, they only stand in the funnel's history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_back: Option<WriteBack>,

@@ -7,7 +7,10 @@ use super::{
     resources::{Parsed, Resources},
     time,
 };
-use crate::api::{CrmConnectionSpec, FieldOwner, FieldType, FileConnection, FileOrigin};
+use crate::{
+    api::{CrmConnectionSpec, FieldOwner, FieldType, FileConnection, FileOrigin},
+    model::HumanDuration,
+};
 use std::{
     collections::BTreeMap,
     path::{Component, Path, PathBuf},
@@ -183,6 +186,23 @@ fn file_wiring(
             seen.insert(stage, meaning);
         }
     }
+    if let Some(max_age) = file.max_age {
+        if max_age.is_zero() {
+            found.error(
+                "spec.file.maxAge",
+                Reason::NeverOpens,
+                "every file is older than that",
+                "write a little more than the time between two exports, like 26h",
+            );
+        } else if file.deals.config_map.is_some() {
+            found.error(
+                "spec.file.maxAge",
+                Reason::Conflict,
+                "the deals come from a ConfigMap, which has no time of its own",
+                "leave maxAge out, or read the deals by path",
+            );
+        }
+    }
     let (mut journal, mut webhook) = (None, None);
     if let Some(back) = &file.write_back {
         journal = back.path.as_ref().and_then(|p| local(p, origin, "spec.file.writeBack.path", found));
@@ -216,6 +236,7 @@ fn file_wiring(
         delimiter,
         time_zone: file.time_zone.clone(),
         pipeline: file.pipeline.clone(),
+        max_age: file.max_age.map(HumanDuration::elapsed),
         journal,
         webhook,
     })

@@ -174,6 +174,8 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         ("{name: mail, ref: {name: mail}}", "{name: mail, ref: {name: male}}", FUNNEL, "spec.channels[1].ref.name", NotFound, "did you mean mail?"),
         ("{listRef: {name: lost-other}}", "{listRef: {name: lost-others}}", FUNNEL, "spec.stages.warming[0].content[1].listRef.name", NotFound, "did you mean lost-other?"),
         ("deals: {configMap: {name: deals, key: deals.csv}}", "deals: {configMap: {name: deals, key: deal.csv}}", CRM, "spec.file.deals.configMap", ConfigMapNotFound, "did you mean deals.csv?"),
+        ("deals: {configMap: {name: deals, key: deals.csv}}", "deals: {configMap: {name: deals, key: deals.csv}}\n    maxAge: 26h", CRM, "spec.file.maxAge", Conflict, "read the deals by path"),
+        ("deals: {configMap: {name: deals, key: deals.csv}}", "deals: {path: deals.csv}\n    maxAge: 0s", CRM, "spec.file.maxAge", NeverOpens, "like 26h"),
         ("metadata: {name: kannel, namespace: marketing}", "metadata: {name: kanel, namespace: marketing}", CHANNEL, "spec.providers[0].kannel.secretRef", SecretNotFound, "keys username and password"),
         ("password: c210cC1zZWNyZXQtd29yZA==", "password: '%%'", CHANNEL, "spec.providers[0].smtp.secretRef", SecretNotFound, "stringData"),
         ("{name: sms, ref: {name: sms}}, ", "", FUNNEL, "spec.channels", NoChannel, "{name: sms, ref:"),

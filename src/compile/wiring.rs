@@ -62,7 +62,7 @@ pub enum FieldKind {
     String,
     Number,
     Boolean,
-    /// Kept as RFC 3339 text.
+    /// Kept as RFC 3339 text, or as a plain date where it is a day: that begins when it begins for the client.
     Date,
 }
 
@@ -94,6 +94,8 @@ pub struct FileWiring {
     pub time_zone: String,
     /// What pipeline rows without a pipeline column belong to.
     pub pipeline: Option<String>,
+    /// A deals file that was written longer ago is not believed.
+    pub max_age: Option<Duration>,
     /// Where write-backs are appended as JSON lines.
     pub journal: Option<PathBuf>,
     pub webhook: Option<WebhookWiring>,

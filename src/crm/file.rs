@@ -5,8 +5,10 @@
 //! counted and never stop the rest.
 //!
 //! A file is not always what it seems. One without any row, after one with rows, is never believed. One that lost more than
-//! half of at least 20 deals is believed when it was seen unchanged three times. While rows cannot be told apart, or when
-//! the file was written during the look, no missing deal counts as deleted.
+//! half of at least 20 deals is believed when it was seen unchanged three times. One that lost a column is believed when it was seen
+//! without it three times, or never as long as the manifest says that the column is there: all deals would change at once. One that is
+//! older than `maxAge` is not the CRM's state. While rows cannot be told apart, or when the file was written during the look, no missing
+//! deal counts as deleted.
 
 mod findings;
 mod look;
@@ -27,11 +29,11 @@ use crate::compile::{ConnectionKind, ConnectionWiring, FileWiring};
 use crate::model::Outcome;
 use crate::store::Cursor;
 use jiff::Timestamp;
-use look::{Inputs, Look};
+use look::{Gone, Inputs, Look};
 use position::{FileMark, Marks, Position, Progress};
 use settings::Settings;
 use source::{Input, Stamp, digest_of};
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 use tokio::sync::Mutex;
 use told::Told;
 
@@ -58,6 +60,8 @@ struct State {
     told: Arc<Told>,
     /// Digest of a file that shrank too much, and how often it was seen so.
     suspicion: Option<(String, u32)>,
+    /// Columns that files lost, and how often they were seen without.
+    missing: Option<(String, u32)>,
 }
 
 impl FileConnector {
@@ -81,17 +85,22 @@ impl FileConnector {
 
     /// Begins a look, or says that nothing changed.
     async fn begin(&self, position: &Position, state: &mut State, now: Timestamp) -> Result<Begun, CrmError> {
-        let (inputs, meaning, before) = (self.inputs.clone(), self.meaning.clone(), position.files.clone());
+        let (inputs, meaning, from) = (self.inputs.clone(), self.meaning.clone(), position.clone());
         let settings = Arc::clone(&self.settings);
         let told = Arc::clone(&state.told);
         let begun = blocking(move || {
+            let before = &from.files;
+            if let Some(written) = outdated(&inputs, &settings)? {
+                return Err(too_old(&inputs.deals.name, written));
+            }
             let mark = |input: &Arc<Input>, before: &Option<FileMark>| -> Result<FileMark, CrmError> {
                 let stamp = input.stamp()?;
                 let digest = match before {
                     Some(before) if before.stamp == stamp && stamp.settled => before.digest.clone(),
                     _ => input.digest()?,
                 };
-                Ok(FileMark { stamp, digest, rows: before.as_ref().map_or(0, |b| b.rows) })
+                let (rows, columns) = before.as_ref().map(|b| (b.rows, b.columns.clone())).unwrap_or_default();
+                Ok(FileMark { stamp, digest, rows, columns })
             };
             let marks = Marks {
                 settings: meaning,
@@ -107,7 +116,7 @@ impl FileConnector {
             if had > 0 && marks.deals.as_ref().is_some_and(|d| d.stamp.size == 0) {
                 return Err(emptied(&inputs.deals.name, had));
             }
-            Ok(Begun::Look(Box::new(Look::begin(settings, inputs, marks, &before, told, now)?)))
+            Ok(Begun::Look(Box::new(Look::begin(settings, inputs, marks, &from, told, now)?)))
         })
         .await?;
         if let Begun::Look(look) = &begun {
@@ -124,27 +133,43 @@ impl FileConnector {
         if deals.rows == 0 && had > 0 {
             return Err(emptied(name, had));
         }
+        if look.gone.is_empty() {
+            state.missing = None;
+        } else {
+            let columns: Vec<String> = look.gone.iter().map(|gone| format!("{}: {}", gone.file, gone.column)).collect();
+            let times = seen_again(&mut state.missing, &columns.join("\n"));
+            let declared = look.gone.iter().any(|gone| gone.declared);
+            if declared || times < SIGHTINGS {
+                return Err(columns_gone(&look.gone, (!declared).then(|| SIGHTINGS - times)));
+            }
+        }
         if had < MANY || deals.rows * 2 >= had {
             state.suspicion = None;
-            return Ok(());
+        } else {
+            let times = seen_again(&mut state.suspicion, &deals.digest);
+            if times < SIGHTINGS {
+                return Err(CrmError::Suspicious {
+                    what: format!("{name} has {} deals where it had {had}", deals.rows),
+                    help: format!(
+                        "what is known is kept; if this is right, leave the file as it is: it is believed after {} more looks",
+                        SIGHTINGS - times
+                    ),
+                });
+            }
         }
-        let times = match &state.suspicion {
-            Some((digest, times)) if *digest == deals.digest => times + 1,
-            _ => 1,
-        };
-        if times >= SIGHTINGS {
-            state.suspicion = None;
-            return Ok(());
-        }
-        state.suspicion = Some((deals.digest.clone(), times));
-        Err(CrmError::Suspicious {
-            what: format!("{name} has {} deals where it had {had}", deals.rows),
-            help: format!(
-                "what is known is kept; if this is right, leave the file as it is: it is believed after {} more looks",
-                SIGHTINGS - times
-            ),
-        })
+        (state.suspicion, state.missing) = (None, None);
+        Ok(())
     }
+}
+
+/// How often the same was seen now.
+fn seen_again(seen: &mut Option<(String, u32)>, what: &str) -> u32 {
+    let times = match seen.as_ref() {
+        Some((before, times)) if before.as_str() == what => times + 1,
+        _ => 1,
+    };
+    *seen = Some((what.to_owned(), times));
+    times
 }
 
 enum Begun {
@@ -170,7 +195,12 @@ impl Connector for FileConnector {
         if position.look.is_some() || position.files.settings != self.meaning {
             return Ok(true);
         }
+        let settings = Arc::clone(&self.settings);
         blocking(move || {
+            // Whoever reads is told why not.
+            if outdated(&inputs, &settings)?.is_some() {
+                return Ok(true);
+            }
             let differs = |input: &Arc<Input>, mark: &Option<FileMark>| -> Result<bool, CrmError> {
                 let stamp: Stamp = input.stamp()?;
                 Ok(mark.as_ref().is_none_or(|m| !m.stamp.settled || !m.stamp.same(&stamp)))
@@ -205,7 +235,7 @@ impl Connector for FileConnector {
                         (Progress { look: state.looks, pages: 0 }, *look)
                     }
                     Begun::Unchanged(files) => {
-                        let position = Position { files: *files, look: None };
+                        let position = Position { files: *files, look: None, own: position.own };
                         let cursor = Cursor { position: json(&position), read_at: Some(now), error: None, ..cursor.clone() };
                         return Ok(ReadPage { findings: cursor.findings.clone(), cursor, ..ReadPage::default() });
                     }
@@ -222,6 +252,7 @@ impl Connector for FileConnector {
             let pipelines = look.pipelines();
             let seen = look.seen();
             let complete = cursor.complete || seen.is_some();
+            let own = position.own || seen.is_some();
             let files = if let Some((files, told)) = seen {
                 state.told = Arc::new(told);
                 files
@@ -233,7 +264,7 @@ impl Connector for FileConnector {
                 looking: false,
                 rows: files.deals.as_ref().map_or(cursor.rows, |d| d.rows),
                 complete,
-                position: json(&Position { files, look: None }),
+                position: json(&Position { files, look: None, own }),
                 read_at: Some(now),
                 findings: page.findings.clone(),
                 pipelines,
@@ -242,7 +273,7 @@ impl Connector for FileConnector {
             };
         } else {
             let progress = Progress { pages: progress.pages + 1, ..progress };
-            let position = json(&Position { files: position.files, look: Some(progress) });
+            let position = json(&Position { files: position.files, look: Some(progress), own: position.own });
             page.cursor = Cursor { position, looking: true, ..cursor.clone() };
             page.more = true;
             state.under_way = Some((progress, look));
@@ -262,9 +293,36 @@ fn emptied(name: &str, had: u64) -> CrmError {
     }
 }
 
+/// Columns are named as the manifest names them. `more`: so many looks more, and it is believed.
+fn columns_gone(gone: &[Gone], more: Option<u32>) -> CrmError {
+    let columns: Vec<String> = gone.iter().take(5).map(|gone| format!("`{}` of {}", gone.column, gone.file)).collect();
+    let others = if gone.len() > columns.len() { " and others" } else { "" };
+    let mut help = "what is known is kept; export it again, or write its new name into the connection".to_owned();
+    help.push_str(&more.map_or_else(
+        || ", or take it out of `columns` and `fields` there".to_owned(),
+        |more| format!("; if this is right, leave it so: it is believed after {more} more looks"),
+    ));
+    CrmError::Suspicious { what: format!("a column that was there is gone: {}{others}", columns.join(", ")), help }
+}
+
+/// When the deals were written, if that is too long ago to be the CRM's state.
+fn outdated(inputs: &Inputs, settings: &Settings) -> Result<Option<SystemTime>, CrmError> {
+    settings.max_age.map_or(Ok(None), |max| inputs.deals.outdated(max))
+}
+
+fn too_old(name: &str, written: SystemTime) -> CrmError {
+    let at = Timestamp::try_from(written).map_or_else(|_| "long ago".to_owned(), |at| format!("at {at:.0}"));
+    CrmError::Suspicious {
+        what: format!("{name} was written {at}, which is longer ago than maxAge"),
+        help: "what is known is kept, and grows older; see why nothing exports it any more".into(),
+    }
+}
+
 /// A position written by another version or another connector counts as none: the files are read anew.
 fn position_of(cursor: &Cursor) -> Position {
     let mut position: Position = serde_json::from_value(cursor.position.clone()).unwrap_or_default();
+    // Nothing was read yet: there is nothing that a version before could have told.
+    position.own |= cursor.position.is_null();
     if !cursor.looking {
         position.forget_look();
         if !cursor.meeting.is_empty() {
@@ -297,10 +355,12 @@ fn meaning(connection: &ConnectionWiring, wiring: &FileWiring) -> String {
         pipeline,
         journal: _,
         webhook: _,
+        max_age: _,
     } = wiring;
+    // The number is that of our own reading: with another one the same rows mean something else.
     // `Debug` of plain text and numbers: no secret is among them, and only equality matters.
     let parts = format!(
-        "1 {:?} {:?} {deal_columns:?} {contact_columns:?} {manager_columns:?} {won_stages:?} {lost_stages:?} {open_stages:?} \
+        "2 {:?} {:?} {deal_columns:?} {contact_columns:?} {manager_columns:?} {won_stages:?} {lost_stages:?} {open_stages:?} \
          {encoding:?} {delimiter:?} {time_zone:?} {pipeline:?}",
         connection.region, connection.fields
     );

@@ -5,7 +5,7 @@ use super::calendar::{date_in, moment, next_date, sub_duration};
 use super::facts::{Fact, Facts};
 use super::{Item, add_duration};
 use crate::model::HumanDuration;
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
 /// The date that an item waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,14 @@ fn planned(rule: &DateRule, item: &Item, date: Timestamp, zone: &TimeZone) -> Da
     // A date without a time is a whole day.
     let over = if zone.to_datetime(date).time() == civil::Time::midnight() { add_duration(date, LATE, zone) } else { date };
     Dated { due, until: if rule.before { late.min(over) } else { late } }
+}
+
+/// Whether a moment became the day that it had meant: midnight of some zone, which connectors used to make of a day. Nothing happened to
+/// the deal then.
+pub(super) fn same_day(before: &str, after: &str) -> bool {
+    let (Ok(before), Ok(after)) = (before.parse::<Timestamp>(), after.parse::<civil::Date>()) else { return false };
+    let ahead = moment(after, civil::Time::midnight(), &TimeZone::UTC).duration_since(before);
+    (SignedDuration::from_hours(-12)..=SignedDuration::from_hours(14)).contains(&ahead)
 }
 
 /// A moment, or a civil date and time (or date: its midnight) in the client's zone.

@@ -31,6 +31,7 @@ pub fn decide(plan: &Plan, subject: &Subject, event: &Event, now: Timestamp) -> 
             // Our own move is not a change that anybody made.
             let own = work.hear_echo(old);
             work.see_loss(old);
+            work.keep_past(old);
             work.worked_on(old.filter(|_| !own));
             work.settle(Cause { old: old.filter(|_| !own), first_sight, signal: None });
         }

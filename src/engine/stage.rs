@@ -278,11 +278,11 @@ impl<'a> Look<'a> {
                 let fits = |wanted: &Option<String>, is: &Option<String>| {
                     wanted.as_ref().is_none_or(|w| is.as_ref().is_some_and(|i| same(w, i)))
                 };
-                state(before != after && fits(from, &before) && fits(to, &after))
+                let retold = before.as_ref().zip(after.as_ref()).is_some_and(|(before, after)| date::same_day(before, after));
+                state(before != after && !retold && fits(from, &before) && fits(to, &after))
             }
-            TriggerKind::Date { field, offset, before } => {
-                let Some(date) = value(&deal.fields, field).and_then(|text| date::read(&text, &self.zone)) else { return Hold::No };
-                let at = if *before { sub_duration(date, *offset, &self.zone) } else { add_duration(date, *offset, &self.zone) };
+            TriggerKind::Date { .. } => {
+                let Some(at) = comes_at(kind, deal, &self.zone) else { return Hold::No };
                 // A date that had passed when the copy came to where it is does not bring it back.
                 if subject.copy.state.entered_at.is_none_or(|entered| at <= entered) && at <= now {
                     Hold::No
@@ -386,6 +386,20 @@ fn bare(role: Role, why: &str) -> Place {
 
 fn state(holds: bool) -> Hold {
     if holds { Hold::Yes(None) } else { Hold::No }
+}
+
+/// When the date of such a trigger comes.
+fn comes_at(kind: &TriggerKind, deal: &Deal, zone: &TimeZone) -> Option<Timestamp> {
+    let TriggerKind::Date { field, offset, before } = kind else { return None };
+    let date = date::read(&value(&deal.fields, field)?, zone)?;
+    Some(if *before { sub_duration(date, *offset, zone) } else { add_duration(date, *offset, zone) })
+}
+
+/// The day of such a trigger, told as a moment before and as a day now: when it came, and when it comes.
+pub(super) fn retold(kind: &TriggerKind, old: &Deal, deal: &Deal, zone: &TimeZone) -> Option<(Timestamp, Timestamp)> {
+    let TriggerKind::Date { field, .. } = kind else { return None };
+    let same = date::same_day(&value(&old.fields, field)?, &value(&deal.fields, field)?);
+    same.then(|| comes_at(kind, old, zone).zip(comes_at(kind, deal, zone))).flatten()
 }
 
 /// A field's value as text; empty counts as not filled.

@@ -398,6 +398,20 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// A day that was told as a moment of the CRM's zone comes when it begins for the client now, some hours later in the west. Who had
+    /// moved on after that moment does not meet the day a second time.
+    pub fn keep_past(&mut self, old: Option<&Deal>) {
+        let (plan, copy) = (self.plan, &self.subject.copy);
+        let (Some(old), Some(entered)) = (old, copy.state.entered_at) else { return };
+        if !matches!(copy.role, Role::InWork | Role::NotWarmed | Role::Revived) {
+            return;
+        }
+        let triggers = plan.stages.warming.iter().chain(&plan.stages.stalled).flat_map(|stage| &stage.enter);
+        let days = triggers.filter_map(|trigger| stage::retold(&trigger.kind, old, &self.subject.deal, &self.zone));
+        let past = days.filter(|(came, comes)| *came <= entered && entered < *comes).map(|(_, comes)| comes).max();
+        self.subject.copy.state.entered_at = past.or(Some(entered));
+    }
+
     /// Drops the echo of our own move once the deal has arrived, or somebody moved it elsewhere. True: it has just arrived.
     pub fn hear_echo(&mut self, old: Option<&Deal>) -> bool {
         let deal = &self.subject.deal;

@@ -27,6 +27,8 @@ impl Medium {
 pub enum AddressError {
     #[error("not a phone number; write it with its country code, like +79991234567")]
     Phone,
+    #[error("a number with an extension, which no SMS reaches and which many share; write a number of the person's own")]
+    Extension,
     #[error("not an email address; write it like name@example.com")]
     Email,
 }
@@ -42,8 +44,22 @@ impl Phone {
     /// is in service only the network knows.
     ///
     /// # Errors
-    /// [`AddressError::Phone`] when no number of that region can be read out of it.
+    /// [`AddressError::Phone`] when no number of that region can be read out of it, [`AddressError::Extension`] when it is one behind a
+    /// switchboard: whoever stands under the switchboard's own number would be one person with all their colleagues.
     pub fn parse(text: &str, region: &str) -> Result<Self, AddressError> {
+        let (phone, has_extension) = Self::read(text, region)?;
+        if has_extension { Err(AddressError::Extension) } else { Ok(phone) }
+    }
+
+    /// The same of a number that is only shown, like a manager's in a text: an extension is left out.
+    ///
+    /// # Errors
+    /// [`AddressError::Phone`] when no number of that region can be read out of it.
+    pub fn shown(text: &str, region: &str) -> Result<Self, AddressError> {
+        Self::read(text, region).map(|(phone, _)| phone)
+    }
+
+    fn read(text: &str, region: &str) -> Result<(Self, bool), AddressError> {
         if text.len() > 64 {
             return Err(AddressError::Phone);
         }
@@ -51,7 +67,8 @@ impl Phone {
         if !PHONE_NUMBER_UTIL.is_possible_number(&number) {
             return Err(AddressError::Phone);
         }
-        Ok(Self(PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164).into_owned()))
+        let phone = Self(PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164).into_owned());
+        Ok((phone, number.extension.is_some_and(|extension| !extension.is_empty())))
     }
 
     /// The E.164 text, plus sign included. Personal data: for providers and storage only.
@@ -161,7 +178,7 @@ redacted!(Phone => "<phone>", Email => "<email>", Text => "<text>", Address => "
 
 #[cfg(test)]
 mod tests {
-    use super::{Address, Email, Phone};
+    use super::{Address, AddressError, Email, Phone};
 
     #[test]
     fn phones_as_people_type_them() {
@@ -178,6 +195,16 @@ mod tests {
         ] {
             assert_eq!(Phone::parse(text, "RU").ok().as_ref().map(Phone::as_str), want, "{text}");
         }
+    }
+
+    #[test]
+    fn colleagues_behind_a_switchboard_are_not_one_number() {
+        for text in ["+7 495 123-45-67 доб. 101", "8 (495) 123-45-67 x102", "+74951234567 ext. 103", "tel:+74951234567;ext=104"]
+        {
+            assert_eq!(Phone::parse(text, "RU").unwrap_err(), AddressError::Extension, "{text}");
+            assert_eq!(Phone::shown(text, "RU").unwrap().as_str(), "+74951234567", "{text}");
+        }
+        assert_eq!(Phone::shown("доб. 101", "RU").unwrap_err(), AddressError::Phone);
     }
 
     #[test]

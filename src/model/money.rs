@@ -9,9 +9,13 @@ use std::fmt;
 pub struct Money(pub i64);
 
 impl Money {
-    /// Reads `4217.5`, `4 217,50`, `-3`. Digits beyond the second are rounded half away from zero. `None` for anything else.
+    /// Reads `4217.5`, `4 217,50`, `-3`. Digits beyond the second are rounded half away from zero. `None` for anything else, and for
+    /// `12,500`, which is twelve and a half to some and a thousand times as much to others.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        if is_ambiguous(text.trim()) {
+            return None;
+        }
         let cleaned: String =
             text.chars().filter(|c| !c.is_whitespace() && *c != '\u{a0}').map(|c| if c == ',' { '.' } else { c }).collect();
         let (negative, digits) = match cleaned.strip_prefix('-') {
@@ -42,6 +46,13 @@ impl Money {
     }
 }
 
+/// Whether the only separator is a comma with three digits behind it, where a thousand may be meant.
+fn is_ambiguous(text: &str) -> bool {
+    let Some((whole, part)) = text.trim_start_matches('-').split_once(',') else { return false };
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    part.len() == 3 && digits(part) && (1..=3).contains(&whole.len()) && digits(whole) && !whole.starts_with('0')
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
@@ -63,6 +74,13 @@ mod tests {
             ("0.005", Some(1)),
             ("-3", Some(-300)),
             (".5", Some(50)),
+            // Twelve and a half, or twelve thousand: nobody can tell.
+            ("12,500", None),
+            ("-1,000", None),
+            ("0,125", Some(13)),
+            ("1 012,500", Some(101_250)),
+            ("1234,567", Some(123_457)),
+            ("12,50", Some(1_250)),
             ("", None),
             ("12a", None),
             ("1.2.3", None),

@@ -114,6 +114,22 @@ async fn a_date_of_the_client_counts_when_it_is_filled_and_when_it_is_moved() {
     }
 }
 
+/// A visit in the CRM of an office in Moscow is a day of the client: the reminder of the day before comes on the day before, everywhere.
+#[tokio::test]
+async fn the_day_before_a_visit_is_the_clients_own() {
+    for (zone, sent) in [("Europe/Kaliningrad", "12 09:00"), ("America/New_York", "12 15:00"), ("Asia/Vladivostok", "12 01:00")] {
+        let with = |text: String, more: &str| format!("{};{more}\n", text.trim_end());
+        let contacts = with(CONTACTS.to_owned(), "visit;zone") + &with(contact(1), &format!("13.03.2026;{zone}"));
+        let deals_file = DEALS.to_owned() + &lost(1, 1, "2026-03-01");
+        let manifests = clinic(false).replace("consent: consent}", "consent: consent, timeZone: zone}");
+        let all = [("all.yaml", manifests.as_str()), ("contacts.csv", contacts.as_str()), ("deals.csv", deals_file.as_str())];
+        let mut town = Town::with(&all, monday()).await;
+        town.run(monday() + hours(24 * 14)).await;
+        let sent_at: Vec<String> = town.sent().await.into_iter().map(|(_, item, at)| format!("{} {item}", &at[8..])).collect();
+        assert!(sent_at.contains(&format!("{sent} warm/visit")), "{zone}: {sent_at:?}");
+    }
+}
+
 /// A CRM with an interface of its own, whose contacts come apart from its deals.
 #[derive(Default)]
 struct Api(Mutex<Told>);
@@ -210,6 +226,43 @@ async fn only_contacts_that_say_something_new_are_looked_into() {
     let together = Deal { title: "Three rooms".into(), ..deal(7) };
     let last = api.tells(&town, moved, vec![together]).await;
     assert_eq!((differ(&after, &last), last["d7"] - after["d7"]), (vec!["d7".to_owned()], 1));
+}
+
+/// A version before told a deal's own contact under the id of the deal, and a day as a moment. The next one says both anew: it is the same
+/// client, who gets each message once, and what was said under the old id is forgotten.
+#[tokio::test]
+async fn an_upgrade_that_tells_contacts_and_days_anew_sends_nothing_twice() {
+    let api = Arc::new(Api::default());
+    let manifests = clinic(false).replace("of: Client", "of: Deal");
+    let mut town = Town::with_crm(&[("all.yaml", manifests.as_str())], monday(), Some(api.clone())).await;
+    let phone = |n: u32| Phone::parse(&format!("+7999000{n:04}"), "RU").unwrap();
+    let contact = |id: &str, phones: Vec<Phone>| Contact { id: id.into(), phones, ..Contact::default() };
+    let deal = |contact: &str, visit: &str| Deal {
+        id: "1".into(),
+        stage: "Lost".into(),
+        state: DealState::Lost,
+        stage_changed_at: Some(monday()),
+        contacts: vec![contact.into()],
+        fields: [("visitAt".to_owned(), FieldValue::Text(visit.into()))].into(),
+        ..Deal::default()
+    };
+    api.tells(&town, vec![contact("1", vec![phone(1), phone(2)])], vec![deal("1", "2026-03-04T21:00:00Z")]).await;
+    town.run(monday() + hours(26)).await;
+    assert_eq!(town.sent().await.len(), 1);
+    let known = async |town: &Town| {
+        let funnel = FunnelKey { namespace: "shop".into(), name: "flats".into() };
+        let ids = town.store.journal.copies_of(&funnel, rekindle::model::CopyId(0), 10).await.unwrap();
+        let copy = town.store.journal.load(&Load::Copies(ids), town.clock.now()).await.unwrap().remove(0);
+        (copy.client.id, copy.client.addresses.len())
+    };
+    let (client, _) = known(&town).await;
+    let told = vec![contact("1", vec![]), contact("deal:1", vec![phone(1)])];
+    api.tells(&town, told, vec![deal("deal:1", "2026-03-05")]).await;
+    assert_eq!(known(&town).await, (client, 1), "the second number was told under the old id alone");
+    town.run(monday() + hours(24 * 14)).await;
+    let items: Vec<String> = town.sent().await.into_iter().map(|(_, item, at)| format!("{} {item}", &at[8..])).collect();
+    assert_eq!(items.len(), 4, "{items:?}");
+    assert!(items.contains(&"04 08:00 warm/visit".to_owned()), "{items:?}");
 }
 
 /// A funnel is told to read another CRM, in which the same ids mean other people. Nobody of the first one is written to, or written there.

@@ -1,8 +1,8 @@
 //! One look through the files, page by page: managers, contacts, deals. Blocking; memory holds a page and the hashes of ids.
 
 use super::findings::{Findings, Kind};
-use super::mapping::{Known, Mapper, pipeline_of};
-use super::position::{FileMark, Marks};
+use super::mapping::{Known, Mapper, own_contact, pipeline_of};
+use super::position::{FileMark, Marks, Position};
 use super::settings::{ContactColumn, DealColumn, Settings};
 use super::source::Input;
 use super::table::{Bad, Item, Row, Scan, Table, Want, id_hash};
@@ -54,8 +54,20 @@ pub(super) struct Look {
     /// What the last look told, if all of it was stored; then what this one tells.
     told: Option<Arc<Told>>,
     telling: Telling,
+    /// Columns that the last finished look found and that are there no more.
+    pub gone: Vec<Gone>,
+    /// Who is named as a contact, where a version before may have told contacts of deals under the deals' ids: those are taken back.
+    former: Option<HashSet<u64>>,
     /// Contacts told anew while rows may be passed over: another row about one of them is not, because of several the last one counts.
     renewed: HashSet<u64>,
+}
+
+/// A column that a file had.
+pub(super) struct Gone {
+    pub file: String,
+    pub column: String,
+    /// The manifest says that it is there, and so does no header any more: only the manifest can take it back.
+    pub declared: bool,
 }
 
 /// What a page says beside its rows.
@@ -75,33 +87,59 @@ const CONTACTS: usize = 1;
 const DEALS: usize = 2;
 
 impl Look {
-    /// Scans the files for ids. `marks` comes from the stamps just taken; `before` are those of the last finished look, and `told` is
+    /// Scans the files for ids. `marks` comes from the stamps just taken; `position` holds those of the last finished look, and `told` is
     /// what is remembered of it.
     pub fn begin(
         settings: Arc<Settings>,
         inputs: Inputs,
         mut marks: Marks,
-        before: &Marks,
+        position: &Position,
         told: Arc<Told>,
         now: Timestamp,
     ) -> Result<Self, CrmError> {
-        let scan = |input: &Option<Arc<Input>>, wants: &Arc<[Want]>, mark: &mut Option<FileMark>| -> Result<Scan, CrmError> {
+        let before = &position.files;
+        let mut former = (!position.own).then(HashSet::new);
+        let mut gone = Vec::new();
+        let mut scan = |input: &Option<Arc<Input>>,
+                        wants: &Arc<[Want]>,
+                        mark: &mut Option<FileMark>,
+                        before: &Option<FileMark>,
+                        each: &mut dyn FnMut(&Row)|
+         -> Result<Scan, CrmError> {
             let Some(input) = input else { return Ok(Scan::default()) };
-            let scan = Table::open(input, wants, settings.encoding, settings.delimiter)?.scan()?;
+            let mut scan = Table::open(input, wants, settings.encoding, settings.delimiter)?.scan(each)?;
+            let had = before.as_ref().map_or(&[][..], |before| before.columns.as_slice());
+            let missed = wants.iter().enumerate().filter(|(index, want)| !scan.has(*index) && had.contains(&want.known_as()));
+            gone.extend(missed.map(|(_, want)| Gone {
+                file: input.name.clone(),
+                column: want.names.first().cloned().unwrap_or_default(),
+                declared: want.declared && scan.by_header,
+            }));
             if let Some(mark) = mark {
                 mark.rows = scan.rows;
+                mark.columns = std::mem::take(&mut scan.steady);
             }
             Ok(scan)
         };
-        let mut managers = scan(&inputs.managers, &settings.managers, &mut marks.managers)?;
-        let mut contacts = scan(&inputs.contacts, &settings.contacts, &mut marks.contacts)?;
-        let mut deals = scan(&Some(Arc::clone(&inputs.deals)), &settings.deals, &mut marks.deals)?;
+        let mut managers = scan(&inputs.managers, &settings.managers, &mut marks.managers, &before.managers, &mut |_| {})?;
+        let mut contacts = scan(&inputs.contacts, &settings.contacts, &mut marks.contacts, &before.contacts, &mut |_| {})?;
+        let mut named = |row: &Row| {
+            if let Some(named) = &mut former {
+                named.extend(values::several(row.cell(DealColumn::ContactId as usize)).map(id_hash));
+            }
+        };
+        let own = Some(Arc::clone(&inputs.deals));
+        let mut deals = scan(&own, &settings.deals, &mut marks.deals, &before.deals, &mut named)?;
         deals.ids.clear();
         deals.ids.shrink_to_fit();
         let known = Known {
             managers: inputs.managers.is_some().then(|| std::mem::take(&mut managers.ids)),
             contacts: inputs.contacts.is_some().then(|| std::mem::take(&mut contacts.ids)),
         };
+        // Without a file of contacts, each line of JSON may tell one, whatever this day's lines leave out.
+        let tells = |column: ContactColumn| deals.has(settings.inline + column as usize);
+        let inline = !deals.by_header && inputs.contacts.is_none()
+            || [ContactColumn::Name, ContactColumn::Phone, ContactColumn::Email].into_iter().any(tells);
         let contacts_unchanged = marks.settings == before.settings
             && matches!((&marks.contacts, &before.contacts), (Some(now), Some(then)) if now.digest == then.digest);
         let table = open(inputs.managers.as_ref(), &settings.managers, &settings)?;
@@ -114,13 +152,15 @@ impl Look {
             known,
             scans: [managers, contacts, deals],
             findings: Findings::default(),
-            inline: false,
+            inline,
             contacts_unchanged,
             pipelines: BTreeMap::new(),
             torn: false,
             hidden: 0,
             told: told.is_stored(before).then_some(told),
             telling: Telling::default(),
+            gone,
+            former,
             renewed: HashSet::new(),
         })
     }
@@ -185,23 +225,31 @@ impl Look {
         self.part = match self.part {
             Part::Managers(_) => Part::Contacts(open(self.inputs.contacts.as_ref(), &self.settings.contacts, &self.settings)?),
             Part::Contacts(_) => {
-                let deals = Table::open(&self.inputs.deals, &self.settings.deals, self.settings.encoding, self.settings.delimiter)?;
-                let has = |column: ContactColumn| deals.has(self.settings.inline + column as usize);
-                self.inline = has(ContactColumn::Name) || has(ContactColumn::Phone) || has(ContactColumn::Email);
-                Part::Deals(deals)
+                Part::Deals(Table::open(&self.inputs.deals, &self.settings.deals, self.settings.encoding, self.settings.delimiter)?)
             }
             Part::Deals(_) => return Ok(false),
         };
-        let (table, which) = match &self.part {
-            Part::Contacts(Some(table)) => (table, CONTACTS),
-            Part::Deals(table) => (table, DEALS),
+        let (wants, which) = match &self.part {
+            Part::Contacts(Some(_)) => (&self.settings.contacts, CONTACTS),
+            Part::Deals(_) => (&self.settings.deals, DEALS),
             _ => return Ok(true),
         };
-        for want in table.absent() {
-            let file = name(&self.inputs, which);
+        let has = |which: usize, index: usize| self.scans.get(which).is_some_and(|scan| scan.has(index));
+        // A field of the client may stand beside the deals instead.
+        let beside = |key: &str| {
+            which == CONTACTS && self.settings.inline_fields.iter().any(|field| field.name == key && has(DEALS, field.index))
+        };
+        let file = name(&self.inputs, which);
+        for (index, want) in wants.iter().enumerate() {
+            if !want.declared || has(which, index) || beside(&want.key) {
+                continue;
+            }
             self.findings.note(Kind::MissingColumn, file, 1, || {
                 let column = want.names.first().map_or("", String::as_str);
-                format!("there is no column `{column}`, which {} is mapped to; add it, or take it out of `columns`", want.key)
+                format!(
+                    "there is no column `{column}`, which {} is mapped to; add it, or take it out of `columns` or `fields`",
+                    want.key
+                )
             });
         }
         Ok(true)
@@ -267,6 +315,9 @@ impl Look {
                     if self.told.is_some() {
                         self.renewed.insert(whose(row, self.inline));
                     }
+                    if let Some(former) = self.former_of(&contact, row) {
+                        put(former, page, places);
+                    }
                     put(contact, page, places);
                 }
                 self.meet(row);
@@ -281,6 +332,17 @@ impl Look {
                 _ => self.telling.deal(whose(row, self.inline), hash),
             }
         }
+    }
+
+    /// The contact that a version before told under the deal's own id, if nobody else has that id: without addresses and words, for it is
+    /// told under another id now, and what it said would be held against that one for ever.
+    fn former_of(&self, contact: &Contact, row: &Row) -> Option<Contact> {
+        let id = row.cell(0);
+        let hash = id_hash(id);
+        let is_other = |ids: &Option<HashSet<u64>>| ids.as_ref().is_some_and(|ids| ids.contains(&hash));
+        let taken_back =
+            contact.id == own_contact(id) && self.former.is_some() && !is_other(&self.former) && !is_other(&self.known.contacts);
+        taken_back.then(|| Contact { id: id.to_owned(), ..Contact::default() })
     }
 
     fn bad(&mut self, bad: Bad, which: usize, page: &mut ReadPage) {
@@ -316,7 +378,7 @@ impl Look {
 /// Whose contact a deal's row tells: the first that it names, else the deal's own. `inline`: it tells one.
 fn whose(row: &Row, inline: bool) -> u64 {
     let named = if inline { values::several(row.cell(DealColumn::ContactId as usize)).next() } else { None };
-    id_hash(named.unwrap_or_else(|| row.cell(0)))
+    named.map_or_else(|| id_hash(&own_contact(row.cell(0))), id_hash)
 }
 
 /// A store takes each id once a page; the last row counts.

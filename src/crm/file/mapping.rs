@@ -35,6 +35,12 @@ pub(super) fn pipeline_of<'r>(row: &'r Row, settings: &'r Settings) -> &'r str {
     }
 }
 
+/// The id of the contact that a deal tells of and gives no id. No contact of the CRM has it: deals and contacts are numbered alike, and
+/// deal 7 must not become contact 7.
+pub(super) fn own_contact(deal: &str) -> String {
+    format!("deal:{deal}")
+}
+
 impl Known {
     /// Whether everybody whom a deal's row names has a row of their own, where there are such files.
     pub fn all_of(&self, row: &Row) -> bool {
@@ -84,7 +90,7 @@ impl Mapper<'_> {
         }
         // A row that refers to the contacts file is told about its contact there.
         let contact = (inline && (known.contacts.is_none() || contacts.is_empty())).then(|| {
-            let contact_id = contacts.first().cloned().unwrap_or_else(|| id.clone());
+            let contact_id = contacts.first().cloned().unwrap_or_else(|| own_contact(&id));
             self.contact_cells(row, contact_id, self.settings.inline, &self.settings.inline_fields)
         });
         let contact = contact.filter(|c| known.contacts.is_none() || !c.phones.is_empty() || !c.emails.is_empty());
@@ -188,7 +194,7 @@ impl Mapper<'_> {
         if let Some(Err(error)) = &email {
             self.note(Kind::InvalidEmail, row, M::Email as usize, &format!("is {error}"));
         }
-        let phone = (!cell(M::Phone).is_empty()).then(|| Phone::parse(cell(M::Phone), &self.settings.region));
+        let phone = (!cell(M::Phone).is_empty()).then(|| Phone::shown(cell(M::Phone), &self.settings.region));
         if let Some(Err(error)) = &phone {
             self.note(Kind::InvalidPhone, row, M::Phone as usize, &format!("is {error}"));
         }
@@ -234,7 +240,7 @@ impl Mapper<'_> {
                 Kind::InvalidAmount,
                 row,
                 DealColumn::Amount as usize,
-                "is not an amount; write only the number, like 5400000.50",
+                "is not an amount, or its comma may mean thousands; write only the number, like 5400000.50",
             );
             Money::default()
         })

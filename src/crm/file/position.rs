@@ -13,6 +13,8 @@ pub(super) struct Position {
     /// which is harmless because reading is idempotent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub look: Option<Progress>,
+    /// What was read last tells the contact of a deal that names none under an id of its own kind. False where a version before did it.
+    pub own: bool,
 }
 
 impl Position {
@@ -47,4 +49,7 @@ pub(super) struct FileMark {
     pub digest: String,
     /// Rows whose id could be read, each id once.
     pub rows: u64,
+    /// The wanted columns that it had.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
 }

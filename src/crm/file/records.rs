@@ -164,12 +164,11 @@ pub(super) enum Taken {
     Whole {
         line: u64,
     },
-    /// Another number of cells than wanted. `cells`: how many are certainly in their place.
+    /// Another number of cells than wanted: only the first one is certainly in its place, whichever delimiter is missing or too many.
     Ragged {
         line: u64,
-        cells: usize,
     },
-    /// A quote that is never closed: this line only; reading goes on with the next one.
+    /// A quote that is never closed: this line only; reading goes on with the next one. `cells`: how many come before the quote.
     Unclosed {
         line: u64,
         cells: usize,
@@ -207,7 +206,7 @@ pub(super) fn read_record(lines: &mut Lines, delimiter: u8, width: Option<usize>
         return Ok(Taken::Whole { line });
     }
     if followers.is_empty() && !record.open() {
-        return Ok(Taken::Ragged { line, cells: record.len() });
+        return Ok(Taken::Ragged { line });
     }
     lines.put_back(followers);
     Ok(Taken::Unclosed { line, cells: safe })

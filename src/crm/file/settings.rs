@@ -5,7 +5,7 @@ use crate::compile::{ConnectionWiring, FieldKind, FieldOf, FileWiring};
 use crate::crm::CrmError;
 use encoding_rs::Encoding;
 use jiff::tz::TimeZone;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Canonical columns of the deals file, in the order of [`DealColumn`].
 const DEAL: [&str; 16] = [
@@ -94,6 +94,8 @@ pub(super) struct Settings {
     pub zone: TimeZone,
     pub region: String,
     pub pipeline: Option<String>,
+    /// A deals file that was written longer ago is not believed.
+    pub max_age: Option<Duration>,
     won: Vec<String>,
     lost: Vec<String>,
     open: Vec<String>,
@@ -127,8 +129,8 @@ impl Settings {
             DEAL.iter().map(|key| want(key, &[&wiring.deal_columns], &[], matches!(*key, "id" | "stage"))).collect();
         let inline = deals.len();
         deals.extend(CONTACT.iter().map(|key| want(key, &[&wiring.deal_columns], &[], false)));
-        let deal_fields = fields(connection, FieldOf::Deal, &mut deals);
-        let inline_fields = fields(connection, FieldOf::Client, &mut deals);
+        let deal_fields = fields(connection, FieldOf::Deal, true, &mut deals);
+        let inline_fields = fields(connection, FieldOf::Client, wiring.contacts.is_none(), &mut deals);
 
         // `columns` may name a contact's or manager's columns too; what the file's own map says comes first.
         let id_in_deals = wiring.deal_columns.get("contactId").map(String::as_str);
@@ -137,7 +139,7 @@ impl Settings {
             let own = want(key, &[&wiring.contact_columns], &[wiring.deal_columns.get(*key).map(String::as_str)], false);
             Want { declared: wiring.contact_columns.contains_key(*key), ..own }
         }));
-        let contact_fields = fields(connection, FieldOf::Client, &mut contacts);
+        let contact_fields = fields(connection, FieldOf::Client, true, &mut contacts);
         let id_in_deals = wiring.deal_columns.get("manager").map(String::as_str);
         let managers = MANAGER
             .iter()
@@ -156,6 +158,7 @@ impl Settings {
             zone,
             region: connection.region.clone(),
             pipeline: wiring.pipeline.clone(),
+            max_age: wiring.max_age,
             won: fold(&wiring.won_stages),
             lost: fold(&wiring.lost_stages),
             open: fold(&wiring.open_stages),
@@ -199,11 +202,12 @@ fn want(key: &str, maps: &[&BTreeMap<String, String>], also: &[Option<&str>], ma
     Want { key: key.into(), names: names.into_iter().chain(also).collect(), declared, mandatory }
 }
 
-fn fields(connection: &ConnectionWiring, of: FieldOf, wants: &mut Vec<Want>) -> Vec<FieldAt> {
-    let declared = connection.fields.iter().filter(|f| f.of == of);
-    declared
+/// `declared`: the file is the one where these fields ought to stand.
+fn fields(connection: &ConnectionWiring, of: FieldOf, declared: bool, wants: &mut Vec<Want>) -> Vec<FieldAt> {
+    let of_them = connection.fields.iter().filter(|f| f.of == of);
+    of_them
         .map(|field| {
-            wants.push(Want { key: field.name.clone(), names: vec![field.from.clone()], declared: false, mandatory: false });
+            wants.push(Want { key: field.name.clone(), names: vec![field.from.clone()], declared, mandatory: false });
             FieldAt { name: field.name.clone(), kind: field.kind, index: wants.len() - 1 }
         })
         .collect()

@@ -87,6 +87,13 @@ impl Input {
         }
     }
 
+    /// When the file was written, if that is longer ago than `max`. Bytes of a `ConfigMap` have no time.
+    pub fn outdated(&self, max: Duration) -> Result<Option<SystemTime>, CrmError> {
+        let FileSource::Path(path) = &self.source else { return Ok(None) };
+        let written = std::fs::metadata(path).and_then(|meta| meta.modified()).map_err(|e| self.unavailable(e))?;
+        Ok(SystemTime::now().duration_since(written).is_ok_and(|age| age > max).then_some(written))
+    }
+
     /// SHA-256 of the bytes.
     pub fn digest(&self) -> Result<String, CrmError> {
         if let Some(known) = &self.inline {

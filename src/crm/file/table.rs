@@ -29,6 +29,13 @@ pub(super) struct Want {
     pub mandatory: bool,
 }
 
+impl Want {
+    /// What it is known by from one look to the next. Under another mapping it is another column, which nobody can miss yet.
+    pub fn known_as(&self) -> String {
+        format!("{}={}", self.key, self.names.join("|"))
+    }
+}
+
 /// The wanted cells of one row, trimmed.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -92,18 +99,38 @@ pub(super) struct Table {
     lines: Lines,
     decoded: bool,
     shape: Shape,
+    /// The header's columns, or the keys of the first readable line of JSON. `None`: no line of JSON can be read.
+    named: Option<Vec<String>>,
+    /// In how many lines of JSON each wanted column stands.
+    met: Vec<u64>,
     record: Record,
     wants: Arc<[Want]>,
 }
 
+/// Lines of JSON may leave out what is empty. A column that stood in fewer of them may be in none by chance.
+const OFTEN: u64 = 20;
+
 /// What a first look through a file tells.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
+    /// The wanted columns that the file has, by their index: of JSON, that any of its lines has.
+    has: Vec<bool>,
+    /// Those of them whose disappearance would be no chance.
+    pub steady: Vec<String>,
+    /// A header names the columns: one that it does not name is not there, whatever the rows hold.
+    pub by_header: bool,
     /// Rows whose id can be read, each id once.
     pub rows: u64,
     pub ids: HashSet<u64>,
     /// Of ids that stand in several rows: the line that counts, the last one.
     pub last: HashMap<u64, u64>,
+}
+
+impl Scan {
+    /// Whether the file has the wanted column.
+    pub fn has(&self, index: usize) -> bool {
+        self.has.get(index).copied().unwrap_or_default()
+    }
 }
 
 impl Table {
@@ -123,7 +150,7 @@ impl Table {
         let jsonl = [".jsonl", ".ndjson", ".json"].iter().any(|ending| lower.ends_with(ending))
             || ![".csv", ".tsv", ".txt"].iter().any(|ending| lower.ends_with(ending)) && first.bytes.trim_ascii().starts_with(b"{");
         let (shape, found) = if jsonl {
-            // Columns are named by each row; the first readable one tells what they are called.
+            // Columns are named by each row; the first readable one tells what most of them are called.
             let found = loop {
                 if let Ok(Value::Object(object)) = serde_json::from_slice(&first.bytes) {
                     let found: Vec<String> = object.keys().cloned().collect();
@@ -153,38 +180,44 @@ impl Table {
             let at = wants.iter().map(|want| position(want, &found)).collect();
             (Shape::Csv { delimiter, width: found.len(), at }, Some(found))
         };
-        let table = Self { input: Arc::clone(input), lines, decoded, shape, record: Record::default(), wants: Arc::clone(wants) };
-        if let Some(found) = found
-            && let Some(missing) = wants.iter().enumerate().find(|(i, w)| w.mandatory && !table.has(*i)).map(|(_, w)| w)
-        {
-            let what = format!("{} has no column for `{}`", input.name, missing.key);
-            // Without a header the first line is a row: its cells are not for messages.
-            let broken = found.iter().any(|name| name.contains('\u{fffd}'));
-            let help = if broken {
-                "its first line is not in the declared encoding; save the file as UTF-8, or set `encoding` (for instance windows-1251)".into()
-            } else if (0..wants.len()).any(|i| table.has(i)) {
-                format!("its columns are {}; map one of them in `columns`, like `{}: NAME`", listed(&found), missing.key)
-            } else {
-                "its first line names none of the columns we know; write a header line, map its names in `columns`, or set `encoding` \
-                 or `delimiter` if they are other than they look"
-                    .into()
-            };
-            return Err(CrmError::Settings { what, help });
+        let (input, wants, met) = (Arc::clone(input), Arc::clone(wants), vec![0; wants.len()]);
+        let table = Self { input, lines, decoded, shape, named: found, met, record: Record::default(), wants };
+        if table.by_header() {
+            table.needs(&table.has())?;
         }
         Ok(table)
     }
 
-    /// Whether the file has the wanted column.
-    pub fn has(&self, index: usize) -> bool {
+    const fn by_header(&self) -> bool {
+        matches!(self.shape, Shape::Csv { .. })
+    }
+
+    /// Which of the wanted columns the file has, as far as it was read.
+    fn has(&self) -> Vec<bool> {
         match &self.shape {
-            Shape::Csv { at, .. } => at.get(index).copied().flatten().is_some(),
-            Shape::Jsonl { keys } => keys.get(index).is_some_and(Option::is_some),
+            Shape::Csv { at, .. } => at.iter().map(Option::is_some).collect(),
+            Shape::Jsonl { .. } => self.met.iter().map(|rows| *rows > 0).collect(),
         }
     }
 
-    /// Declared columns that the file does not have.
-    pub fn absent(&self) -> impl Iterator<Item = &Want> {
-        self.wants.iter().enumerate().filter(|(i, w)| w.declared && !self.has(*i)).map(|(_, w)| w)
+    /// Refuses a file without the columns that every file needs.
+    fn needs(&self, has: &[bool]) -> Result<(), CrmError> {
+        let Some(found) = &self.named else { return Ok(()) };
+        let Some((missing, _)) = self.wants.iter().zip(has).find(|(want, has)| want.mandatory && !**has) else { return Ok(()) };
+        let what = format!("{} has no column for `{}`", self.input.name, missing.key);
+        // Without a header the first line is a row: its cells are not for messages.
+        let broken = found.iter().any(|name| name.contains('\u{fffd}'));
+        let help = if broken {
+            "its first line is not in the declared encoding; save the file as UTF-8, or set `encoding` (for instance windows-1251)"
+                .into()
+        } else if has.contains(&true) {
+            format!("its columns are {}; map one of them in `columns`, like `{}: NAME`", listed(found), missing.key)
+        } else {
+            "its first line names none of the columns we know; write a header line, map its names in `columns`, or set `encoding` \
+             or `delimiter` if they are other than they look"
+                .into()
+        };
+        Err(CrmError::Settings { what, help })
     }
 
     /// The next row, or `None` at the end.
@@ -228,9 +261,9 @@ impl Table {
                 }
                 return Ok(Some(checked(row)));
             }
-            Taken::Ragged { line, cells } => {
+            Taken::Ragged { line } => {
                 let what = "the row has not as many cells as the header names; write one cell for each column, in quotes where a cell holds the delimiter";
-                (line, Kind::BrokenRow, what, id_within(cells))
+                (line, Kind::BrokenRow, what, id_within(1))
             }
             Taken::Unclosed { line, cells } => (
                 line,
@@ -266,6 +299,11 @@ impl Table {
                 .as_ref()
                 .and_then(|key| object.get(key))
                 .or_else(|| position(want, &names).and_then(|i| object.get(names.get(i)?.as_str())));
+            if value.is_some()
+                && let Some(rows) = self.met.get_mut(index)
+            {
+                *rows += 1;
+            }
             let text = value.map(plain).unwrap_or_default();
             if text.contains('\0') {
                 row.flaws.push((Kind::NulByte, index));
@@ -275,12 +313,13 @@ impl Table {
         Ok(Some(checked(row)))
     }
 
-    /// Reads to the end, for ids only.
-    pub fn scan(mut self) -> Result<Scan, CrmError> {
-        let mut scan = Scan::default();
+    /// Reads to the end, for ids and columns only; `each` sees all rows that can be read.
+    pub fn scan(mut self, mut each: impl FnMut(&Row)) -> Result<Scan, CrmError> {
+        let mut scan = Scan { by_header: self.by_header(), ..Scan::default() };
         while let Some(item) = self.next()? {
             match item {
                 Item::Row(row) => {
+                    each(&row);
                     let id = id_hash(row.cell(0));
                     if scan.ids.insert(id) {
                         scan.rows += 1;
@@ -292,6 +331,12 @@ impl Table {
                 Item::Bad(_) => {}
             }
         }
+        scan.has = self.has();
+        if !scan.by_header {
+            self.needs(&scan.has)?;
+        }
+        let steady = |index: usize| scan.has(index) && (scan.by_header || self.met.get(index).is_some_and(|rows| *rows >= OFTEN));
+        scan.steady = self.wants.iter().enumerate().filter(|(index, _)| steady(*index)).map(|(_, want)| want.known_as()).collect();
         Ok(scan)
     }
 }

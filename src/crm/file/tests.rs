@@ -37,6 +37,7 @@ fn wiring(deals: FileSource) -> FileWiring {
         delimiter: None,
         time_zone: "Europe/Moscow".into(),
         pipeline: Some("Продажи".into()),
+        max_age: None,
         journal: None,
         webhook: None,
     }
@@ -55,6 +56,11 @@ fn connection(file: FileWiring) -> ConnectionWiring {
         ],
         kind: ConnectionKind::File(file),
     }
+}
+
+/// One that declares no fields.
+fn bare_connection(file: FileWiring) -> ConnectionWiring {
+    ConnectionWiring { fields: vec![], ..connection(file) }
 }
 
 fn connector(file: FileWiring) -> FileConnector {
@@ -145,10 +151,10 @@ async fn a_deal_with_its_contact_inline() {
     assert_eq!(deal.created_at.unwrap().to_string(), "2026-01-31T21:00:00Z");
     assert_eq!(deal.stage_changed_at.unwrap().to_string(), "2026-03-01T07:00:00Z", "lost when it was closed");
     assert_eq!(deal.next_task_at.unwrap().to_string(), "2026-03-12T20:59:59Z", "a day as a due time is its end");
-    assert_eq!(deal.contacts, ["D1"]);
+    assert_eq!(deal.contacts, ["deal:D1"]);
     assert_eq!((&deal.fields["layout"], &deal.fields["area"]), (&text("2"), &FieldValue::Number(54.5)));
     let contact = &seen.contacts[0];
-    assert_eq!(contact.id, "D1");
+    assert_eq!(contact.id, "deal:D1");
     assert_eq!(contact.phones.iter().map(Phone::as_str).collect::<Vec<_>>(), ["+79990000001", "+79990000002"]);
     assert_eq!((contact.consent.sms, contact.consent.email), (Some(true), Some(true)));
     assert_eq!(contact.fields["city"], text("Москва"));
@@ -210,6 +216,33 @@ async fn bad_rows_are_counted_and_the_rest_goes_on() {
     let table: &[BadInput] = &[
         ("a short row", "BrokenRow", b"id,stage,title\n1,New\n2,New,b\n", "deals.csv:2", &["2"], &["1"], true),
         ("a long row", "BrokenRow", b"id,stage,title\n1,New,a,b\n2,New,b\n", "deals.csv:2", &["2"], &["1"], true),
+        (
+            "an unquoted comma, where the id comes last",
+            "BrokenRow",
+            b"stage,title,id\nNew,flat, big,7\nNew,b,2\n",
+            "deals.csv:2",
+            &["2"],
+            &[],
+            false,
+        ),
+        (
+            "colleagues behind a switchboard",
+            "InvalidPhone",
+            "id,stage,phone,email\n1,New,+7 495 123-45-67 доб. 101,a@example.com\n2,New,,b@example.com\n".as_bytes(),
+            "deals.csv:2",
+            &["1", "2"],
+            &[],
+            true,
+        ),
+        (
+            "a comma that may mean thousands",
+            "InvalidAmount",
+            b"id,stage,amount\n1,New,\"12,500\"\n2,New,5\n",
+            "deals.csv:2",
+            &["1", "2"],
+            &[],
+            true,
+        ),
         ("an open quote", "BrokenRow", b"id,stage,title\n1,New,\"a\n2,New,b\n", "deals.csv:2", &["2"], &["1"], true),
         ("an open quote first", "BrokenRow", b"id,stage,title\n\"1,New,a\n2,New,b\n", "deals.csv:2", &["2"], &[], false),
         ("a duplicate id", "DuplicateId", b"id,stage,title\n1,New,a\n2,New,b\n1,Won,c\n", "deals.csv:2", &["2", "1"], &[], true),
@@ -315,12 +348,66 @@ async fn bad_rows_are_counted_and_the_rest_goes_on() {
     }
 }
 
+/// Deals and contacts are numbered alike: deal 123 has a client of its own, whatever contact 123 is called.
+#[tokio::test]
+async fn a_deal_without_a_contact_is_not_the_contact_of_the_same_number() {
+    let seen = read_text("id,stage,contactId,phone\n123,New,,+79990000001\n9,New,123,+79990000002\n").await;
+    assert_eq!(seen.deals.iter().map(|d| d.contacts[0].as_str()).collect::<Vec<_>>(), ["deal:123", "123"]);
+    let phones: Vec<(&str, &str)> = seen.contacts.iter().map(|c| (c.id.as_str(), c.phones[0].as_str())).collect();
+    assert_eq!(phones, [("deal:123", "+79990000001"), ("123", "+79990000002")]);
+
+    let mut file = wiring(inline("deals.csv", b"id,stage,contactId,phone\n123,New,,+79990000001\n"));
+    file.contacts = Some(inline("contacts.csv", b"id,phone\n123,+79990000002\n"));
+    let seen = read(file).await;
+    let phones: Vec<(&str, &str)> = seen.contacts.iter().map(|c| (c.id.as_str(), c.phones[0].as_str())).collect();
+    assert_eq!(phones, [("123", "+79990000002"), ("deal:123", "+79990000001")]);
+}
+
+/// What the version before told of a deal's own contact would be held against the client for ever: an old number, a consent of then.
+#[tokio::test]
+async fn the_first_look_of_a_new_version_takes_back_contacts_with_the_ids_of_deals() {
+    let text = "id,stage,contactId,phone\n1,New,,+79990000001\n2,New,,+79990000002\n3,New,2,+79990000003\n";
+    let connector = connector(wiring(inline("deals.csv", text.as_bytes())));
+    let mut seen = read_from(&connector, Cursor::default(), 10).await.unwrap();
+    assert_eq!(seen.contacts.len(), 3, "nothing is taken back where nothing was told");
+    let position = seen.cursor.position.as_object_mut().unwrap();
+    assert_eq!(position.remove("own"), Some(true.into()));
+    position["files"]["settings"] = "what rows meant to the version before".into();
+    let again = read_from(&connector, seen.cursor, 10).await.unwrap();
+    let mut told: Vec<(&str, usize)> = again.contacts.iter().map(|c| (c.id.as_str(), c.phones.len())).collect();
+    told.sort_unstable();
+    assert_eq!(told, [("1", 0), ("2", 1), ("deal:1", 1), ("deal:2", 1)], "2 is somebody else");
+    let changed = text.replace("New", "Won");
+    let next = FileConnector::new(&connection(wiring(inline("deals.csv", changed.as_bytes())))).unwrap();
+    assert_eq!(read_from(&next, again.cursor, 10).await.unwrap().contacts.len(), 3, "once");
+}
+
 #[tokio::test]
 async fn the_last_of_equal_ids_counts() {
     let seen = read_text("id,stage\n1,New\n1,Talks\n1,Won\n").await;
     assert_eq!(seen.deals.iter().map(|d| d.stage.as_str()).collect::<Vec<_>>(), ["Won"]);
     assert_eq!((seen.count("DuplicateId"), seen.cursor.rows), (2, 1));
     assert!(seen.example("DuplicateId").contains("line 4"));
+}
+
+/// An exporter that leaves out what is empty: which deal comes first decides nothing.
+#[tokio::test]
+async fn lines_of_json_may_leave_out_what_is_empty() {
+    let (bare, full) =
+        ("{\"id\": 1, \"name\": \"Anna\"}\n", "{\"id\": 2, \"stage\": \"New\", \"phone\": \"+79990000001\", \"due\": null}\n");
+    for text in [format!("{bare}{full}"), format!("{full}{bare}")] {
+        let mut file = wiring(inline("deals.jsonl", text.as_bytes()));
+        file.deal_columns = [("nextTaskAt".to_owned(), "due".to_owned())].into();
+        let seen = read_from(&FileConnector::new(&bare_connection(file)).unwrap(), Cursor::default(), 10).await.unwrap();
+        assert_eq!(seen.count("MissingColumn"), 0, "{text}");
+        let phones: BTreeMap<&str, usize> = seen.contacts.iter().map(|c| (c.id.as_str(), c.phones.len())).collect();
+        assert_eq!(phones, [("deal:1", 0), ("deal:2", 1)].into(), "{text}");
+    }
+    // Whose deal it is does not change on a day when nobody has a number.
+    let seen = read(wiring(inline("deals.jsonl", b"{\"id\": 1, \"stage\": \"New\"}\n"))).await;
+    assert_eq!(seen.deals[0].contacts, ["deal:1"]);
+    let error = connector(wiring(inline("deals.jsonl", b"{\"id\": 1}\n"))).read(&Cursor::default(), 10, now()).await.unwrap_err();
+    assert!(error.to_string().contains("no column for `stage`"), "{error}");
 }
 
 #[tokio::test]
@@ -350,7 +437,9 @@ async fn spellings_of_a_file() {
         ("UTF-16 by its mark", &utf16, "utf-8"),
         ("a mark wins over the label", "\u{feff}id,stage,title\n1,Lost,Привет\n".as_bytes(), "windows-1251"),
     ] {
-        let seen = read(FileWiring { encoding: encoding.into(), ..wiring(inline("deals.csv", bytes)) }).await;
+        let file = FileWiring { encoding: encoding.into(), ..wiring(inline("deals.csv", bytes)) };
+        let connector = FileConnector::new(&bare_connection(file)).unwrap();
+        let seen = read_from(&connector, Cursor::default(), 100).await.unwrap();
         assert_eq!(seen.findings, [], "{what}");
         let deal = &seen.deals[0];
         assert_eq!((deal.id.as_str(), deal.state, deal.title.as_str()), ("1", DealState::Lost, "Привет"), "{what}");
@@ -386,9 +475,94 @@ async fn settings_that_cannot_work_say_what_to_write() {
 async fn a_declared_column_that_is_not_there_is_told_once() {
     let mut file = wiring(inline("deals.csv", b"id,stage\n1,New\n2,New\n"));
     file.deal_columns = [("lastActivityAt".to_owned(), "last_touch".to_owned())].into();
-    let seen = read(file).await;
+    let seen = read_from(&FileConnector::new(&bare_connection(file.clone())).unwrap(), Cursor::default(), 10).await.unwrap();
     assert_eq!((seen.deals.len(), seen.count("MissingColumn")), (2, 1));
     assert!(seen.example("MissingColumn").contains("`last_touch`"));
+
+    // A typo in `fields`: a condition on it would never hold, and nothing would say why. The client's may stand in either file.
+    let seen = read(file.clone()).await;
+    assert_eq!(seen.count("MissingColumn"), 4);
+    file.contacts = Some(inline("contacts.csv", b"id,UF_CITY\nK1,x\n"));
+    assert_eq!(read(file.clone()).await.count("MissingColumn"), 3);
+    file.contacts = Some(inline("contacts.csv", b"id\nK1\n"));
+    assert_eq!(read(file.clone()).await.count("MissingColumn"), 4);
+    file.deals = inline("deals.csv", b"id,stage,UF_CITY\n1,New,x\n");
+    assert_eq!(read(file).await.count("MissingColumn"), 3);
+}
+
+/// Somebody renames a field in the CRM. Without its column every deal would be silent, or nobody would have a phone, at once.
+#[tokio::test]
+async fn a_column_that_was_there_and_is_gone_changes_no_deal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deals.csv");
+    let declared = |mut file: FileWiring| {
+        file.deal_columns = [("lastActivityAt".to_owned(), "last_touch".to_owned())].into();
+        file
+    };
+    for (what, file, column, looks) in [
+        ("declared", declared(wiring(FileSource::Path(path.clone()))), "last_touch", None),
+        ("a declared field", wiring(FileSource::Path(path.clone())), "UF_AREA", None),
+        ("by our own name", wiring(FileSource::Path(path.clone())), "phone", Some(2)),
+    ] {
+        let connector = connector(file.clone());
+        let header = format!("id,stage,title,{column}\n");
+        write_old(&path, &format!("{header}1,New,a,\n"), 100);
+        let seen = read_from(&connector, Cursor::default(), 10).await.unwrap();
+        let renamed = |row: &str| write_old(&path, &format!("{}{row}", header.replace(column, "renamed")), 90);
+        for look in 0..looks.unwrap_or(10) {
+            renamed(&format!("1,New,{look},\n"));
+            let error = connector.read(&seen.cursor, 10, now()).await.unwrap_err();
+            assert_eq!(error.label(), "suspicious", "{what}");
+            assert!(error.to_string().contains(&format!("`{column}` of deals.csv")), "{error}");
+        }
+        if looks.is_some() {
+            assert_eq!(read_from(&connector, seen.cursor.clone(), 10).await.unwrap().deals.len(), 1, "{what}: believed");
+        } else {
+            // What the manifest says of the column decides.
+            let mut other = connection(file);
+            other.fields.retain(|field| field.from != column);
+            let ConnectionKind::File(wiring) = &mut other.kind;
+            wiring.deal_columns.clear();
+            let other = FileConnector::new(&other).unwrap();
+            assert_eq!(read_from(&other, seen.cursor.clone(), 10).await.unwrap().deals.len(), 1, "{what}: taken out");
+        }
+        write_old(&path, &format!("{header}1,Won,a,\n"), 80);
+        assert_eq!(read_from(&connector, seen.cursor, 10).await.unwrap().deals.len(), 1, "{what}: back again");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_few_lines_of_json_had_may_be_in_none() {
+    let lines =
+        |n: usize, more: &str| (0..n).fold(String::new(), |text, i| text + &format!("{{\"id\": {i}, \"stage\": \"New\"{more}}}\n"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deals.jsonl");
+    for (had, suspicious) in [(19, false), (20, true)] {
+        write_old(&path, &lines(had, ", \"nextTaskAt\": \"2026-03-12\""), 100);
+        let connector = connector(wiring(FileSource::Path(path.clone())));
+        let seen = read_from(&connector, Cursor::default(), 100).await.unwrap();
+        write_old(&path, &lines(had, ""), 90);
+        assert_eq!(connector.read(&seen.cursor, 100, now()).await.is_err(), suspicious, "{had}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_that_stopped_coming_is_not_the_crms_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deals.csv");
+    let file = FileWiring { max_age: Some(std::time::Duration::from_hours(26)), ..wiring(FileSource::Path(path.clone())) };
+    write_old(&path, &rows(3), 3600);
+    let seen = read_from(&connector(file.clone()), Cursor::default(), 10).await.unwrap();
+    assert!(!connector(file.clone()).changed(&seen.cursor).await.unwrap());
+    write_old(&path, &rows(3), 3 * 24 * 3600);
+    let late = connector(file.clone());
+    assert!(late.changed(&seen.cursor).await.unwrap(), "who reads is told");
+    let error = late.read(&seen.cursor, 10, now()).await.unwrap_err();
+    assert_eq!(error.label(), "suspicious");
+    assert!(error.to_string().contains("longer ago than maxAge"), "{error}");
+    assert_eq!(late.read(&seen.cursor, 10, now()).await.unwrap_err().to_string(), error.to_string(), "it says the same every time");
+    let whatever = FileWiring { max_age: None, ..file };
+    assert!(read_from(&connector(whatever), seen.cursor, 10).await.is_ok());
 }
 
 fn rows(n: usize) -> String {

@@ -14,6 +14,15 @@ pub(super) fn moment(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     at(date, time.unwrap_or_default(), zone)
 }
 
+/// A day, which is the same one wherever the client lives; databases write it with midnight behind it.
+fn day(text: &str) -> Option<civil::Date> {
+    let text = text.trim();
+    if text.parse::<Timestamp>().is_ok() {
+        return None;
+    }
+    civil_of(text).filter(|(_, time)| time.is_none_or(|time| time == civil::Time::midnight())).map(|(date, _)| date)
+}
+
 /// When something is due: like [`moment`], but a day alone means its end.
 pub(super) fn deadline(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     match civil_of(text.trim()) {
@@ -113,9 +122,11 @@ pub(super) fn field(text: &str, kind: FieldKind, zone: &TimeZone) -> Result<Fiel
             }
         }
         FieldKind::Boolean => yes_or_no(text).map(FieldValue::Bool).ok_or("write yes or no"),
-        FieldKind::Date => {
-            moment(text, zone).map(|at| FieldValue::Text(at.to_string())).ok_or("write a date like 2026-03-01 or 01.03.2026 10:30")
-        }
+        FieldKind::Date => day(text)
+            .map(|day| day.to_string())
+            .or_else(|| moment(text, zone).map(|at| at.to_string()))
+            .map(FieldValue::Text)
+            .ok_or("write a date like 2026-03-01 or 01.03.2026 10:30"),
     }
 }
 
@@ -174,17 +185,21 @@ mod tests {
 
     #[test]
     fn declared_fields() {
-        let utc = TimeZone::UTC;
+        let moscow = TimeZone::get("Europe/Moscow").unwrap();
         for (text, kind, want) in [
             ("1 072,5", FieldKind::Number, Ok(FieldValue::Number(1072.5))),
             ("inf", FieldKind::Number, Err(())),
             ("two", FieldKind::Number, Err(())),
             ("да", FieldKind::Boolean, Ok(FieldValue::Bool(true))),
             ("perhaps", FieldKind::Boolean, Err(())),
-            ("01.03.2026", FieldKind::Date, Ok(FieldValue::Text("2026-03-01T00:00:00Z".into()))),
+            // A day is a day, not a midnight of the office.
+            ("01.03.2026", FieldKind::Date, Ok(FieldValue::Text("2026-03-01".into()))),
+            ("2026-03-01 00:00:00", FieldKind::Date, Ok(FieldValue::Text("2026-03-01".into()))),
+            ("01.03.2026 10:30", FieldKind::Date, Ok(FieldValue::Text("2026-03-01T07:30:00Z".into()))),
+            ("2026-03-01T00:00:00+03:00", FieldKind::Date, Ok(FieldValue::Text("2026-02-28T21:00:00Z".into()))),
             ("soon", FieldKind::Date, Err(())),
         ] {
-            assert_eq!(field(text, kind, &utc).map_err(|_| ()), want, "{text}");
+            assert_eq!(field(text, kind, &moscow).map_err(|_| ()), want, "{text}");
         }
     }
 

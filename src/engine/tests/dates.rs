@@ -75,6 +75,20 @@ fn a_date_that_is_moved_moves_the_message_until_it_was_sent() {
     assert_eq!(on_date(&world), ["03-19 15:00"], "once in a cycle");
 }
 
+/// Connectors used to tell a day as the midnight of their own zone. The same day told as a day sends nothing twice and skips nothing.
+#[test]
+fn a_day_told_as_a_day_from_now_on_is_kept_once() {
+    for (told, sent_before) in [("2d", false), ("10d", true)] {
+        let mut world = world(dated("visit", "1d", true));
+        set(&mut world, "2026-03-09T21:00:00Z");
+        world.pass(told);
+        assert_eq!(!on_date(&world).is_empty(), sent_before);
+        set(&mut world, "2026-03-10");
+        world.pass("60d");
+        assert_eq!(on_date(&world), ["03-09 10:00"], "after {told}");
+    }
+}
+
 #[test]
 fn a_date_filled_when_the_order_is_through_is_kept_all_the_same() {
     let mut world = world(dated("visit", "1d", true));

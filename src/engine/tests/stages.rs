@@ -321,6 +321,43 @@ fn set(world: &mut World, field: &str, text: &str) {
     });
 }
 
+/// A day that was told as midnight of the CRM's zone, and is told as a day now: nobody changed it, and it does not come a second time.
+#[test]
+fn a_day_told_as_a_day_from_now_on_moves_nobody() {
+    let mut plan = plan();
+    plan.stages.stalled.clear();
+    let with = |kind: TriggerKind| {
+        let mut plan = plan.clone();
+        plan.stages.warming[0].enter = vec![trigger(kind)];
+        let mut world = World::new(plan);
+        world.subject.contact.as_mut().unwrap().time_zone = Some("America/New_York".into());
+        world.subject.deal.fields.insert("visitAt".into(), FieldValue::Text("2026-03-05T00:00:00Z".into()));
+        world.sight();
+        world
+    };
+    let mut world = with(TriggerKind::FieldChanged { field: "visitAt".into(), from: None, to: None });
+    set(&mut world, "visitAt", "2026-03-05");
+    assert_eq!(world.role(), Role::InWork);
+    set(&mut world, "visitAt", "2026-03-06");
+    assert_eq!(world.role(), Role::Warming);
+
+    // It comes on the evening before in New York; a manager calls an hour later.
+    for after in ["1h", "20d"] {
+        let mut world = with(TriggerKind::Date { field: "visitAt".into(), offset: HumanDuration::ZERO, before: false });
+        world.run("2026-03-05T00:00:00Z".parse().unwrap());
+        assert_eq!(world.role(), Role::Warming);
+        world.pass("1h");
+        let now = world.now;
+        world.change(|d| d.last_activity_at = Some(now));
+        assert_eq!(world.role(), Role::InWork);
+        world.pass(after);
+        set(&mut world, "visitAt", "2026-03-05");
+        assert_eq!((world.role(), world.subject.copy.cycle), (Role::InWork, 1), "{after} later");
+        world.pass("1d");
+        assert_eq!((world.role(), world.subject.copy.cycle), (Role::InWork, 1), "and the day after");
+    }
+}
+
 #[test]
 fn a_guard_can_wait_for_age() {
     let mut plan = plan();
