@@ -7,6 +7,7 @@ use crate::{
     workers::{Engine, Phase},
 };
 use arc_swap::ArcSwap;
+use axum::http::HeaderName;
 use prometheus_client::registry::Registry;
 use std::{
     sync::{Arc, RwLock},
@@ -32,6 +33,8 @@ pub struct Pages {
     pub admin: Option<TcpListener>,
     pub signal_tokens: Vec<String>,
     pub region: String,
+    /// Header with the client's address, if a proxy is in front.
+    pub client_ip_header: Option<HeaderName>,
 }
 
 /// Starts serving.
@@ -43,7 +46,8 @@ pub fn start(store: &Store, engine: &Arc<Engine>, mut registry: Registry, pages:
     let tokens: Option<Vec<SignalToken>> = pages.signal_tokens.iter().map(|token| SignalToken::new(token)).collect();
     let Some(tokens) = tokens else { return Err("a signal token is shorter than 16 characters; write a longer one".into()) };
     let clock = engine.clock().clone();
-    let settings = Settings { tokens, region: pages.region, ..Settings::default() };
+    let client_ip_header = pages.client_ip_header;
+    let settings = Settings { tokens, client_ip_header, ..Settings::in_region(pages.region) };
     let settings = Arc::new(ArcSwap::from_pointee(settings));
     let wiring = Arc::new(ArcSwap::from_pointee(Wiring::default()));
     let state = WebState::start(Parts {
