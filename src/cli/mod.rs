@@ -119,10 +119,25 @@ fn log_to_stderr() {
 #[cfg(test)]
 mod tests {
     use super::Cli;
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser as _};
 
     #[test]
     fn commands_are_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// Links in emails that have left cannot be corrected any more.
+    #[test]
+    fn a_public_url_without_its_scheme_is_refused_before_anything_is_sent() {
+        for command in
+            [&["run", "-f", "."][..], &["operator", "--store", "sqlite:x"], &["preview", "--item", "a/b"], &["simulate", "-f", "."]]
+        {
+            let parse = |url: &[&str]| Cli::try_parse_from([&["rekindle"][..], command, url].concat());
+            for good in [&[][..], &["--public-url", ""], &["--public-url", "https://go.example.com/"]] {
+                assert!(parse(good).is_ok(), "{command:?} {good:?}: {}", parse(good).unwrap_err());
+            }
+            let said = parse(&["--public-url", "go.example.com"]).unwrap_err().to_string();
+            assert!(said.contains("--public-url") && said.contains("like https://go.example.com"), "{said}");
+        }
     }
 }

@@ -18,7 +18,7 @@
 //! | core | `configmaps` | create; get, patch of the one with that name and `-witness` (what was handed over) |
 
 use super::{
-    process::{Address, STORE_FILE, bind, follow, lease, open, read, stop_on_signal},
+    process::{Address, Maybe, STORE_FILE, bind, follow, header_name, lease, open, public_url, read, stop_on_signal},
     serve::{self, Pages},
 };
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
     store::Witness,
     workers::{Clock, Engine, EngineMetrics, EngineSettings},
 };
+use axum::http::HeaderName;
 use clap::Args;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
@@ -55,8 +56,13 @@ pub struct OperatorArgs {
     admin: SocketAddr,
     /// How clients reach --listen from outside, like <https://go.example.com>. Without it links are not tracked and emails carry no
     /// unsubscribe link, so that advertising emails are refused.
-    #[arg(long, env = "REKINDLE_PUBLIC_URL", value_name = "URL")]
-    public_url: Option<String>,
+    #[arg(long, env = "REKINDLE_PUBLIC_URL", value_name = "URL", default_value = "", hide_default_value = true, value_parser = public_url)]
+    public_url: Maybe<String>,
+    /// Header in which the proxy or Ingress in front of --listen writes a client's address, like `x-forwarded-for`; of several addresses
+    /// the last one counts. Default: none, clients come by themselves. Without it all clients behind a proxy count as one, and one
+    /// who tries made-up links makes the others wait. With it and no proxy, anybody may pass as somebody else.
+    #[arg(long, env = "REKINDLE_CLIENT_IP_HEADER", value_name = "NAME", default_value = "", hide_default_value = true, value_parser = header_name)]
+    client_ip_header: Maybe<HeaderName>,
     /// Bearer tokens that may report signals to /v1/signals, separated by commas (several, so that they can be rotated).
     #[arg(
         long = "signal-tokens",
@@ -72,7 +78,8 @@ pub struct OperatorArgs {
     /// How long this engine's right to work lasts without renewal, 1s or more. Another replica takes over so long after a crash.
     #[arg(long, env = "REKINDLE_LEASE", default_value = "8s", value_parser = lease)]
     lease: Duration,
-    /// Country of phone numbers that signals report without a country code.
+    /// Country of phone numbers that signals report without a country code, and of the language of pages for visitors whose browser asks
+    /// for neither Russian nor English: Russian in RU, BY, KZ and KG.
     #[arg(long, env = "REKINDLE_REGION", default_value = "RU")]
     region: String,
     /// A namespace to watch; may be repeated. Default: all of them.
@@ -129,15 +136,13 @@ pub async fn run(args: OperatorArgs) -> Result<ExitCode, String> {
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = EngineMetrics::new(&mut registry);
     let control_metrics = ControlMetrics::new(&mut registry);
-    // A chart may leave it empty.
-    let public_url = args.public_url.filter(|url| !url.is_empty());
-    let base_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
     let witness = ConfigMapWitness::new(cluster.clone(), args.namespace.clone(), format!("{}-witness", args.lease_name));
     let witness = Some(Arc::new(witness) as Arc<dyn Witness>);
-    let settings = EngineSettings { base_url, lease: args.lease, witness, ..EngineSettings::default() };
+    let settings = EngineSettings { base_url: args.public_url, lease: args.lease, witness, ..EngineSettings::default() };
     let identity = args.identity.unwrap_or_else(|| format!("rekindle-{}", settings.owner));
     let engine = Engine::new(store.journal.clone(), Clock::Real, settings, metrics);
-    let pages = Pages { public, admin: Some(admin), signal_tokens: serve::split(&tokens), region: args.region };
+    let (region, client_ip_header) = (args.region, args.client_ip_header);
+    let pages = Pages { public, admin: Some(admin), signal_tokens: serve::split(&tokens), region, client_ip_header };
     let served = serve::start(&store, &engine, registry, pages)?;
     // Both end with the process.
     if let Some(file) = args.store_file {

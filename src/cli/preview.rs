@@ -3,6 +3,7 @@
 use super::{
     folder::Reader,
     output::{self, OutputFormat, words},
+    process::{EXAMPLE_URL, Maybe, public_url},
     status::choose,
 };
 use crate::{
@@ -43,8 +44,8 @@ pub struct PreviewArgs {
     #[arg(long)]
     language: Option<String>,
     /// Address of the installation, for links of the right length.
-    #[arg(long, env = "REKINDLE_PUBLIC_URL", default_value = "https://go.example.com", value_name = "URL")]
-    public_url: String,
+    #[arg(long, env = "REKINDLE_PUBLIC_URL", default_value = EXAMPLE_URL, value_name = "URL", value_parser = public_url)]
+    public_url: Maybe<String>,
     /// Show the email in a browser.
     #[arg(long)]
     open: bool,
@@ -115,7 +116,7 @@ pub async fn run(args: PreviewArgs) -> Result<ExitCode, String> {
         Sender::Sms(_) => "preview.invalid",
     };
     let tracking = Tracking {
-        base_url: Some(args.public_url.trim_end_matches('/')),
+        base_url: Some(args.public_url.as_deref().unwrap_or(EXAMPLE_URL)),
         // Links of a preview must not work: they are signed with a key that no installation has.
         keys: &Keys::derive(&[0; 32]),
         effect,

@@ -1,13 +1,49 @@
 //! What `run` and `operator` have in common: listening, waiting for the store, ending.
 
 use crate::{model::HumanDuration, store::Store};
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    http::{HeaderName, StatusCode},
+    routing::get,
+};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 use tokio::{net::TcpListener, sync::watch};
+use url::Url;
+
+/// What may be left out, and then is empty, as a chart or a shell writes it.
+pub(super) type Maybe<T> = Option<T>;
+
+/// In the place of the installation's own, where nobody follows a link.
+pub(super) const EXAMPLE_URL: &str = "https://go.example.com";
+
+/// How clients reach the pages: an address with a host, to which `/r/…` is added.
+pub(super) fn public_url(text: &str) -> Result<Maybe<String>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let write = "write how clients reach the pages, like https://go.example.com";
+    let url = Url::parse(text).map_err(|_| format!("not an address: {write}"))?;
+    let web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    if !web || !bare {
+        return Err(format!("not http:// or https:// and a host, with nothing after the path: {write}"));
+    }
+    Ok(Some(url.as_str().trim_end_matches('/').to_owned()))
+}
+
+/// The name of a header.
+pub(super) fn header_name(text: &str) -> Result<Maybe<HeaderName>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| "not the name of a header: write it like x-forwarded-for".into())
+}
 
 /// How long a lease may last: a duration like 8s.
 pub(super) fn lease(text: &str) -> Result<Duration, String> {
@@ -132,5 +168,44 @@ async fn stopped_by_signal() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{header_name, public_url};
+
+    #[test]
+    fn an_address_that_no_client_could_reach_is_refused_at_the_start() {
+        for (text, want) in [
+            ("", Ok(None)),
+            (" ", Ok(None)),
+            ("https://go.example.com", Ok(Some("https://go.example.com"))),
+            ("https://go.example.com/", Ok(Some("https://go.example.com"))),
+            ("http://10.0.0.1:8080/mail//", Ok(Some("http://10.0.0.1:8080/mail"))),
+            ("HTTPS://Пример.рф", Ok(Some("https://xn--e1afmkfd.xn--p1ai"))),
+            ("go.example.com", Err(())),
+            ("go.example.com:443", Err(())),
+            ("//go.example.com", Err(())),
+            ("ftp://go.example.com", Err(())),
+            ("https://", Err(())),
+            ("https://go.example.com/?a=1", Err(())),
+            ("https://go.example.com/#a", Err(())),
+            ("https://user:word@go.example.com", Err(())),
+            ("https://go example.com", Err(())),
+        ] {
+            let got = public_url(text);
+            if let Err(said) = &got {
+                assert!(said.contains("https://go.example.com"), "what to write: {said}");
+            }
+            assert_eq!(got.as_ref().map(|url| url.as_deref()).map_err(|_| ()), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_a_name_or_left_out() {
+        assert_eq!(header_name("").unwrap(), None);
+        assert_eq!(header_name("X-Real-IP").unwrap().unwrap().as_str(), "x-real-ip");
+        assert!(header_name("x forwarded").is_err());
     }
 }

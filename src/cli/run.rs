@@ -2,7 +2,7 @@
 
 use super::{
     folder::{Reader, Reading},
-    process::{Address, bind, lease, open, stop_on_signal},
+    process::{Address, Maybe, bind, header_name, lease, open, public_url, stop_on_signal},
     serve::{self, Pages},
 };
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     store::{FileWitness, Witness},
     workers::{Clock, Engine, EngineMetrics, EngineSettings, Published},
 };
+use axum::http::HeaderName;
 use clap::Args;
 use std::{
     net::SocketAddr,
@@ -37,8 +38,13 @@ pub struct RunArgs {
     #[arg(long, env = "REKINDLE_ADMIN", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
     /// How clients reach --listen from outside, like <https://go.example.com>. Default: http:// and the listening address.
-    #[arg(long, env = "REKINDLE_PUBLIC_URL", value_name = "URL")]
-    public_url: Option<String>,
+    #[arg(long, env = "REKINDLE_PUBLIC_URL", value_name = "URL", default_value = "", hide_default_value = true, value_parser = public_url)]
+    public_url: Maybe<String>,
+    /// Header in which the proxy or Ingress in front of --listen writes a client's address, like `x-forwarded-for`; of several addresses
+    /// the last one counts. Default: none, clients come by themselves. Without it all clients behind a proxy count as one, and one
+    /// who tries made-up links makes the others wait. With it and no proxy, anybody may pass as somebody else.
+    #[arg(long, env = "REKINDLE_CLIENT_IP_HEADER", value_name = "NAME", default_value = "", hide_default_value = true, value_parser = header_name)]
+    client_ip_header: Maybe<HeaderName>,
     /// Bearer tokens that may report signals to /v1/signals, separated by commas (several, so that they can be rotated).
     #[arg(
         long = "signal-tokens",
@@ -57,7 +63,8 @@ pub struct RunArgs {
     /// unless it is given.
     #[arg(long, env = "REKINDLE_WITNESS", value_name = "PATH")]
     witness: Option<PathBuf>,
-    /// Country of phone numbers that signals report without a country code.
+    /// Country of phone numbers that signals report without a country code, and of the language of pages for visitors whose browser asks
+    /// for neither Russian nor English: Russian in RU, BY, KZ and KG.
     #[arg(long, env = "REKINDLE_REGION", default_value = "RU")]
     region: String,
 }
@@ -77,7 +84,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, String> {
     let public = bind(args.listen, "--listen").await?;
     let admin = bind(args.admin, "--admin").await?;
     let base = match &args.public_url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
+        Some(url) => url.clone(),
         None => format!("http://{}", public.local_addr().map_err(|e| e.to_string())?),
     };
     let Some(store) = open(&Address::Given(args.store.clone()), &admin, stop.clone()).await? else { return Ok(ExitCode::SUCCESS) };
@@ -87,7 +94,8 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, String> {
     let witness = witness.map(|file| Arc::new(file) as Arc<dyn Witness>);
     let settings = EngineSettings { base_url: Some(base.clone()), lease: args.lease, witness, ..EngineSettings::default() };
     let engine = Engine::new(store.journal.clone(), Clock::Real, settings, metrics);
-    let pages = Pages { public, admin: Some(admin), signal_tokens: args.tokens, region: args.region };
+    let (region, client_ip_header) = (args.region, args.client_ip_header);
+    let pages = Pages { public, admin: Some(admin), signal_tokens: args.tokens, region, client_ip_header };
     let served = serve::start(&store, &engine, registry, pages)?;
     eprintln!("rekindle run: pages on {base}, health and metrics on {}", served.admin);
     let watching = tokio::spawn(watch_folder(args.folder, engine.clone(), stop.clone()));

@@ -7,6 +7,7 @@ use crate::{
     workers::{Engine, Phase},
 };
 use arc_swap::ArcSwap;
+use axum::http::HeaderName;
 use prometheus_client::registry::Registry;
 use std::{
     sync::{Arc, RwLock},
@@ -34,6 +35,8 @@ pub struct Pages {
     pub admin: Option<TcpListener>,
     pub signal_tokens: Vec<String>,
     pub region: String,
+    /// Header with the client's address, if a proxy is in front.
+    pub client_ip_header: Option<HeaderName>,
 }
 
 /// Starts serving.
@@ -44,7 +47,8 @@ pub fn start(store: &Store, engine: &Arc<Engine>, mut registry: Registry, pages:
     let metrics = Metrics::register(&mut registry);
     let tokens = signal_tokens(&pages.signal_tokens)?;
     let clock = engine.clock().clone();
-    let settings = Settings { tokens, region: pages.region, ..Settings::default() };
+    let client_ip_header = pages.client_ip_header;
+    let settings = Settings { tokens, client_ip_header, ..Settings::in_region(pages.region) };
     let settings = Arc::new(ArcSwap::from_pointee(settings));
     let wiring = Arc::new(ArcSwap::from_pointee(Wiring::default()));
     let state = WebState::start(Parts {

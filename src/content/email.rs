@@ -3,13 +3,13 @@
 use super::{
     Context, EmailBody, EmailMessage, EmailSender, EmailSource, ItemText, Language, Preview, RenderError, Rendered, RenderedItem,
     Template, Tracking, html_text,
-    layout::{Colors, Page},
+    layout::{self, Colors, Page},
     markdown,
     mime::{self, Mime, Unsubscribe},
     render::hash,
     template::Escape,
 };
-use crate::links::{self, ClickToken};
+use crate::links::{self, ClickToken, HONEYPOT};
 
 pub fn render(
     item: &ItemText,
@@ -22,10 +22,11 @@ pub fn render(
 ) -> Result<RenderedItem, RenderError> {
     let day = links::unix_day(tracking.now);
     let unsubscribe = tracking.base_url.map(|base| links::unsubscribe_url(base, &tracking.keys.unsubscribe_token(tracking.effect)));
-    let addresses = item.addresses(&targets, unsubscribe.clone(), |number| {
-        let token = ClickToken { effect: tracking.effect, link: i16::try_from(number).ok()?, day };
+    let click_url = |link| {
+        let token = ClickToken { effect: tracking.effect, link, day };
         Some(links::click_url(tracking.base_url?, &tracking.keys.click_token(token)))
-    });
+    };
+    let addresses = item.addresses(&targets, unsubscribe.clone(), |number| click_url(i16::try_from(number).ok()?));
     let subject = one_line(&body.subject.render_as(Escape::Header, context, &addresses)?);
     if subject.is_empty() {
         return Err(RenderError::Empty);
@@ -37,7 +38,7 @@ pub fn render(
     let colors = Colors::of(sender.accent_color.as_deref());
     let page = |language| Page { sender, language, subject: &subject, preheader: &preheader, unsubscribe: unsubscribe.as_deref() };
     let own_text = body.text.as_ref().map(|t| t.render_as(Escape::Text, context, &addresses)).transpose()?;
-    let (html, mut text, page) = match &body.source {
+    let (mut html, mut text, page) = match &body.source {
         EmailSource::Markdown(template) => {
             let source = template.render_as(Escape::Markdown, context, &addresses)?;
             if source.trim().is_empty() {
@@ -65,6 +66,12 @@ pub fn render(
         page.foot_text(&mut text);
     } else if body.text.is_none() {
         page.sign_text(&mut text);
+    }
+    // Only programs follow what nobody sees; without a link to follow there is nothing to tell apart.
+    if !targets.is_empty()
+        && let Some(url) = click_url(HONEYPOT)
+    {
+        layout::hide_link(&mut html, &url);
     }
     let from_name = manager_value(sender.manager_name.as_ref(), context, tracking).unwrap_or_else(|| sender.from_name.clone());
     // A manager without a mailbox gets no replies: they go to the brand.

@@ -146,9 +146,7 @@ impl Page<'_> {
         let mut foot = format!("<div style=\"padding:20px 0;{FONT}font-size:13px;line-height:20px;color:#616e7c\">");
         self.foot(&mut foot);
         foot.push_str("</div>\n");
-        let lower = html.to_ascii_lowercase();
-        let at = lower.rfind("</body").or_else(|| lower.rfind("</html")).unwrap_or(html.len());
-        html.insert_str(at, &foot);
+        append(html, &foot);
     }
 
     const fn why(&self) -> &'static str {
@@ -164,6 +162,21 @@ impl Page<'_> {
             "To get no more emails, answer this one with STOP.",
         )
     }
+}
+
+/// Puts a link into a document that no reader sees, hears or comes to with a keyboard.
+pub fn hide_link(html: &mut String, url: &str) {
+    let mut link = String::from("<div style=\"display:none;max-height:0;overflow:hidden\"><a href=\"");
+    escape_html(&mut link, url);
+    link.push_str("\" tabindex=\"-1\" aria-hidden=\"true\" rel=\"nofollow\"></a></div>\n");
+    append(html, &link);
+}
+
+/// At the end of a document's body.
+fn append(html: &mut String, piece: &str) {
+    let lower = html.to_ascii_lowercase();
+    let at = lower.rfind("</body").or_else(|| lower.rfind("</html")).unwrap_or(html.len());
+    html.insert_str(at, piece);
 }
 
 const FONT: &str = "font-family:-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;";

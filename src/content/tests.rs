@@ -386,6 +386,30 @@ fn own_html_gets_what_the_law_wants() {
     assert!(!evil.mail(&item).unwrap().preview.html.unwrap().contains("<script"));
 }
 
+/// What a scanner finds that opens all links of a page, and no reader does.
+#[test]
+fn an_email_with_links_has_one_that_nobody_sees() {
+    let world = World::new();
+    let own = "<html><body><a href=\"{{ links.a }}\">тут</a></body></html>";
+    let sources = [EmailSource::Html(t(own, Escape::Html)), markdown("[Тут]({{ links.a }})\n")];
+    for source in sources {
+        let made = world.mail(&mail_item("Привет", source, &[("a", "https://a.example/")])).unwrap().preview;
+        let page = made.html.unwrap();
+        let numbers: Vec<i16> = page
+            .split("https://go.example.com/r/")
+            .skip(1)
+            .map(|rest| world.keys.verify_click(rest.split('"').next().unwrap()).unwrap().link)
+            .collect();
+        assert_eq!(numbers, [0, links::HONEYPOT], "{page}");
+        let hidden = page.split("<div style=\"display:none").last().unwrap();
+        assert!(hidden.contains("aria-hidden=\"true\" rel=\"nofollow\"></a></div>"), "without words: {hidden}");
+        assert!(page.trim_end().ends_with("</html>"), "{page}");
+        assert_eq!(made.text.matches("/r/").count(), 1, "{}", made.text);
+    }
+    let made = world.mail(&mail_item("Привет", markdown("Новости\n"), &[])).unwrap().preview;
+    assert!(!made.html.unwrap().contains("/r/"), "nothing to follow, nothing to tell apart");
+}
+
 #[test]
 fn a_client_named_like_markdown_stays_a_name() {
     let mut world = World::new();

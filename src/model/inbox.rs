@@ -80,6 +80,9 @@ pub struct SignalSubject {
     /// Phone or email as written; normalised by the store's caller.
     pub phone: Option<super::Phone>,
     pub email: Option<super::Email>,
+    /// Those who have not had it yet, of everybody it is about. Empty: nobody has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<super::CopyId>,
 }
 
 /// Whether a person or a program opened a link.

@@ -187,8 +187,18 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// Inbox rows that these changes consume.
     pub consumed: Vec<i64>,
+    /// Inbox rows that wait on.
+    pub put_off: Vec<PutOff>,
     /// Suppressions and consents that follow (hard bounces, refusals).
     pub suppress: Vec<Suppression>,
+}
+
+/// An inbox row that cannot be taken now: it comes back at `until`, with what is left of its event by then.
+#[derive(Clone, Debug)]
+pub struct PutOff {
+    pub id: i64,
+    pub until: Timestamp,
+    pub event: InboxEvent,
 }
 
 /// What became of a batch.
@@ -303,7 +313,7 @@ pub struct EffectInfo {
     pub status: EffectStatus,
     pub at: Timestamp,
     pub links: Vec<String>,
-    /// Earlier hits on its links: (link, at).
+    /// Earlier hits on its links, the newest 256: (link, at).
     pub hits: Vec<(i16, Timestamp)>,
 }
 

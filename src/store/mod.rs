@@ -20,7 +20,7 @@ mod witness;
 pub use error::StoreError;
 pub use journal::{
     Batch, Change, Clicked, Commit, Cursor, Due, EffectInfo, Finding, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
-    Loaded, Mark, NewEffect, NextAttempt, Outbox, Page, Resolution, Revision, Source, Stored,
+    Loaded, Mark, NewEffect, NextAttempt, Outbox, Page, PutOff, Resolution, Revision, Source, Stored,
 };
 pub use money::{Charge, Period, PeriodSpent};
 pub(crate) use money::{money_text, this_month};

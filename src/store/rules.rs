@@ -46,6 +46,8 @@ pub(super) const SEEN_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24)
 /// How long a short link leads somewhere; raw hits are kept as long.
 pub(super) const CODE_LIFE: SignedDuration = SignedDuration::from_hours(400 * 24);
 pub(super) const CLICKS_LIFE: SignedDuration = CODE_LIFE;
+/// Hits of one message that are told with it, the newest: scanners give themselves away by fewer.
+pub(super) const HITS: u32 = 256;
 /// How long a provider's own number of a message is remembered: receipts come within days.
 pub(super) const PROVIDER_REFS_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
 pub(super) const DEAD_LETTERS_LIFE: SignedDuration = SignedDuration::from_hours(180 * 24);

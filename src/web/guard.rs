@@ -1,5 +1,5 @@
 //! Guessing short codes is hopeless (71 bits), but each guess costs the store a look-up: an address that keeps guessing wrong
-//! is answered without one for a while.
+//! is asked to come later for a while. Only on the way to a target: opting out is always looked up.
 
 use super::Settings;
 use axum::http::HeaderMap;
@@ -25,7 +25,9 @@ pub(super) struct Peer(pub SocketAddr);
 pub(super) fn client_ip(settings: &Settings, headers: &HeaderMap, peer: Option<Peer>) -> Option<IpAddr> {
     let told = settings.client_ip_header.as_ref().and_then(|name| {
         // The last one was written by the proxy next to us; those before it are whatever the client claimed.
-        headers.get_all(name).iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+        let last = headers.get_all(name).iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim();
+        // Some write the port as well.
+        last.parse().ok().or_else(|| last.parse::<SocketAddr>().ok().map(|address| address.ip()))
     });
     told.or(peer.map(|p| p.0.ip()))
 }
@@ -92,6 +94,8 @@ mod tests {
         let mut settings = Settings::default();
         assert_eq!(client_ip(&settings, &headers, peer), Some([10, 0, 0, 9].into()));
         settings.client_ip_header = Some(HeaderName::from_static("x-forwarded-for"));
+        assert_eq!(client_ip(&settings, &headers, peer), Some([2, 2, 2, 2].into()));
+        headers.insert("x-forwarded-for", HeaderValue::from_static("1.1.1.1,2.2.2.2:49152"));
         assert_eq!(client_ip(&settings, &headers, peer), Some([2, 2, 2, 2].into()));
         headers.insert("x-forwarded-for", HeaderValue::from_static("unknown"));
         assert_eq!(client_ip(&settings, &headers, peer), Some([10, 0, 0, 9].into()));

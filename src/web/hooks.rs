@@ -2,7 +2,9 @@
 //! channel's key (`k` in the query or last in the path) opens them; how a report is read is the channel's business ([`Hooks`]).
 
 use super::{
-    WebState, form,
+    WebState,
+    body::SMALL,
+    form,
     metrics::{HowLabels, ResultLabels},
     pages::{Language, Page},
     reply,
@@ -16,11 +18,8 @@ use crate::{
     store::Incoming,
 };
 use axum::{
-    body::Bytes,
-    extract::{
-        Path, RawQuery, State,
-        rejection::{BytesRejection, PathRejection},
-    },
+    body::{Body, Bytes},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::Response,
 };
@@ -144,7 +143,7 @@ pub(super) async fn report(
     parts: Result<Path<HookParts>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Response {
     let Ok(Path(HookParts { namespace, channel, provider, kind, key })) = parts else { return not_found(&web, &headers) };
     let channel = format!("{namespace}/{channel}");
@@ -155,13 +154,13 @@ pub(super) async fn report(
     let Some(path) = path.filter(|_| hook_key_matches(&web.secret, &channel, &key)) else {
         return not_found(&web, &headers);
     };
-    let Ok(body) = body else { return reply::plain(StatusCode::PAYLOAD_TOO_LARGE, "too large\n") };
+    let Some(body) = web.room.read(body, SMALL).await else { return reply::plain(StatusCode::PAYLOAD_TOO_LARGE, "too large\n") };
     let urlencoded = headers
         .get(CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
         .is_some_and(|t| t.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
-    let form = if urlencoded { form::parse(&body) } else { Vec::new() };
-    let request = HookRequest { channel, provider, query, form, body };
+    let form = if urlencoded { form::parse(&body.bytes) } else { Vec::new() };
+    let request = HookRequest { channel, provider, query, form, body: body.bytes };
     match path {
         HookPath::Receipt => receipts(&web, &request).await,
         HookPath::Inbound => inbound(&web, &request).await,

@@ -28,6 +28,9 @@ pub(super) enum LookupError {
     Store(Arc<StoreError>),
     #[error("the store did not answer in time")]
     Slow,
+    /// Nothing was looked up: too many unknown codes came from there.
+    #[error("too many unknown links were tried")]
+    Guessing,
 }
 
 impl LookupError {
@@ -35,6 +38,7 @@ impl LookupError {
         match self {
             Self::Store(error) => error.label(),
             Self::Slow => "slow",
+            Self::Guessing => "guessing",
         }
     }
 }

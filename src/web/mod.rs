@@ -5,6 +5,7 @@
 //! leads. Nothing here logs an address, a token or a body.
 
 mod agents;
+mod body;
 mod cache;
 mod clicks;
 mod cloudevents;

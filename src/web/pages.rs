@@ -51,6 +51,12 @@ impl Language {
     }
 }
 
+/// What most people read where an installation's clients are at home.
+pub(super) fn language_of(region: &str) -> &'static str {
+    let russian = ["RU", "BY", "KZ", "KG"].iter().any(|r| r.eq_ignore_ascii_case(region));
+    if russian { Language::Russian.code() } else { Language::English.code() }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Page<'a> {
     /// One button. `brand` and `medium` are `None` when the store cannot tell now.

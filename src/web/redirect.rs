@@ -20,7 +20,7 @@ use axum::{
     response::Response,
 };
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 pub(super) async fn open(
     State(web): State<Arc<WebState>>,
@@ -43,6 +43,8 @@ pub(super) async fn open(
     let (known, link) = match found {
         Ok(Some(found)) => found,
         Ok(None) => return not_found(),
+        // Never "not found": who shares an address with somebody who guesses may have a good link.
+        Err(LookupError::Guessing) => return reply::page(StatusCode::TOO_MANY_REQUESTS, language(), &Page::TryAgain),
         Err(error) => {
             web.metrics.store_error(error.label());
             return reply::page(StatusCode::SERVICE_UNAVAILABLE, language(), &Page::TryAgain);
@@ -54,9 +56,8 @@ pub(super) async fn open(
         return response;
     }
     let tell_tale = agents::tell_tale(&headers);
-    let judgement = known.hit(link, now, |others| {
-        judge(&Arrival { link, at: now, message: known.sent, medium: known.medium, links: known.links.len(), others, tell_tale })
-    });
+    let judgement = known
+        .hit(link, now, |others| judge(&Arrival { link, at: now, message: known.sent, medium: known.medium, others, tell_tale }));
     let recorded = web.clicks.record(Hit { effect: known.effect, link, at: now, judgement }, settings.redirect_wait).await;
     if recorded == Recorded::Dropped {
         tracing::warn!(effect = %known.effect, "a click was lost");
@@ -81,24 +82,23 @@ pub(super) async fn link_of(
     if !is_code(id) {
         return Ok(web.keys.verify_click(id).filter(|token| !token.expired(now)).map(|token| (token.effect, token.link)));
     }
-    code(web, id, headers, peer, now).await
+    code(web, id, client_ip(&web.settings(), headers, peer), true, now).await
 }
 
-/// Which link a short code means.
+/// Which link a short code means. `guarded`: not looked up for whoever tries too many that do not exist.
 pub(super) async fn code(
     web: &WebState,
     code: &str,
-    headers: &HeaderMap,
-    peer: Option<Peer>,
+    ip: Option<IpAddr>,
+    guarded: bool,
     now: Timestamp,
 ) -> Result<Option<(EffectRef, i16)>, LookupError> {
     let hash = web.keys.code_hash(code);
     if let Some(link) = web.effects.remembered_code(&hash) {
         return Ok(Some(link));
     }
-    let ip = client_ip(&web.settings(), headers, peer);
-    if !web.guard.allows(ip, now) {
-        return Ok(None);
+    if guarded && !web.guard.allows(ip, now) {
+        return Err(LookupError::Guessing);
     }
     let found = web.effects.code(&hash).await?;
     if found.is_none() {

@@ -35,7 +35,7 @@ pub(super) fn page(status: StatusCode, language: Language, page: &Page<'_>) -> R
     let mut response = careful(response(status, body), HeaderValue::from_static("text/html; charset=utf-8"));
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, CSP);
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-language"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
     }
     response

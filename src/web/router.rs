@@ -1,7 +1,9 @@
 //! Which path goes where, with the limits that hold for all of them.
 
 use super::{
-    WebState, health, hooks,
+    WebState,
+    body::FREE,
+    health, hooks,
     metrics::{RequestLabels, RouteLabels},
     pages::{Language, Page},
     redirect, reply, signals, unsubscribe,
@@ -20,12 +22,6 @@ use tokio::time::Instant;
 /// How long one request may take, its body included.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Bodies of forms and hooks.
-const SMALL: usize = 64 * 1024;
-
-/// Bodies of signals.
-const LARGE: usize = 1024 * 1024;
-
 /// What the outside may reach: `/r`, `/u`, `/hooks`, `/v1`.
 pub fn public_router(state: Arc<WebState>) -> Router {
     let route = |path: &'static str, handler: MethodRouter<Arc<WebState>>| watched(&state, path, handler);
@@ -34,8 +30,9 @@ pub fn public_router(state: Arc<WebState>) -> Router {
         .route("/u/{id}", route("/u/{id}", get(unsubscribe::ask).post(unsubscribe::act)))
         .route("/hooks/{namespace}/{channel}/{provider}/{kind}", route("/hooks", get(hooks::report).post(hooks::report)))
         .route("/hooks/{namespace}/{channel}/{provider}/{kind}/{key}", route("/hooks", get(hooks::report).post(hooks::report)))
-        .layer(DefaultBodyLimit::max(SMALL))
-        .route("/v1/signals", route("/v1/signals", post(signals::receive)).layer(DefaultBodyLimit::max(LARGE)))
+        .route("/v1/signals", route("/v1/signals", post(signals::receive)))
+        // Anybody may send a form; signals and reports are read by `Room`.
+        .layer(DefaultBodyLimit::max(FREE))
         .route("/robots.txt", get(robots))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)

@@ -3,6 +3,7 @@
 
 use super::{
     Settings, WebState,
+    body::LARGE,
     cloudevents::{self, Envelope, Problem, Unreadable},
     metrics::SignalLabels,
     reply,
@@ -12,8 +13,8 @@ use crate::{
     store::Incoming,
 };
 use axum::{
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
+    body::Body,
+    extract::State,
     http::{HeaderMap, StatusCode, header::AUTHORIZATION},
     response::Response,
 };
@@ -44,7 +45,7 @@ struct Answer {
     help: Option<String>,
 }
 
-pub(super) async fn receive(State(web): State<Arc<WebState>>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+pub(super) async fn receive(State(web): State<Arc<WebState>>, headers: HeaderMap, body: Body) -> Response {
     let settings = web.settings();
     if !authorised(&settings, &headers) {
         return reply::problem(
@@ -53,10 +54,10 @@ pub(super) async fn receive(State(web): State<Arc<WebState>>, headers: HeaderMap
             "send \"Authorization: Bearer TOKEN\" with a token of the installation's configuration",
         );
     }
-    let Ok(body) = body else {
+    let Some(body) = web.room.read(body, LARGE).await else {
         return reply::problem(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB", "send smaller batches");
     };
-    let events = match cloudevents::read(&headers, &body) {
+    let events = match cloudevents::read(&headers, &body.bytes) {
         Ok(events) => events,
         Err(error @ Unreadable::ContentType) => {
             return reply::problem(
@@ -228,7 +229,7 @@ fn subject(data: &Value, settings: &Settings) -> Result<SignalSubject, Refusal> 
         return refuse("data does not say who it is about", "give at least one of deal, contact, phone, email");
     }
     let of = |id: Option<String>| id.zip(connection.clone()).map(|(id, connection)| (connection, id));
-    Ok(SignalSubject { effect: None, deal: of(deal), contact: of(contact), phone, email })
+    Ok(SignalSubject { deal: of(deal), contact: of(contact), phone, email, ..SignalSubject::default() })
 }
 
 /// `namespace/name`, or the bare name if only one connection has it.

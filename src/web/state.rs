@@ -2,9 +2,11 @@
 
 use super::{
     EngineState, Hooks, Metrics,
+    body::Room,
     clicks::{ClickLog, QUEUE},
     effects::Effects,
     guard::Guard,
+    pages,
 };
 use crate::{
     links::Keys,
@@ -56,6 +58,15 @@ pub struct Settings {
     pub language: String,
     /// How long a redirect waits for its click to be stored.
     pub redirect_wait: Duration,
+}
+
+impl Settings {
+    /// For an installation whose clients are at home in `region`.
+    #[must_use]
+    pub fn in_region(region: String) -> Self {
+        let language = pages::language_of(&region).to_owned();
+        Self { region, language, ..Self::default() }
+    }
 }
 
 impl Default for Settings {
@@ -117,6 +128,7 @@ pub struct WebState {
     pub(super) clicks: ClickLog,
     pub(super) effects: Effects,
     pub(super) guard: Guard,
+    pub(super) room: Room,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     settings: Arc<ArcSwap<Settings>>,
     registry: Arc<RwLock<Registry>>,
@@ -139,6 +151,7 @@ impl WebState {
             effects: Effects::start(Arc::clone(&parts.store.journal)),
             journal: parts.store.journal,
             guard: Guard::default(),
+            room: Room::default(),
             clock: parts.clock,
             settings: parts.settings,
             registry: parts.registry,

@@ -5,7 +5,7 @@ use super::{
     WebState,
     effects::Known,
     form,
-    guard::Peer,
+    guard::{Peer, client_ip},
     lookups::LookupError,
     metrics::HowLabels,
     pages::{Language, Page},
@@ -120,7 +120,9 @@ impl Choice {
 async fn message(web: &WebState, id: &str, headers: &HeaderMap, peer: Option<Peer>) -> Result<Option<Arc<Known>>, LookupError> {
     let now = web.now();
     let effect = if is_code(id) {
-        redirect::code(web, id, headers, peer, now).await?.map(|(effect, _)| effect)
+        // Never guarded: behind a proxy one address may stand for everybody, and nobody may keep others from opting out.
+        let ip = client_ip(&web.settings(), headers, peer);
+        redirect::code(web, id, ip, false, now).await?.map(|(effect, _)| effect)
     } else {
         web.keys.verify_unsubscribe(id)
     };

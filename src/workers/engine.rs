@@ -9,7 +9,7 @@ use crate::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -112,6 +112,8 @@ pub struct Engine {
     pub(super) next_backfill: Mutex<Option<Timestamp>>,
     /// Hand-over numbers that were set aside at the witness.
     pub(super) block: Mutex<Block>,
+    /// The broken funnels that the inbox was last read by, and until when what waits for one that is not any more is looked for.
+    pub(super) broken: Mutex<(Option<BTreeSet<FunnelKey>>, Option<Timestamp>)>,
     /// The revision that has reached all copies of a funnel.
     replanned: Mutex<BTreeMap<FunnelKey, i64>>,
     /// When the store was last asked whether somebody else has published.
@@ -192,6 +194,7 @@ impl Engine {
             next_sync: Mutex::default(),
             next_backfill: Mutex::default(),
             block: Mutex::default(),
+            broken: Mutex::default(),
             replanned: Mutex::default(),
             caught_up: Mutex::default(),
         });

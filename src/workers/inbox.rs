@@ -1,16 +1,16 @@
 //! What arrived from outside: signals, clicks, receipts, refusals.
 
 use super::{
-    engine::{Engine, Held, WorkerError},
+    engine::{Engine, Held, WorkerError, lock},
     prepare::Prepared,
 };
 use crate::{
     engine::Event,
     links::{Sent, settle},
     model::{ClickVerdict, CopyId, EffectRef, InboxEvent, SignalKind, SignalSubject, Text},
-    store::{Batch, Clicked, EffectInfo, InboxRow, Lease, Load, Loaded, Mark, Source, StoreError},
+    store::{Batch, Clicked, EffectInfo, InboxRow, Lease, Load, Loaded, Mark, PutOff, Source, StoreError},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Engine {
@@ -18,7 +18,16 @@ impl Engine {
     pub(super) async fn inbox_pass(&self) -> Result<usize, WorkerError> {
         let held = self.held()?;
         let now = self.clock.now();
-        let rows = self.journal.inbox(now, self.settings.batch).await?;
+        let mut rows = self.journal.inbox(now, self.settings.batch).await?;
+        if let Some(ahead) = self.look_ahead(now) {
+            let later = self.journal.inbox(ahead, self.settings.batch).await?;
+            let all = later.len() < self.settings.batch as usize;
+            let ready: HashSet<i64> = rows.iter().map(|row| row.id).collect();
+            rows.extend(later.into_iter().filter(|row| was_put_off(row) && !ready.contains(&row.id)));
+            if all && rows.len() == ready.len() {
+                lock(&self.broken).1 = None;
+            }
+        }
         if rows.is_empty() {
             return Ok(0);
         }
@@ -41,6 +50,17 @@ impl Engine {
         Ok(count)
     }
 
+    /// What waited for a broken funnel is due the moment that it is repaired, before its copies are looked at again: until when the
+    /// inbox is looked through, if that is not done yet.
+    fn look_ahead(&self, now: Timestamp) -> Option<Timestamp> {
+        let plans = self.plans.load();
+        let mut known = lock(&self.broken);
+        if known.0.as_ref() != Some(&plans.1) {
+            *known = (Some(plans.1.clone()), Some(now + LOOK_AGAIN));
+        }
+        known.1
+    }
+
     async fn consume(&self, held: &Held, rows: Vec<InboxRow>, now: Timestamp) -> Result<(), WorkerError> {
         let mut round = Round::default();
         let mut clicks = Vec::new();
@@ -59,7 +79,11 @@ impl Engine {
                 Ok(InboxEvent::Signal { kind, subject, at, reaction, text }) => {
                     let named = subject.deal.clone();
                     let effect = subject.effect;
-                    let subjects = self.journal.fetch(&Load::Signal(subject), now).await?;
+                    let subjects = self.load_signal(&subject, now).await?;
+                    let left = self.left_of(&subjects, subject).map(|subject| {
+                        let text = text.clone();
+                        InboxEvent::Signal { kind, subject, at, text, reaction }
+                    });
                     let events = subjects.into_iter().map(|s| {
                         let direct = named.as_ref().is_some_and(|(of, deal)| *of == s.connection && *deal == s.deal.id)
                             || effect.is_some_and(|effect| effect.copy == s.copy.id);
@@ -70,15 +94,16 @@ impl Engine {
                     let events: Vec<_> =
                         events.filter(|(_, event)| others || matches!(event, Event::Signal { direct: true, .. })).collect();
                     let copies: Vec<CopyId> = events.iter().map(|(s, _)| s.copy.id).collect();
-                    if round.take(id, events)
+                    if round.take(id, events, left)
                         && let Some(text) = text
                     {
                         round.said.extend(copies.into_iter().map(|copy| (copy, text.clone())));
                     }
                 }
                 Ok(InboxEvent::Unsubscribe { subject, at, only }) => {
-                    let subjects = self.load_brand(subject, now).await?;
-                    round.take(id, subjects.into_iter().map(|s| (s, Event::Unsubscribed { at, only })).collect());
+                    let subjects = self.load_brand(&subject, now).await?;
+                    let left = self.left_of(&subjects, subject).map(|subject| InboxEvent::Unsubscribe { subject, at, only });
+                    round.take(id, subjects.into_iter().map(|s| (s, Event::Unsubscribed { at, only })).collect(), left);
                 }
             }
         }
@@ -101,7 +126,10 @@ impl Engine {
             }
         }
         self.bury(&held.lease, &mut prepared, now).await?;
-        let batch = Batch { now: Some(now), consumed: round.consumed, ..Batch::default() };
+        // Beyond where a look ahead ends: nothing comes twice in it.
+        let until = now + LOOK_AGAIN + SignedDuration::from_millis(1);
+        let put_off = round.left.into_iter().map(|(id, event)| PutOff { id, until, event }).collect();
+        let batch = Batch { now: Some(now), consumed: round.consumed, put_off, ..Batch::default() };
         let commit = self.commit_and_send(held, prepared, batch).await?;
         if !commit.stale.is_empty() {
             // Passes take turns and only they change copies, so this is a bug: what was consumed had no effect on these copies.
@@ -158,19 +186,34 @@ impl Engine {
 
     /// The client's copies in funnels that write under the same brand as the message that was refused; all of them when the
     /// refusal names no message.
-    async fn load_brand(&self, subject: SignalSubject, now: Timestamp) -> Result<Vec<Loaded>, WorkerError> {
+    async fn load_brand(&self, subject: &SignalSubject, now: Timestamp) -> Result<Vec<Loaded>, WorkerError> {
         let brand = match subject.effect {
             Some(effect) => self.journal.effect(effect).await?.map(|info| info.brand),
             None => None,
         };
         let plans = self.plans.load();
-        let subjects = self.journal.fetch(&Load::Signal(subject), now).await?;
-        Ok(subjects
-            .into_iter()
-            .filter(|s| {
-                brand.as_ref().is_none_or(|brand| plans.get(&s.copy.funnel).is_some_and(|live| live.plan.policy.brand == *brand))
-            })
-            .collect())
+        let theirs = |s: &Loaded, brand: &String| match plans.get(&s.copy.funnel) {
+            Some(live) => live.plan.policy.brand == *brand,
+            // Whose brand it writes under is known once it is repaired.
+            None => plans.1.contains(&s.copy.funnel),
+        };
+        let subjects = self.load_signal(subject, now).await?;
+        Ok(subjects.into_iter().filter(|s| brand.as_ref().is_none_or(|brand| theirs(s, brand))).collect())
+    }
+
+    /// Everybody whom a signal is about and who has not had it yet.
+    async fn load_signal(&self, subject: &SignalSubject, now: Timestamp) -> Result<Vec<Loaded>, WorkerError> {
+        let mut subjects = self.journal.fetch(&Load::Signal(subject.clone()), now).await?;
+        subjects.retain(|s| subject.only.is_empty() || subject.only.contains(&s.copy.id));
+        Ok(subjects)
+    }
+
+    /// Those of a signal's subjects who cannot have it now: their funnel is broken, with no good revision to go on with. Whoever calls
+    /// meanwhile must not get the next message of the journey once it is repaired. `None`: everybody has it.
+    fn left_of(&self, subjects: &[Loaded], subject: SignalSubject) -> Option<SignalSubject> {
+        let plans = self.plans.load();
+        let only: Vec<CopyId> = subjects.iter().filter(|s| plans.1.contains(&s.copy.funnel)).map(|s| s.copy.id).collect();
+        (!only.is_empty()).then_some(SignalSubject { only, ..subject })
     }
 
     /// Final verdicts, then the human ones become events.
@@ -194,31 +237,69 @@ impl Engine {
             };
             let (verdict, why) = settle(link, at, Sent { accepted_at: info.at }, &info.hits);
             verdicts.push(Clicked { effect, link, at, verdict: Some(verdict), why: why.into() });
-            if verdict == ClickVerdict::Human { human.push((row, effect, link, at)) } else { round.consumed.push(row) }
+            if verdict == ClickVerdict::Human {
+                human.push((row, effect, link, at));
+            } else {
+                self.metrics.click(verdict);
+                round.consumed.push(row);
+            }
         }
         self.journal.judge(&verdicts).await?;
-        for verdict in verdicts.iter().filter_map(|hit| hit.verdict) {
-            self.metrics.click(verdict);
-        }
         if human.is_empty() {
             return Ok(());
         }
         let ids: BTreeSet<CopyId> = human.iter().map(|(_, effect, ..)| effect.copy).collect();
         let loaded = self.journal.fetch(&Load::Copies(ids.into_iter().collect()), now).await?;
         let mut subjects: HashMap<CopyId, Loaded> = loaded.into_iter().map(|s| (s.copy.id, s)).collect();
+        let plans = self.plans.load();
+        let mut heard: HashMap<CopyId, Timestamp> = HashMap::new();
         for (row, effect, link, at) in human {
-            match subjects.remove(&effect.copy) {
+            let done = match subjects.remove(&effect.copy) {
                 Some(subject) => {
-                    round.take(row, vec![(subject, Event::Click { seq: effect.seq, link, at })]);
+                    let verdict = Some(ClickVerdict::Human);
+                    let broken = plans.1.contains(&subject.copy.funnel);
+                    let left = broken.then_some(InboxEvent::Click { effect, link, at, verdict });
+                    let taken = round.take(row, vec![(subject, Event::Click { seq: effect.seq, link, at })], left);
+                    if taken {
+                        heard.insert(effect.copy, at);
+                    }
+                    taken && !broken
                 }
-                // A second click on the same copy in this round waits for the next one; an unknown copy is done with.
-                None if round.copies.contains(&effect.copy) => {}
-                None => round.consumed.push(row),
+                // Each round takes one event of a copy. Who opens a link a thousand times within a minute says nothing more by it, and
+                // must not be what all others wait for.
+                None if heard.get(&effect.copy).is_some_and(|first| at.duration_since(*first).abs() <= SAME_VISIT) => {
+                    round.consumed.push(row);
+                    true
+                }
+                // A later click waits for the next round; an unknown copy is done with.
+                None if round.copies.contains(&effect.copy) => false,
+                None => {
+                    round.consumed.push(row);
+                    true
+                }
+            };
+            if done {
+                self.metrics.click(ClickVerdict::Human);
             }
         }
         Ok(())
     }
 }
+
+/// How long what a broken funnel could not take waits before it is tried again, unless the funnel is repaired sooner.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+
+/// Whether a row waits for a broken funnel, and not for the end of a burst.
+fn was_put_off(row: &InboxRow) -> bool {
+    match &row.event {
+        Ok(InboxEvent::Signal { subject, .. } | InboxEvent::Unsubscribe { subject, .. }) => !subject.only.is_empty(),
+        Ok(InboxEvent::Click { verdict, .. }) => verdict.is_some(),
+        _ => false,
+    }
+}
+
+/// Clicks so close to each other are one visit.
+const SAME_VISIT: SignedDuration = SignedDuration::from_mins(1);
 
 /// One batch of events: each copy at most once, so that every decision sees the state that the former one left.
 #[derive(Default)]
@@ -226,19 +307,25 @@ struct Round {
     copies: HashSet<CopyId>,
     events: Vec<(Loaded, Event)>,
     consumed: Vec<i64>,
+    /// Rows that wait on, with what is left of them.
+    left: Vec<(i64, InboxEvent)>,
     said: HashMap<CopyId, Text>,
     marks: Vec<Mark>,
 }
 
 impl Round {
-    /// Takes a row's events, unless one of its copies already has an event in this round: then the row stays for the next.
-    fn take(&mut self, row: i64, events: Vec<(Loaded, Event)>) -> bool {
+    /// Takes a row's events, unless one of its copies already has an event in this round: then the row stays for the next. `left`: what
+    /// some of its copies cannot have yet.
+    fn take(&mut self, row: i64, events: Vec<(Loaded, Event)>, left: Option<InboxEvent>) -> bool {
         if events.iter().any(|(s, _)| self.copies.contains(&s.copy.id)) {
             return false;
         }
         self.copies.extend(events.iter().map(|(s, _)| s.copy.id));
         self.events.extend(events);
-        self.consumed.push(row);
+        match left {
+            Some(event) => self.left.push((row, event)),
+            None => self.consumed.push(row),
+        }
         true
     }
 }

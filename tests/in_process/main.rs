@@ -7,6 +7,7 @@ mod asked;
 mod channels;
 mod crm_news;
 mod examples;
+mod inbox;
 mod interleavings;
 mod live_edits;
 mod peers;

@@ -92,6 +92,9 @@ spec:
         - {name: REKINDLE_LISTEN, value: "0.0.0.0:8080"}
         - {name: REKINDLE_ADMIN, value: "0.0.0.0:9090"}
         - {name: REKINDLE_PUBLIC_URL, value: {{ include "rekindle.publicUrl" . | quote }}}
+        {{- with .Values.clientIpHeader | default (ternary "x-forwarded-for" "" .Values.ingress.enabled) }}
+        - {name: REKINDLE_CLIENT_IP_HEADER, value: {{ . | quote }}}
+        {{- end }}
         - {name: REKINDLE_LEASE_NAME, value: {{ include "rekindle.fullname" . }}}
         - {name: REKINDLE_LEASE, value: {{ .Values.lease | quote }}}
         - {name: REKINDLE_REGION, value: {{ .Values.signals.region | quote }}}
@@ -130,6 +133,8 @@ spec:
         httpGet: {path: /readyz, port: metrics}
         periodSeconds: 3
         timeoutSeconds: 3
+        # A minute: while the database fails over, every pod still leads clients to the links that it remembers.
+        failureThreshold: 20
       securityContext:
         allowPrivilegeEscalation: false
         readOnlyRootFilesystem: true

@@ -156,7 +156,8 @@ impl Demo {
         let base = format!("http://{}", listener.local_addr().map_err(say("no port on loopback"))?);
         let settings = EngineSettings { base_url: Some(base.clone()), lease: Duration::from_hours(1), ..EngineSettings::default() };
         let engine = Engine::new(store.journal.clone(), clock.clone(), settings, metrics);
-        let pages = Pages { public: listener, admin: None, signal_tokens: vec![TOKEN.into()], region: "RU".into() };
+        let (signal_tokens, region) = (vec![TOKEN.into()], "RU".into());
+        let pages = Pages { public: listener, admin: None, signal_tokens, region, client_ip_header: None };
         let served = serve::start(&store, &engine, registry, pages)?;
         let (smtp, sms, postbox) = sinks::start(base).await.map_err(say("no port on loopback"))?;
         for (name, text) in MANIFESTS {

@@ -1,7 +1,10 @@
 //! What both commands read: folders, deals, the days, the behaviour.
 
 use crate::{
-    cli::folder::Reader,
+    cli::{
+        folder::Reader,
+        process::{EXAMPLE_URL, Maybe, public_url},
+    },
     compile::{self, ConnectionKind, ConnectionWiring, FileSource, Severity, Wiring},
     engine::Plan,
     model::{FunnelKey, Mode},
@@ -41,8 +44,8 @@ pub struct Inputs {
     #[arg(long, value_name = "FILE")]
     behaviour: Option<PathBuf>,
     /// Address of the installation, for links of the right length.
-    #[arg(long, env = "REKINDLE_PUBLIC_URL", default_value = "https://go.example.com", value_name = "URL")]
-    public_url: String,
+    #[arg(long, env = "REKINDLE_PUBLIC_URL", default_value = EXAMPLE_URL, value_name = "URL", value_parser = public_url)]
+    public_url: Maybe<String>,
     /// Keep `mode: Observe` as it is: nothing goes out of such a funnel.
     #[arg(long)]
     as_is: bool,
@@ -188,7 +191,7 @@ impl Inputs {
                     Given { live, replan, before }
                 })
                 .collect();
-            let base_url = self.public_url.trim_end_matches('/').to_owned();
+            let base_url = self.public_url.clone().unwrap_or_else(|| EXAMPLE_URL.into());
             let question = Question { from, until, seed: self.seed, behaviour: behaviour.clone(), base_url };
             let run = Run::new(&world, lives, &folder.output.wiring, question);
             if let Some(behaviour) = &behaviour {

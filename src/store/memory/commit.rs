@@ -5,7 +5,7 @@ use crate::engine::{Copy, CycleChange, EffectKind, History, Recent};
 use crate::model::{AddressHash, ClientId, CopyId, EffectRef, EffectStatus, Purpose, Role, shard_of};
 use crate::store::outcome::Receipt;
 use crate::store::rules::{AddressHasher, is_held, item_name, kind_word};
-use crate::store::{Batch, Change, Charge, Commit, Lease, NewEffect, StoreError};
+use crate::store::{Batch, Change, Charge, Commit, Lease, NewEffect, PutOff, StoreError};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -27,6 +27,11 @@ impl Data {
         self.suppress(batch.suppress);
         for id in batch.consumed {
             self.inbox.remove(&id);
+        }
+        for PutOff { id, until, event } in batch.put_off {
+            if let Some(arrived) = self.inbox.get_mut(&id) {
+                (arrived.ready_at, arrived.event) = (up(until), event);
+            }
         }
         let mut outcome = Commit::default();
         for (copy, change) in self.place(batch.changes, &mut outcome) {

@@ -7,7 +7,7 @@ mod people;
 mod views;
 
 use super::outcome::{Receipt, resolution, resolved_reason};
-use super::rules::{AddressHasher, NEVER_MS, RECENT};
+use super::rules::{AddressHasher, HITS, NEVER_MS, RECENT};
 use super::{
     Batch, Charge, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
     Loaded, Mark, Outbox, Period, Resolution, Revision, Source, StoreError, Stored,
@@ -587,6 +587,9 @@ impl Journal for MemoryStore {
         let info = |effect: &EffectRef| {
             let (entry, copy) = (data.effects.get(effect)?, data.copies.get(&effect.copy)?);
             let (first, last) = ((*effect, Timestamp::MIN, i16::MIN), (*effect, Timestamp::MAX, i16::MAX));
+            let newest = data.clicks.range(first..=last).rev().take(HITS as usize);
+            let mut hits: Vec<(i16, Timestamp)> = newest.map(|((_, at, link), _)| (*link, *at)).collect();
+            hits.reverse();
             Some(EffectInfo {
                 effect: *effect,
                 key: entry.key.clone(),
@@ -598,7 +601,7 @@ impl Journal for MemoryStore {
                 status: entry.status,
                 at: entry.at,
                 links: entry.links.clone(),
-                hits: data.clicks.range(first..=last).map(|((_, at, link), _)| (*link, *at)).collect(),
+                hits,
             })
         };
         Ok(effects.iter().filter_map(info).collect())

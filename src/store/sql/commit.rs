@@ -32,6 +32,9 @@ pub(super) async fn commit(database: &Database, hasher: &AddressHasher, lease: &
     if !batch.consumed.is_empty() {
         tx.run(sql!("inbox/consume"), args![inbox::id_rows(&batch.consumed)?]).await?;
     }
+    if !batch.put_off.is_empty() {
+        tx.run(sql!("inbox/put_off"), args![inbox::put_off_rows(&batch.put_off)?]).await?;
+    }
     let mut outcome = Commit::default();
     if !batch.changes.is_empty() {
         changes(&mut tx, lease, batch.changes, now, &mut outcome).await?;

@@ -9,7 +9,7 @@ use super::session::{args, json_rows, to_json};
 use super::suppress::{self, ref_rows};
 use crate::model::{CopyId, EffectRef, EffectStatus};
 use crate::store::rules::up_to_ms;
-use crate::store::{InboxRow, Incoming, Lease, Source};
+use crate::store::{InboxRow, Incoming, Lease, PutOff, Source};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -35,6 +35,18 @@ struct Id {
 
 pub(super) fn id_rows(ids: &[i64]) -> Result<String> {
     json_rows(&ids.iter().map(|id| Id { id: *id }).collect::<Vec<_>>())
+}
+
+#[derive(Serialize)]
+struct PutOffRow {
+    id: i64,
+    ready_at: i64,
+    event: String,
+}
+
+pub(super) fn put_off_rows(rows: &[PutOff]) -> Result<String> {
+    let row = |r: &PutOff| Ok(PutOffRow { id: r.id, ready_at: up_to_ms(r.until), event: to_json(&r.event)? });
+    json_rows(&rows.iter().map(row).collect::<Result<Vec<_>>>()?)
 }
 
 pub(super) async fn receive(database: &Database, incoming: Vec<Incoming>) -> Result<Vec<bool>> {

@@ -7,6 +7,7 @@ use super::session::{args, json_rows};
 use super::subject::purpose_word;
 use super::suppress::{medium_word, ref_rows};
 use crate::model::{AddressHash, ClickVerdict, ClientId, CopyId, EffectKey, EffectRef, EffectStatus, FunnelKey, Purpose};
+use crate::store::rules::HITS;
 use crate::store::{Clicked, EffectInfo};
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
@@ -74,7 +75,7 @@ pub(super) async fn effects(database: &Database, effects: &[EffectRef]) -> Resul
         found.insert(effect, info);
     }
     if !found.is_empty() {
-        for mut c in session.rows(sql!("effect/hits"), args![asked]).await? {
+        for mut c in session.rows(sql!("effect/hits"), args![asked, HITS]).await? {
             let effect = EffectRef { copy: CopyId(c.int()?), seq: c.small()? };
             let hit = (c.small()?, c.time()?);
             if let Some(info) = found.get_mut(&effect) {

@@ -68,6 +68,16 @@ async fn a_mail_with_several_links_waits_for_its_verdict() {
     assert_eq!(site.journal.take().remove(0).click.unwrap().verdict, None);
 }
 
+/// A scanner that opens the one link of a mail first and the hidden one a moment later.
+#[tokio::test]
+async fn a_mail_with_one_link_waits_for_its_verdict_too() {
+    let site = Site::start().await;
+    let effect = site.message(3, Medium::Email, &[PLANS]);
+    site.get(&site.click_path(effect, 0)).send().await.unwrap();
+    let first = site.journal.take().remove(0).click.unwrap();
+    assert_eq!((first.verdict, first.why.as_str()), (None, "open"));
+}
+
 #[tokio::test]
 async fn programs_are_led_on_and_known() {
     let site = Site::start().await;
@@ -147,12 +157,44 @@ async fn guessing_codes_stops_costing_look_ups() {
     let effect = site.message(3, Medium::Sms, &[PLANS]);
     let known = site.code_path(effect, 0, "aB3dE6gH9jK2");
     assert_eq!(site.get(&known).send().await.unwrap().status(), 302);
+    let mut answers = Vec::new();
     for number in 0..300 {
-        assert_eq!(site.get(&format!("/r/{number:012}")).send().await.unwrap().status(), 404);
+        answers.push(site.get(&format!("/r/{number:012}")).send().await.unwrap().status().as_u16());
     }
     let lookups = site.journal.lookups.load(Ordering::SeqCst);
     assert!(lookups < 210, "{lookups}");
+    assert_eq!((answers[0], answers[199], answers[299]), (404, 404, 429));
     assert_eq!(site.get(&known).send().await.unwrap().status(), 302, "links that are known still work");
+}
+
+/// Behind a proxy that nobody told us of, everybody has the guesser's address.
+#[tokio::test]
+async fn one_who_guesses_keeps_nobody_from_opting_out_and_makes_no_link_unknown() {
+    let site = Site::start().await;
+    let effect = site.message(3, Medium::Sms, &[PLANS]);
+    let link = site.code_path(effect, 0, "aB3dE6gH9jK2");
+    for number in 0..300 {
+        let guess = site.get(&format!("/r/{number:012}")).header("x-forwarded-for", "203.0.113.7");
+        assert_ne!(guess.send().await.unwrap().status(), 302);
+    }
+    let response = site.get(&link).send().await.unwrap();
+    assert_eq!(response.status(), 429, "later, not unknown");
+    assert!(response.headers().contains_key("retry-after"));
+    assert!(response.text().await.unwrap().contains("reload the page"));
+    let page = link.replace("/r/", "/u/");
+    assert_eq!(site.get(&page).send().await.unwrap().status(), 200);
+    assert_eq!(site.post(&page).send().await.unwrap().status(), 200);
+    assert_eq!(site.journal.take().len(), 1, "opted out");
+    // With the header's name only the guesser waits.
+    let site = Site::start().await;
+    let link = site.code_path(site.message(3, Medium::Sms, &[PLANS]), 0, "aB3dE6gH9jK2");
+    site.set(|settings| settings.client_ip_header = Some("x-forwarded-for".parse().unwrap()));
+    for number in 0..300 {
+        site.get(&format!("/r/{number:012}")).header("x-forwarded-for", "203.0.113.7").send().await.unwrap();
+    }
+    let asks = |client: &'static str| site.get(&link).header("x-forwarded-for", client).send();
+    assert_eq!(asks("203.0.113.7").await.unwrap().status(), 429);
+    assert_eq!(asks("203.0.113.8").await.unwrap().status(), 302);
 }
 
 #[tokio::test]

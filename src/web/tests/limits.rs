@@ -108,6 +108,27 @@ async fn slow_large_and_many_are_bounded() {
     assert!(refused >= 8, "{refused}");
 }
 
+/// The head of a large request, and nothing after it.
+#[tokio::test]
+async fn strangers_are_turned_away_before_they_send_a_body() {
+    let site = Site::start().await;
+    for (path, token, status) in
+        [("/v1/signals", "wrong-token-wrong-token", "401"), ("/hooks/marketing/sms/main/receipt?k=wrong", "", "404")]
+    {
+        let mut stream = TcpStream::connect(site.address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/cloudevents+json\r\n\
+             Content-Length: 1000000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 64];
+        let read =
+            tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await.expect("an answer at once").unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_stop_finishes_what_is_open() {
     let site = Site::start().await;

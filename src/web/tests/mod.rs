@@ -35,6 +35,7 @@ struct Site {
     state: Arc<WebState>,
     clock: Arc<Mutex<Timestamp>>,
     engine: watch::Sender<EngineState>,
+    settings: Arc<ArcSwap<Settings>>,
     client: Client,
     keys: Keys,
     task: JoinHandle<()>,
@@ -66,10 +67,11 @@ impl Site {
             redirect_wait: std::time::Duration::from_millis(200),
             ..Settings::default()
         };
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
         let state = WebState::start(Parts {
             store: Store { journal: journal.clone(), views: journal.clone() },
             clock: Arc::new(move || *ticking.lock().unwrap()),
-            settings: Arc::new(ArcSwap::from_pointee(settings)),
+            settings: settings.clone(),
             hooks,
             engine: engine_state,
             wake: Arc::new(|| {}),
@@ -80,7 +82,13 @@ impl Site {
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(serve(listener, router(Arc::clone(&state)), metrics, limits, std::future::pending()));
         let client = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
-        Self { address, journal, state, clock, engine, client, keys: Keys::derive(&SECRET), task }
+        Self { address, journal, state, clock, engine, settings, client, keys: Keys::derive(&SECRET), task }
+    }
+
+    fn set(&self, edit: impl FnOnce(&mut Settings)) {
+        let mut settings = Settings::clone(&self.settings.load());
+        edit(&mut settings);
+        self.settings.store(Arc::new(settings));
     }
 
     fn now(&self) -> Timestamp {

@@ -24,6 +24,21 @@ async fn looking_at_the_page_changes_nothing() {
     assert!(site.journal.take().is_empty());
 }
 
+/// A German phone in Moscow; a mail program that says nothing.
+#[tokio::test]
+async fn who_asks_for_neither_language_gets_the_one_of_the_installations_country() {
+    let site = Site::start().await;
+    let path = site.unsubscribe_path(site.message(3, Medium::Email, &[]));
+    for (region, language) in [("RU", "ru"), ("kz", "ru"), ("US", "en")] {
+        site.set(|settings| settings.language = crate::web::Settings::in_region(region.into()).language);
+        let german = site.get(&path).header("accept-language", "de-DE");
+        for request in [site.get(&path), german] {
+            let page = request.send().await.unwrap().text().await.unwrap();
+            assert!(page.contains(&format!("lang=\"{language}\"")), "{region}: {page}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_button_suppresses_person_and_brand() {
     let site = Site::start().await;

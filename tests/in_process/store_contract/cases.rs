@@ -350,6 +350,21 @@ pub async fn an_event_is_stored_once(backend: &Backend) {
     assert_eq!(journal.receive(vec![incoming("a", call(1))]).await.unwrap(), [false], "consumed is still seen");
 }
 
+pub async fn what_is_put_off_comes_back_as_it_was_left(backend: &Backend) {
+    let world = World::new(backend).await;
+    let journal = &world.store.journal;
+    journal.receive(vec![incoming("a", call(1)), incoming("b", call(2))]).await.unwrap();
+    let rows = journal.inbox(at(5), 10).await.unwrap();
+    let InboxEvent::Signal { kind, subject, at: when, text, reaction } = call(1) else { return };
+    let left = InboxEvent::Signal { kind, subject: SignalSubject { only: vec![CopyId(7)], ..subject }, at: when, text, reaction };
+    let put_off = PutOff { id: rows[0].id, until: at(60), event: left.clone() };
+    world.commit(Batch { now: Some(at(6)), consumed: vec![rows[1].id], put_off: vec![put_off], ..Batch::default() }).await;
+    assert!(journal.inbox(at(59), 10).await.unwrap().is_empty());
+    let back = journal.inbox(at(60), 10).await.unwrap();
+    assert_eq!(back.iter().map(|r| (r.id, r.event.clone())).collect::<Vec<_>>(), [(rows[0].id, Ok(left))]);
+    assert_eq!(journal.receive(vec![incoming("a", call(1))]).await.unwrap(), [false], "it is still known");
+}
+
 pub async fn events_that_commit_late_are_not_lost(backend: &Backend) {
     let world = World::new(backend).await;
     let journal = &world.store.journal;
@@ -1221,6 +1236,11 @@ pub async fn clicks_are_kept_and_judged(backend: &Backend) {
     assert_eq!(several.iter().map(|info| (info.effect, info.hits.len())).collect::<Vec<_>>(), [(effect(copy, 1), 3); 2]);
     let counts = world.store.views.counts(&funnel(), None, at(50)).await.unwrap();
     assert_eq!((counts.clicks_human, counts.clicks_machine), (2, 1));
+    // Somebody opens it a thousand times: the newest hits are told.
+    let many: Vec<Incoming> = (0..1000).map(|n| hit(n % 2, 1000 + i64::from(n), Some(ClickVerdict::Human))).collect();
+    journal.receive(many).await.unwrap();
+    let newest: Vec<(i16, Timestamp)> = (744..1000).map(|n| (n % 2, at(1000 + i64::from(n)))).collect();
+    assert_eq!(journal.effect(effect(copy, 1)).await.unwrap().unwrap().hits, newest);
 }
 
 pub async fn what_is_useless_is_forgotten_and_the_ledger_never(backend: &Backend) {
