@@ -1,8 +1,10 @@
 //! Counts for statuses, asked of the store no oftener than they are cheap.
 
 use crate::{
+    engine::day_start,
     model::{EffectStatus, FunnelKey},
     store::{ChannelCounts, Cursor, FunnelCounts, Hold, PeriodSpent, Store, StoreError, this_month},
+    workers::Plans,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, time::Duration};
@@ -25,6 +27,8 @@ pub(super) struct Figures {
     pub messages: BTreeMap<String, Vec<(EffectStatus, u64)>>,
     pub cursors: BTreeMap<String, Cursor>,
     pub holds: Vec<Hold>,
+    /// Messages of today, in the day of each policy, by its key.
+    pub today: BTreeMap<String, u64>,
     /// What policies spent this month, and in the one before while some zone still has it.
     pub spent: Vec<PeriodSpent>,
 }
@@ -44,18 +48,24 @@ impl Counter {
     }
 
     /// New figures, if it is time. A store that cannot be asked leaves the old ones.
-    pub async fn count(&mut self, store: &Store, funnels: &[FunnelKey], now: Timestamp) -> Option<Result<Figures, StoreError>> {
+    pub async fn count(
+        &mut self,
+        store: &Store,
+        funnels: &[FunnelKey],
+        plans: &Plans,
+        now: Timestamp,
+    ) -> Option<Result<Figures, StoreError>> {
         let started = Instant::now();
         if started < self.next {
             return None;
         }
-        let figures = gather(store, funnels, now).await;
+        let figures = gather(store, funnels, plans, now).await;
         self.next = Instant::now() + (started.elapsed() * Self::SHARE).max(Self::EVERY);
         Some(figures)
     }
 }
 
-async fn gather(store: &Store, funnels: &[FunnelKey], now: Timestamp) -> Result<Figures, StoreError> {
+async fn gather(store: &Store, funnels: &[FunnelKey], plans: &Plans, now: Timestamp) -> Result<Figures, StoreError> {
     let views = &store.views;
     let mut figures = Figures::default();
     let (day, month) = (now - SignedDuration::from_hours(24), now - SignedDuration::from_hours(24 * 30));
@@ -70,10 +80,29 @@ async fn gather(store: &Store, funnels: &[FunnelKey], now: Timestamp) -> Result<
     for (channel, status, n) in views.messages_by_channel(day).await? {
         figures.messages.entry(channel).or_default().push((status, n));
     }
+    figures.today = today(store, plans, now).await?;
     figures.cursors = views.cursors().await?.into_iter().collect();
     figures.spent = views.spent_since(&this_month(now)).await?;
     figures.holds = store.journal.holds().await?;
     Ok(figures)
+}
+
+/// What the funnels of each policy sent since its midnight.
+async fn today(store: &Store, plans: &Plans, now: Timestamp) -> Result<BTreeMap<String, u64>, StoreError> {
+    let mut days: BTreeMap<Timestamp, BTreeMap<&FunnelKey, &str>> = BTreeMap::new();
+    for (funnel, live) in &plans.0 {
+        let policy = &live.plan.policy;
+        days.entry(day_start(&policy.time_zone, now)).or_default().insert(funnel, &policy.key);
+    }
+    let mut today = BTreeMap::new();
+    for (midnight, policies) in days {
+        for (funnel, status, n) in store.views.messages_by_funnel(midnight).await? {
+            if let Some(policy) = policies.get(&funnel) {
+                *today.entry((*policy).to_owned()).or_default() += fates([(status.as_str(), n)].into_iter()).0;
+            }
+        }
+    }
+    Ok(today)
 }
 
 /// Sums (medium, status) rows by what became of the messages: sent, failed, ambiguous.

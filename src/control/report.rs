@@ -44,7 +44,7 @@ impl Control {
             match self.standing().filter(|_| leading) {
                 Some(standing) if Instant::now() >= quiet_until => {
                     let funnels: Vec<FunnelKey> = standing.reading.declared().into_iter().collect();
-                    match counter.count(&self.store, &funnels, self.engine.clock().now()).await {
+                    match counter.count(&self.store, &funnels, &self.engine.plans(), self.engine.clock().now()).await {
                         Some(Ok(fresh)) => figures = fresh,
                         Some(Err(error)) => tracing::warn!(label = error.label(), "the figures of statuses are older than usual"),
                         None => {}
@@ -111,7 +111,7 @@ impl Control {
         let generation = seen.generation;
         let (adapters, now) = (self.engine.adapters(), self.engine.clock().now());
         match object.kind.as_str() {
-            "CrmConnection" => json(&crm_connection::status(object, generation, standing, figures)),
+            "CrmConnection" => json(&crm_connection::status(object, generation, standing, figures, &adapters)),
             "MessageChannel" => json(&message_channel::status(object, spec, generation, standing, figures, &adapters, now)),
             "ContactPolicy" => {
                 let (plans, key) = (self.engine.plans(), format!("{}/{}", object.namespace, object.name));

@@ -129,6 +129,7 @@ contract!(
     what_is_useless_is_forgotten_and_the_ledger_never,
     hostile_texts_come_back_as_they_are,
     people_can_read_what_happened,
+    revivals_of_before_are_known_when_their_deals_have_left,
     stages_can_be_replayed,
     reactions_are_counted_by_their_pace,
 );
