@@ -189,7 +189,8 @@ pub struct FileOrigin {
     /// A key of a ConfigMap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapKeyRef>,
-    /// A file, relative to the folder of this manifest. Only with `rekindle run -f`; in a cluster use configMap.
+    /// A file: with `rekindle run -f` relative to the folder of this manifest, in a cluster relative to the volume that the chart mounts
+    /// (files.volume). Without such a volume use configMap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub path: Option<String>,
@@ -217,8 +218,8 @@ pub struct FileStages {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("has(self.path) || has(self.webhook)").message("set path, webhook or both"))]
 pub struct WriteBack {
-    /// A file to which every write-back is appended as one JSON line (a CloudEvent), relative to the folder of this manifest. Only
-    /// with `rekindle run -f`.
+    /// A file to which every write-back is appended as one JSON line (a CloudEvent): with `rekindle run -f` relative to the folder of
+    /// this manifest, in a cluster relative to the volume that the chart mounts (files.volume, with files.readOnly false).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub path: Option<String>,

@@ -26,7 +26,7 @@ pub struct CrmConnectionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub pipelines: Vec<PipelineFound>,
-    /// Rows that could not be used, the first 20 kinds.
+    /// What is wrong with the spec, then the kinds of rows that could not be used; the first 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub problems: Vec<Problem>,
@@ -63,7 +63,7 @@ pub struct MessageChannelStatus {
     /// Messages that providers took in the last 24 hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<i64>,
-    /// Messages that they refused for good in the last 24 hours.
+    /// Messages of the last 24 hours that they refused for good, or that were no longer valid when they could have been handed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<i64>,
     /// Messages of which nobody can say whether they were accepted.
@@ -266,7 +266,7 @@ pub struct MonthFigures {
     pub contacted: i64,
     /// Of those, revived in these days, within the funnel's attribution.
     pub revived: i64,
-    /// Came back in these days without a message, or too long after one.
+    /// Came back in these days without a message, or longer than the funnel's attribution after the last message or click.
     pub organic: i64,
     /// Put back to work by hand soon after a message or a click.
     pub assisted: i64,

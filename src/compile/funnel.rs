@@ -1,15 +1,15 @@
 //! One funnel with everything it refers to: what is stored as a revision, and the plan and texts it means.
 
 use super::{
-    channel,
+    ObjectRef, Snapshot, SourceObject, channel,
     finding::{Finding, Findings, Reason, suggest},
     list::{self, ChannelOf, For},
     names::{Names, Use},
     policy, stage,
 };
 use crate::api::{
-    ClickPause, ContactPolicySpec, ContentListSpec, EmailSenderSpec, Field, IfOpen, MessageChannelSpec, ReactivationFunnelSpec,
-    ReentrySpec, RepliesSpec, SmsSenderSpec,
+    ClickPause, ContactPolicySpec, ContentListSpec, CrmConnectionSpec, EmailSenderSpec, Field, IfOpen, MessageChannelSpec,
+    ReactivationFunnelSpec, ReentrySpec, RepliesSpec, SmsSenderSpec,
 };
 use crate::content::{Escape, TaskTexts, Template, Texts};
 use crate::engine::{
@@ -18,7 +18,11 @@ use crate::engine::{
 use crate::model::{Email, FunnelKey, HumanDuration, SignalKind};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 /// A funnel and what it refers to, with all defaults filled in and without secrets or provider settings: what is stored as a
 /// revision, and all that a replica needs to know what the funnel means.
@@ -60,6 +64,32 @@ pub struct ChannelFacts {
 }
 
 impl FunnelSnapshot {
+    /// The connection and the channels that it knows as they stand in `now`.
+    #[must_use]
+    pub fn knows(&self, now: &Snapshot) -> BTreeSet<ObjectRef> {
+        let ours = |object: &&SourceObject| object.namespace == self.namespace && self.knows_one(object);
+        let key = |object: &SourceObject| ObjectRef {
+            kind: object.kind.clone(),
+            namespace: object.namespace.clone(),
+            name: object.name.clone(),
+        };
+        now.objects.iter().filter(ours).map(key).collect()
+    }
+
+    fn knows_one(&self, object: &SourceObject) -> bool {
+        let spec = &object.value["spec"];
+        match object.kind.as_str() {
+            "CrmConnection" if self.spec.source.crm_ref.name == object.name => {
+                CrmConnectionSpec::deserialize(spec).is_ok_and(|spec| ConnectionFacts::of(&spec) == self.connection)
+            }
+            "MessageChannel" => self
+                .channels
+                .get(&object.name)
+                .is_some_and(|known| MessageChannelSpec::deserialize(spec).is_ok_and(|spec| ChannelFacts::of(&spec) == *known)),
+            _ => false,
+        }
+    }
+
     /// What copies of other funnels must know of this one.
     #[must_use]
     pub fn voice(&self) -> Voice {
@@ -70,6 +100,12 @@ impl FunnelSnapshot {
             silent: false,
             observes: false,
         }
+    }
+}
+
+impl ConnectionFacts {
+    pub(super) fn of(spec: &CrmConnectionSpec) -> Self {
+        Self { max_staleness: spec.max_staleness, fields: spec.fields.clone() }
     }
 }
 

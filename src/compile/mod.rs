@@ -207,7 +207,7 @@ fn funnel(key: &Key, all: &Resources<'_>, lists: &BTreeMap<Key, ContentListSpec>
             namespace: namespace.clone(),
             name: key.1.clone(),
             spec: spec.clone(),
-            connection: ConnectionFacts { max_staleness: crm.spec.max_staleness, fields: crm.spec.fields.clone() },
+            connection: ConnectionFacts::of(&crm.spec),
             policy: rules.spec.clone(),
             channels,
             lists: contents,

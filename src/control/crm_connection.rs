@@ -10,15 +10,23 @@ use crate::{
     api::{CrmConnectionStatus, PipelineFound, Problem},
     compile::ObjectRef,
     store::{Cursor, MOST_PIPELINES},
+    workers::Adapters,
 };
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::BTreeSet;
 
-pub(super) fn status(object: &ObjectRef, generation: i64, standing: &Standing, figures: &Figures) -> CrmConnectionStatus {
-    let mut conditions = standing.ready(object, generation, false);
-    let cursor = figures.cursors.get(&format!("{}/{}", object.namespace, object.name));
-    let (is, reason, message) = health(cursor);
+pub(super) fn status(
+    object: &ObjectRef,
+    generation: i64,
+    standing: &Standing,
+    figures: &Figures,
+    adapters: &Adapters,
+) -> CrmConnectionStatus {
+    let key = format!("{}/{}", object.namespace, object.name);
+    let mut conditions = standing.ready(object, generation, adapters.connections.contains_key(&key));
+    let cursor = figures.cursors.get(&key);
+    let (is, reason, message) = health(object, standing, figures, adapters);
     conditions.push(condition("Healthy", is, reason, message, generation));
     let mut problems = problems(standing.findings(object));
     for found in cursor.into_iter().flat_map(|cursor| &cursor.findings) {
@@ -49,8 +57,20 @@ fn pipelines(cursor: &Cursor) -> Vec<PipelineFound> {
 }
 
 /// Whether the CRM can be read.
-pub(super) fn health(cursor: Option<&Cursor>) -> (Is, ConditionReason, String) {
-    match cursor {
+pub(super) fn health(
+    object: &ObjectRef,
+    standing: &Standing,
+    figures: &Figures,
+    adapters: &Adapters,
+) -> (Is, ConditionReason, String) {
+    let key = format!("{}/{}", object.namespace, object.name);
+    if !adapters.connections.contains_key(&key) {
+        let closed = standing.not_open(object, "nothing is read, and what the last reading said is soon too old to send by");
+        if closed.0 == Is::No {
+            return closed;
+        }
+    }
+    match figures.cursors.get(&key) {
         Some(Cursor { error: Some(error), .. }) => {
             (Is::No, ConditionReason::ReadFailed, format!("the last reading failed: {error}"))
         }

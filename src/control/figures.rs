@@ -1,6 +1,7 @@
 //! Counts for statuses, asked of the store no oftener than they are cheap.
 
 use crate::{
+    engine::day_start,
     model::{EffectStatus, FunnelKey},
     store::{ChannelCounts, Cursor, FunnelCounts, Hold, PeriodSpent, Store, StoreError, this_month},
     workers::{Plans, backfill_since},
@@ -28,6 +29,8 @@ pub(super) struct Figures {
     pub messages: BTreeMap<String, Vec<(EffectStatus, u64)>>,
     pub cursors: BTreeMap<String, Cursor>,
     pub holds: Vec<Hold>,
+    /// Messages of today, in the day of each policy, by its key.
+    pub today: BTreeMap<String, u64>,
     /// What policies spent this month, and in the one before while some zone still has it.
     pub spent: Vec<PeriodSpent>,
 }
@@ -83,10 +86,29 @@ async fn gather(store: &Store, plans: &Plans, funnels: &[FunnelKey], now: Timest
     for (channel, status, n) in views.messages_by_channel(day).await? {
         figures.messages.entry(channel).or_default().push((status, n));
     }
+    figures.today = today(store, plans, now).await?;
     figures.cursors = views.cursors().await?.into_iter().collect();
     figures.spent = views.spent_since(&this_month(now)).await?;
     figures.holds = store.journal.holds().await?;
     Ok(figures)
+}
+
+/// What the funnels of each policy sent since its midnight.
+async fn today(store: &Store, plans: &Plans, now: Timestamp) -> Result<BTreeMap<String, u64>, StoreError> {
+    let mut days: BTreeMap<Timestamp, BTreeMap<&FunnelKey, &str>> = BTreeMap::new();
+    for (funnel, live) in &plans.0 {
+        let policy = &live.plan.policy;
+        days.entry(day_start(&policy.time_zone, now)).or_default().insert(funnel, &policy.key);
+    }
+    let mut today = BTreeMap::new();
+    for (midnight, policies) in days {
+        for (funnel, status, n) in store.views.messages_by_funnel(midnight).await? {
+            if let Some(policy) = policies.get(&funnel) {
+                *today.entry((*policy).to_owned()).or_default() += fates([(status.as_str(), n)].into_iter()).0;
+            }
+        }
+    }
+    Ok(today)
 }
 
 /// Sums (medium, status) rows by what became of the messages: sent, failed, ambiguous.

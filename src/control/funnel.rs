@@ -67,8 +67,7 @@ fn outside(funnel: &FunnelKey, generation: i64, facts: &Facts<'_>) -> Vec<Condit
     let source = source(funnel, facts);
     let mut channels = (Is::Yes, ConditionReason::Working, "they take messages".to_owned());
     for object in facts.standing.named(funnel, "MessageChannel") {
-        let key = format!("{}/{}", object.namespace, object.name);
-        let (is, reason, message) = message_channel::health(&key, facts.figures, facts.adapters, facts.now);
+        let (is, reason, message) = message_channel::health(object, facts.standing, facts.figures, facts.adapters, facts.now);
         if is != Is::Yes && channels.0 != Is::No {
             channels = (is, reason, format!("{}: {message}", object.name));
         }
@@ -97,7 +96,7 @@ fn source(funnel: &FunnelKey, facts: &Facts<'_>) -> (Is, ConditionReason, String
             return (Is::No, ConditionReason::Stale, message);
         }
     }
-    let (is, reason, message) = crm_connection::health(cursor);
+    let (is, reason, message) = crm_connection::health(object, facts.standing, facts.figures, facts.adapters);
     (is, reason, format!("{}: {message}", object.name))
 }
 

@@ -25,6 +25,14 @@ impl Control {
             let old = before.reading.seen.get(object);
             let edited = old.is_some_and(|old| old.uid == seen.uid && old.generation != seen.generation);
             let error = first_error(after.findings(object));
+            // Its old settings go on, and health has nothing to tell.
+            if let Some(why) = after.open_error(object)
+                && before.open_error(object) != Some(why)
+                && self.engine.adapters().channels.contains_key(&format!("{}/{}", object.namespace, object.name))
+            {
+                let word = super::ConditionReason::CannotOpen.as_str();
+                self.say(object, seen, Weight::Warning, word, "Publish", why.to_owned()).await;
+            }
             if let Some(error) = &error
                 && (edited || old.is_none() || first_error(before.findings(object)).as_ref() != Some(error))
             {
@@ -54,7 +62,11 @@ impl Control {
             self.say(object, seen, Weight::Normal, "Resumed", "Stop", is.2).await;
         }
         let number = |status: &Value, path: &str| status.pointer(path).and_then(Value::as_i64);
-        if number(before, "/copies/revived") == Some(0) && number(after, "/copies/revived").is_some_and(|n| n > 0) {
+        if number(before, "/copies/revived") == Some(0)
+            && number(after, "/copies/revived").is_some_and(|n| n > 0)
+            // Those before may have been won since: that nobody stood there is not that nobody came back.
+            && self.store.views.past_revivals(&key_of(object)).await.is_ok_and(|past| past == 0)
+        {
             let note = "the first client came back".to_owned();
             self.say(object, seen, Weight::Normal, "FirstRevival", "Report", note).await;
         }

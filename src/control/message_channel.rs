@@ -25,8 +25,8 @@ pub(super) fn status(
     now: Timestamp,
 ) -> MessageChannelStatus {
     let key = format!("{}/{}", object.namespace, object.name);
-    let mut conditions = standing.ready(object, generation, false);
-    let (is, reason, message) = health(&key, figures, adapters, now);
+    let mut conditions = standing.ready(object, generation, adapters.channels.contains_key(&key));
+    let (is, reason, message) = health(object, standing, figures, adapters, now);
     conditions.push(condition("Healthy", is, reason, message, generation));
     let rows = figures.messages.get(&key).map_or(&[][..], Vec::as_slice);
     let (sent, failed, _) = fates(rows.iter().map(|(status, n)| (status.as_str(), *n)));
@@ -44,16 +44,27 @@ pub(super) fn status(
 }
 
 /// Whether its providers take messages.
-pub(super) fn health(key: &str, figures: &Figures, adapters: &Adapters, now: Timestamp) -> (Is, ConditionReason, String) {
-    let held = |hold: &&Hold| matches!(&hold.scope, HoldScope::Channel(channel) if channel == key);
+pub(super) fn health(
+    object: &ObjectRef,
+    standing: &Standing,
+    figures: &Figures,
+    adapters: &Adapters,
+    now: Timestamp,
+) -> (Is, ConditionReason, String) {
+    let key = format!("{}/{}", object.namespace, object.name);
+    let held = |hold: &&Hold| matches!(&hold.scope, HoldScope::Channel(channel) if *channel == key);
     if let Some(hold) = figures.holds.iter().find(held) {
         return (Is::No, ConditionReason::Held, format!("held since {} by rekindle hold: {}", hold.since, hold.reason));
     }
-    let Some(channel) = adapters.channels.get(key) else {
-        return (Is::Unknown, ConditionReason::CannotOpen, "it is not open yet".to_owned());
+    let Some(channel) = adapters.channels.get(&key) else {
+        return standing.not_open(object, "messages wait");
     };
     if let Some((until, why)) = channel.paused(now) {
         let message = format!("{why}; messages wait, it is tried again at {}", until.strftime("%H:%M:%SZ"));
+        return (Is::No, ConditionReason::ProviderDown, message);
+    }
+    if let Some((since, why)) = channel.refused() {
+        let message = format!("{why}; nothing was taken since {since:.0}, and it counts as down until something is");
         return (Is::No, ConditionReason::ProviderDown, message);
     }
     if let Some((since, why)) = channel.outage(now) {

@@ -17,6 +17,8 @@ mod publish;
 mod reason;
 mod report;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use metrics::ControlMetrics;
 pub use reason::ConditionReason;

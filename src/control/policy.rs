@@ -2,7 +2,7 @@
 
 use super::{
     conditions::{number, problems},
-    figures::{Figures, fates},
+    figures::Figures,
     standing::Standing,
 };
 use crate::{
@@ -21,9 +21,7 @@ pub(super) fn status(
     plan: Option<&Plan>,
     now: Timestamp,
 ) -> ContactPolicyStatus {
-    let of = |funnel| figures.funnels.get(funnel).map(|figures| figures.day.messages.as_slice()).unwrap_or_default();
-    let rows = standing.users(object).flat_map(of);
-    let (sent, ..) = fates(rows.map(|(_, status, n)| (status.as_str(), *n)));
+    let sent = figures.today.get(&format!("{}/{}", object.namespace, object.name)).copied().unwrap_or_default();
     ContactPolicyStatus {
         observed_generation: Some(generation),
         conditions: standing.ready(object, generation, true),

@@ -5,7 +5,7 @@
 pub enum ConditionReason {
     /// Ready: what stands in the spec is what happens.
     InForce,
-    /// Ready: valid, and no funnel uses it yet.
+    /// Ready: valid, and no funnel that is in force uses it yet.
     NotUsed,
     /// Ready: something in the spec must be put right.
     Invalid,
@@ -13,9 +13,9 @@ pub enum ConditionReason {
     WaitingForReference,
     /// Ready: something that it names is not valid; it heals when that is put right.
     ReferenceInvalid,
-    /// Ready: valid, but a funnel that uses it keeps its last good revision for another reason.
+    /// Ready: valid, but a funnel that uses it keeps its last good revision for another reason, and with it what this was before.
     WaitingForFunnel,
-    /// Ready: valid, but what it describes cannot be opened.
+    /// Ready, Healthy, `SourceReady`, `ChannelsReady`: what it describes cannot be opened.
     CannotOpen,
     /// Healthy, `SourceReady`, `ChannelsReady`, `ContentValid`: all is well.
     Working,

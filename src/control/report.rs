@@ -111,7 +111,7 @@ impl Control {
         let generation = seen.generation;
         let (adapters, now) = (self.engine.adapters(), self.engine.clock().now());
         match object.kind.as_str() {
-            "CrmConnection" => json(&crm_connection::status(object, generation, standing, figures)),
+            "CrmConnection" => json(&crm_connection::status(object, generation, standing, figures, &adapters)),
             "MessageChannel" => json(&message_channel::status(object, spec, generation, standing, figures, &adapters, now)),
             "ContactPolicy" => {
                 let (plans, key) = (self.engine.plans(), format!("{}/{}", object.namespace, object.name));

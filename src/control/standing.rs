@@ -20,6 +20,8 @@ pub(super) struct Standing {
     findings: BTreeMap<ObjectRef, Vec<Finding>>,
     /// What is in force of each funnel that exists; `false`: not what its spec says now.
     pub funnels: BTreeMap<FunnelKey, (Option<i64>, bool)>,
+    /// Connections and channels that such a funnel knows as they are now.
+    known: BTreeMap<FunnelKey, BTreeSet<ObjectRef>>,
     /// What stops funnels that are not what their spec says now.
     stopped: BTreeMap<FunnelKey, Vec<&'static str>>,
     /// Adapters that could not be built: resource and reason.
@@ -60,8 +62,8 @@ impl Standing {
         }
         let sms_parts = sms_parts(&reading, &used, plans);
         let adapters = published.adapters.into_iter().collect();
-        let stopped = published.stopped;
-        Self { reading, findings, funnels: in_force, stopped, adapters, used, names: names_of, sms_parts }
+        let (known, stopped) = (published.known, published.stopped);
+        Self { reading, findings, funnels: in_force, known, stopped, adapters, used, names: names_of, sms_parts }
     }
 
     pub fn findings(&self, object: &ObjectRef) -> &[Finding] {
@@ -86,30 +88,64 @@ impl Standing {
         self.names.get(funnel).into_iter().flatten().filter(move |object| object.kind == kind)
     }
 
-    /// Ready, with Reconciling or Stalled, of anything but a funnel. `in_revision`: it is part of what a funnel's revision holds.
-    pub fn ready(&self, object: &ObjectRef, generation: i64, in_revision: bool) -> Vec<Condition> {
+    /// Why what an object describes could not be opened.
+    pub fn open_error(&self, object: &ObjectRef) -> Option<&str> {
+        self.adapters.get(&format!("{} {}/{}", object.kind, object.namespace, object.name)).map(String::as_str)
+    }
+
+    /// Whether a funnel that is in force, by an older revision perhaps, names it.
+    fn in_force(&self, object: &ObjectRef) -> bool {
+        self.users(object).any(|funnel| matches!(self.funnels.get(funnel), Some((Some(_), _))))
+    }
+
+    /// What health says of a connection or channel that is not open. `then`: what that means for a funnel in force. Where there is none,
+    /// what it lacks may only be on its way.
+    pub fn not_open(&self, object: &ObjectRef, then: &str) -> (Is, ConditionReason, String) {
+        let error = self.open_error(object);
+        let missing = || (!self.reading.seen.contains_key(object)).then(|| format!("there is no {} {}", object.kind, object.name));
+        let why = error.map(str::to_owned).or_else(|| first_error(self.findings(object))).or_else(missing);
+        let (is, message) = match why {
+            Some(why) if error.is_some() || self.in_force(object) => (Is::No, format!("it cannot be opened: {why}; {then}")),
+            Some(why) => (Is::Unknown, format!("it is not open yet: {why}")),
+            None => (Is::Unknown, "it is not open yet".to_owned()),
+        };
+        (is, ConditionReason::CannotOpen, message)
+    }
+
+    /// Whether a funnel goes on by a revision that holds an object as it was before. A list and a policy are whole in it; of a channel
+    /// it holds the sender and how long its messages count, of a connection the fields and how old its data may be.
+    fn behind(&self, funnel: &FunnelKey, object: &ObjectRef) -> bool {
+        let facts_only = matches!(object.kind.as_str(), "MessageChannel" | "CrmConnection");
+        match self.funnels.get(funnel) {
+            Some((_, true)) => false,
+            Some((Some(_), false)) if facts_only => !self.known.get(funnel).is_some_and(|known| known.contains(object)),
+            _ => !facts_only,
+        }
+    }
+
+    /// Ready, with Reconciling or Stalled, of anything but a funnel. `open`: false of what has an address outside and is not open.
+    pub fn ready(&self, object: &ObjectRef, generation: i64, open: bool) -> Vec<Condition> {
         let mut conditions = Vec::new();
-        let findings = self.findings(object);
-        if let Some((reason, message)) = own_errors(findings) {
-            let users = self.used_by(object);
-            let stays = if users > 0 { "; what was in force stays in force" } else { "" };
+        let in_force = self.in_force(object);
+        let stays = if in_force && open { "; what was in force stays in force" } else { "" };
+        if let Some((reason, message)) = own_errors(self.findings(object)) {
             unready(&mut conditions, reason, &format!("{message}{stays}"), generation);
             return conditions;
         }
-        if let Some(why) = self.adapters.get(&format!("{} {}/{}", object.kind, object.namespace, object.name)) {
-            unready(&mut conditions, ConditionReason::CannotOpen, why, generation);
+        if let Some(why) = self.open_error(object) {
+            unready(&mut conditions, ConditionReason::CannotOpen, &format!("{why}{stays}"), generation);
             return conditions;
         }
-        let behind = self.users(object).find(|funnel| !self.funnels.get(*funnel).is_some_and(|(_, current)| *current));
-        match behind {
-            Some(funnel) if in_revision => {
+        match self.users(object).find(|funnel| self.behind(funnel, object)) {
+            Some(funnel) => {
                 let message = format!("valid, but the funnel {} keeps what it had: see its conditions", funnel.name);
                 unready(&mut conditions, ConditionReason::WaitingForFunnel, &message, generation);
             }
-            _ if self.used_by(object) == 0 => {
-                conditions.push(condition("Ready", Is::Yes, ConditionReason::NotUsed, "valid; no funnel uses it", generation));
+            None if !in_force => {
+                let of = if self.used_by(object) > 0 { "no funnel that uses it is in force yet" } else { "no funnel uses it" };
+                conditions.push(condition("Ready", Is::Yes, ConditionReason::NotUsed, format!("valid; {of}"), generation));
             }
-            _ => conditions.push(condition("Ready", Is::Yes, ConditionReason::InForce, "valid and in force", generation)),
+            None => conditions.push(condition("Ready", Is::Yes, ConditionReason::InForce, "valid and in force", generation)),
         }
         conditions
     }

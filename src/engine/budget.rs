@@ -74,6 +74,12 @@ pub fn periods(zone: &TimeZone, now: Timestamp) -> (String, String) {
     (date.strftime("%Y-%m-%d").to_string(), date.strftime("%Y-%m").to_string())
 }
 
+/// When the day of that calendar began that `now` is in.
+#[must_use]
+pub fn day_start(zone: &TimeZone, now: Timestamp) -> Timestamp {
+    moment(date_in(now, zone), civil::Time::midnight(), zone)
+}
+
 impl Plan {
     /// The budget that messages of that purpose keep to. Service messages cost their money and are never held up by it.
     #[must_use]

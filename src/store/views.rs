@@ -129,6 +129,10 @@ pub trait Views: Send + Sync {
     async fn channels(&self) -> Result<Vec<ChannelCounts>, StoreError>;
     /// Messages since `since` by (channel, status), whatever funnel they belong to.
     async fn messages_by_channel(&self, since: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>, StoreError>;
+    /// Messages since `since` by (funnel, status), whatever channel they went through.
+    async fn messages_by_funnel(&self, since: Timestamp) -> Result<Vec<(FunnelKey, EffectStatus, u64)>, StoreError>;
+    /// How often clients of a funnel came back, but for those whose deal still stands in Revived because of it.
+    async fn past_revivals(&self, funnel: &FunnelKey) -> Result<u64, StoreError>;
     /// What policies spent, by periods not before this one (`2026-03`: that month and its days, and all later ones).
     async fn spent_since(&self, period: &str) -> Result<Vec<PeriodSpent>, StoreError>;
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>, StoreError>;

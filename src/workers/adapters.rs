@@ -71,6 +71,8 @@ pub struct ChannelState {
     pace: Mutex<Pace>,
     /// From when, until when, and why.
     pause: Mutex<Option<(Timestamp, Timestamp, String)>>,
+    /// Since when, and why: its providers refused our account, and have taken nothing since.
+    refusal: Mutex<Option<(Timestamp, String)>>,
     trouble: Mutex<Option<Trouble>>,
 }
 
@@ -132,7 +134,10 @@ impl ChannelState {
     pub fn heard(&self, message: EffectRef, outcome: &Outcome, now: Timestamp) {
         let mut trouble = lock(&self.trouble);
         match outcome {
-            Outcome::Accepted { .. } | Outcome::Delivered | Outcome::Rejected { .. } => *trouble = None,
+            Outcome::Accepted { .. } | Outcome::Delivered | Outcome::Rejected { .. } => {
+                *trouble = None;
+                *lock(&self.refusal) = None;
+            }
             Outcome::Retry { reason, .. } => {
                 let trouble = trouble.get_or_insert_with(|| Trouble {
                     since: now,
@@ -146,9 +151,21 @@ impl ChannelState {
                     trouble.messages.insert(message);
                 }
             }
-            // Its own fault, told by the pause; or nobody's.
-            Outcome::ChannelDown { .. } | Outcome::Unknown { .. } | Outcome::NotStarted | Outcome::Expired => {}
+            Outcome::ChannelDown { reason, .. } => {
+                let mut refusal = lock(&self.refusal);
+                let since = refusal.as_ref().map_or(now, |(since, _)| *since);
+                *refusal = Some((since, reason.clone()));
+            }
+            // Nobody's fault.
+            Outcome::Unknown { .. } | Outcome::NotStarted | Outcome::Expired => {}
         }
+    }
+
+    /// Since when its providers refuse our account, and why. It outlives the pause: that it may be tried again does not mean that
+    /// anything was repaired, and while nothing is due nobody finds out.
+    #[must_use]
+    pub fn refused(&self) -> Option<(Timestamp, String)> {
+        lock(&self.refusal).clone()
     }
 
     /// Since when nothing is taken by any of its providers, and why, in their codes and our words. What waits is tried again within
@@ -159,6 +176,12 @@ impl ChannelState {
         let trouble = lock(&self.trouble);
         let trouble = trouble.as_ref().filter(|trouble| trouble.is_outage() && now.duration_since(trouble.last) <= remembered)?;
         Some((trouble.since, trouble.reason.clone()))
+    }
+
+    /// Whether it may go on for settings that cannot be opened. It would hand the texts of another medium to the wrong provider, and
+    /// who narrows a channel to a few addresses means it.
+    fn may_stand_in_for(&self, settings: &ChannelWiring) -> bool {
+        self.wiring.medium == settings.medium && self.wiring.test_recipients == settings.test_recipients
     }
 
     /// Room for one more message, if there is any. A kill makes everything intended ambiguous, so no more is intended than may be:
@@ -234,7 +257,8 @@ impl Adapters {
     }
 
     /// Builds what changed and keeps what did not: open connections, reservations and pauses survive an edit elsewhere. What
-    /// cannot be built is left out and said.
+    /// cannot be built is said; a channel goes on as it was then, unless that would reach others than the edit means, and anything
+    /// else is left out.
     #[must_use]
     pub fn update(&self, wiring: Wiring) -> (Self, Vec<(String, String)>) {
         let mut next = Self { wiring, ..Self::of(self.outside.clone()) };
@@ -255,9 +279,9 @@ impl Adapters {
             }
         }
         for (key, settings) in &next.wiring.channels {
-            if let (Some(old), Some(before)) = (self.channels.get(key), self.wiring.channels.get(key))
-                && before == settings
-            {
+            let old = self.channels.get(key);
+            // Not what was last asked for: that may be what could not be opened.
+            if let Some(old) = old.filter(|old| old.wiring == *settings) {
                 next.channels.insert(key.clone(), old.clone());
                 continue;
             }
@@ -271,13 +295,72 @@ impl Adapters {
                         under_way: AtomicUsize::new(0),
                         pace: Mutex::new(Pace::new(bound)),
                         pause: Mutex::new(None),
+                        refusal: Mutex::new(None),
                         trouble: Mutex::new(None),
                     };
                     next.channels.insert(key.clone(), Arc::new(state));
                 }
-                Err(error) => errors.push((format!("MessageChannel {key}"), error.to_string())),
+                Err(error) => {
+                    errors.push((format!("MessageChannel {key}"), error.to_string()));
+                    next.channels.extend(old.filter(|old| old.may_stand_in_for(settings)).map(|old| (key.clone(), old.clone())));
+                }
             }
         }
         (next, errors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Adapters;
+    use crate::{
+        compile::{ChannelWiring, DkimWiring, KannelWiring, OnAmbiguous, ProviderKind, ProviderWiring, Secret, Wiring},
+        model::{HumanDuration, Medium},
+    };
+
+    fn wiring(channel: ChannelWiring) -> Wiring {
+        Wiring { channels: [(channel.key.clone(), channel)].into(), ..Wiring::default() }
+    }
+
+    #[test]
+    fn a_channel_whose_edit_cannot_be_opened_goes_on_unless_others_would_be_reached() {
+        let kannel = KannelWiring {
+            url: "http://kannel:13013".into(),
+            username: "tester".into(),
+            password: Secret("foobar".into()),
+            from: "7777".into(),
+            connections: 1,
+        };
+        let good = ChannelWiring {
+            key: "shop/sms".into(),
+            medium: Medium::Sms,
+            providers: vec![ProviderWiring { name: "main".into(), kind: ProviderKind::Kannel(kannel) }],
+            per_second: 1.0,
+            burst: 1,
+            on_ambiguous: OnAmbiguous::Hold,
+            retry_min: HumanDuration::days(1),
+            retry_max: HumanDuration::days(1),
+            test_recipients: Vec::new(),
+            dkim: None,
+            keyword: None,
+        };
+        let key = DkimWiring { domain: "example.com".into(), selector: "s1".into(), private_key: Secret("junk".into()) };
+        let junk = ChannelWiring { dkim: Some(key), ..good.clone() };
+        let (open, errors) = Adapters::default().update(wiring(good.clone()));
+        assert!(errors.is_empty() && open.channels.len() == 1);
+        let cases = [
+            ("broken", junk.clone(), 1),
+            ("and slower", ChannelWiring { per_second: 0.5, ..junk.clone() }, 1),
+            ("and to few", ChannelWiring { test_recipients: vec!["+79990000001".into()], ..junk.clone() }, 0),
+            ("and for emails", ChannelWiring { medium: Medium::Email, ..junk.clone() }, 0),
+        ];
+        for (what, edit, goes_on) in cases {
+            let (edited, errors) = open.update(wiring(edit.clone()));
+            assert_eq!((errors.len(), edited.channels.len()), (1, goes_on), "{what}");
+            let (again, errors) = edited.update(wiring(edit));
+            assert_eq!((errors.len(), again.channels.len()), (1, goes_on), "{what}: it is still to be put right");
+            let (repaired, errors) = again.update(wiring(good.clone()));
+            assert_eq!((errors.len(), repaired.channels.len()), (0, 1), "{what}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::{
     engine::{Engine, WorkerError, lock},
 };
 use crate::{
-    compile::{self, Finding, FunnelSnapshot, Snapshot, Stops},
+    compile::{self, Finding, FunnelSnapshot, ObjectRef, Snapshot, Stops},
     model::FunnelKey,
 };
 use jiff::Timestamp;
@@ -26,6 +26,8 @@ pub struct Published {
     pub funnels: Vec<(FunnelKey, i64, bool)>,
     /// Funnels whose edit is broken: their last good revision stays in force (`None`: they never had one).
     pub kept: Vec<(FunnelKey, Option<i64>)>,
+    /// Of those that were kept: the connections and channels that their revision knows as they are now.
+    pub known: BTreeMap<FunnelKey, BTreeSet<ObjectRef>>,
     /// What stops those that were kept, in words: a stop holds although the rest of its edit does not.
     pub stopped: BTreeMap<FunnelKey, Vec<&'static str>>,
     /// What keeps those in force from sending, in words; absent: nothing does.
@@ -95,7 +97,10 @@ impl Engine {
             }
             // Broken by this edit, or unreadable: the last good revision goes on.
             let kept = match serde_json::from_value::<FunnelSnapshot>(revision.snapshot) {
-                Ok(snapshot) => self.keep(&output.stops, snapshot, revision.number, &mut published, now).await?,
+                Ok(kept) => {
+                    published.known.insert(funnel.clone(), kept.knows(snapshot));
+                    self.keep(&output.stops, kept, revision.number, &mut published, now).await?
+                }
                 Err(_) => None,
             };
             published.kept.push((funnel.clone(), kept.as_ref().map(|live| live.plan.revision)));

@@ -78,6 +78,40 @@ fn a_secret_that_comes_later_is_seen_and_one_that_changes_too() {
 }
 
 #[test]
+fn a_channel_that_cannot_be_opened_goes_on_as_it_was_until_the_operator_is_restarted_and_is_told_both_times() {
+    let Some(world) = World::new() else { return };
+    let operator = world.start("a");
+    world.fill(25, 1, false);
+    world.until_ready("msgch/mail");
+    world.wait("health", SOON, || condition(&world.object("msgch", "mail"), "Healthy")[0] == "True");
+    let from = "{from: {name: Sales, address: hello@news.example.com}}";
+    let signed = from.replace("}}", "}, dkim: {domain: news.example.com, selector: s1, secretRef: {name: dkim, key: key}}}");
+    let resources = manifests::world(25);
+    assert!(resources.contains(from));
+    world.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: dkim}\nstringData: {key: no key at all}\n");
+    world.apply(&resources.replace(from, &signed));
+    world.wait("the key that is none", SOON, || condition(&world.object("msgch", "mail"), "Ready")[1] == "CannotOpen");
+    let told = || world.events().into_iter().filter(|(reason, _)| reason == "CannotOpen").count();
+    world.wait("its event", SOON, || told() > 0);
+    let mail = world.object("msgch", "mail");
+    assert!(condition(&mail, "Ready")[2].contains("what was in force stays in force"), "{mail}");
+    assert_eq!(condition(&mail, "Healthy")[0], "True", "{mail}");
+    assert_eq!(told(), 1);
+    operator.kill();
+    let _operator = world.start("a");
+    world.wait("what is really so", SOON, || condition(&world.object("msgch", "mail"), "Healthy")[1] == "CannotOpen");
+    let mail = world.object("msgch", "mail");
+    assert_eq!(condition(&mail, "Healthy")[0], "False", "{mail}");
+    assert!(!condition(&mail, "Ready")[2].contains("stays in force"), "{mail}");
+    world.wait("the funnel's answer", SOON, || condition(&world.object("funnel", "sales"), "ChannelsReady")[0] == "False");
+    // Of the channel, and of the funnel that uses it.
+    world.wait("events", SOON, || told() == 3);
+    world.apply(&resources);
+    world.until_ready("msgch/mail");
+    world.wait("health again", SOON, || condition(&world.object("msgch", "mail"), "Healthy")[0] == "True");
+}
+
+#[test]
 fn at_no_moment_does_an_object_look_finished_that_is_not() {
     let Some(world) = World::new() else { return };
     let _operator = world.start("a");

@@ -83,6 +83,16 @@ fn the_first_revival_and_a_spike_of_opt_outs_are_told_once() {
     world.wait("the spike", SOON, || !told(&world.events(), "UnsubscribeSpike").is_empty());
     world.wait("six opt-outs", SOON, || world.object("funnel", "sales")["status"]["lastMonth"]["unsubscribed"] == 6);
 
+    // Both have bought: nobody stands in Revived, and who comes back then is not the first.
+    let won = (0..2).fold(manifests::deals(9, true), |deals, n| {
+        deals.replace(&format!("D{n},Flat,Sales,Lost,price,"), &format!("D{n},Flat,Sales,Won,,"))
+    });
+    world.apply(&won);
+    world.wait("the sales", SOON, || world.object("funnel", "sales")["status"]["copies"]["revived"] == 0);
+    call(&operator, "call-8", "client8@mail.example");
+    world.wait("the third revival", SOON, || world.object("funnel", "sales")["status"]["copies"]["revived"] == 1);
+    std::thread::sleep(Duration::from_secs(2));
+
     let events = world.events();
     assert_eq!((told(&events, "FirstRevival").len(), told(&events, "UnsubscribeSpike").len()), (1, 1), "{events:?}");
     let all = world.must(&["get", "events", "-o", "yaml"]);

@@ -595,6 +595,9 @@ fn the_next_month_begins_where_the_policy_lives() {
     }
     assert_eq!(periods(&plan.policy.time_zone, now), ("2026-03-31".to_owned(), "2026-03".to_owned()));
     assert_eq!(periods(&plan.policy.time_zone, t("2026-04-01T00:00")), ("2026-04-01".to_owned(), "2026-04".to_owned()));
+    // What was sent today was sent since the midnight of that calendar.
+    assert_eq!(day_start(&plan.policy.time_zone, now), t("2026-03-31T00:00"));
+    assert_eq!(day_start(&plan.policy.time_zone, t("2026-04-01T00:00")), t("2026-04-01T00:00"));
 }
 
 #[test]

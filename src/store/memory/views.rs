@@ -176,6 +176,26 @@ impl Views for MemoryStore {
         Ok(counts.into_iter().map(|((channel, _), (status, n))| (channel, status, n)).collect())
     }
 
+    async fn messages_by_funnel(&self, since: Timestamp) -> Result<Vec<(FunnelKey, EffectStatus, u64)>> {
+        let data = self.data();
+        let mut counts: BTreeMap<(FunnelKey, u8), (EffectStatus, u64)> = BTreeMap::new();
+        for (effect, e) in data.effects.iter().filter(|(_, e)| e.kind == "message" && e.at >= since) {
+            let Some(stored) = data.copies.get(&effect.copy) else { continue };
+            counts.entry((stored.copy.funnel.clone(), e.status as u8)).or_insert((e.status, 0)).1 += 1;
+        }
+        Ok(counts.into_iter().map(|((funnel, _), (status, n))| (funnel, status, n)).collect())
+    }
+
+    async fn past_revivals(&self, funnel: &FunnelKey) -> Result<u64> {
+        let data = self.data();
+        let past = |((id, number), cycle): &(&(CopyId, i32), &super::Cycle)| {
+            let copy = data.copies.get(id).map(|stored| &stored.copy).filter(|copy| copy.funnel == *funnel);
+            let stands = |copy: &crate::engine::Copy| copy.role == Role::Revived && copy.cycle == *number;
+            matches!(cycle.how, "Revived" | "Organic") && copy.is_some_and(|copy| !stands(copy))
+        };
+        Ok(data.cycles.iter().filter(past).count() as u64)
+    }
+
     async fn spent_since(&self, period: &str) -> Result<Vec<PeriodSpent>> {
         let data = self.data();
         let rows = data.spent.iter().filter(|(p, _)| p.period.as_str() >= period);

@@ -131,6 +131,25 @@ impl Views for SqlStore {
             .collect()
     }
 
+    async fn messages_by_funnel(&self, since: Timestamp) -> Result<Vec<(FunnelKey, EffectStatus, u64)>> {
+        let rows = self.database.report().await?.rows(sql!("views/funnels_messages"), args![since]).await?;
+        rows.into_iter()
+            .map(|mut c| {
+                let funnel = FunnelKey { namespace: c.text()?, name: c.text()? };
+                let status = EffectStatus::from_code(c.small()?).unwrap_or(EffectStatus::Unknown);
+                Ok((funnel, status, c.count()?))
+            })
+            .collect()
+    }
+
+    async fn past_revivals(&self, funnel: &FunnelKey) -> Result<u64> {
+        let mut session = self.database.report().await?;
+        let Some(id) = funnel::find(&mut session, funnel).await? else { return Ok(0) };
+        let rows = session.rows(sql!("views/past_revivals"), args![id]).await?;
+        session.commit().await?;
+        rows.into_iter().next().map_or(Ok(0), |mut c| c.count())
+    }
+
     async fn spent_since(&self, period: &str) -> Result<Vec<PeriodSpent>> {
         super::budget::since(&self.database, period).await
     }

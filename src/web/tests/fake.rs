@@ -230,6 +230,12 @@ impl Views for Fake {
     async fn messages_by_channel(&self, _: Timestamp) -> Result<Vec<(String, EffectStatus, u64)>> {
         unused()
     }
+    async fn messages_by_funnel(&self, _: Timestamp) -> Result<Vec<(FunnelKey, EffectStatus, u64)>> {
+        unused()
+    }
+    async fn past_revivals(&self, _: &FunnelKey) -> Result<u64> {
+        unused()
+    }
     async fn spent_since(&self, _: &str) -> Result<Vec<crate::store::PeriodSpent>> {
         unused()
     }

@@ -1416,6 +1416,11 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     assert_eq!(by_channel, [sms(EffectStatus::Intended, 1), sms(EffectStatus::Accepted, 1)]);
     assert_eq!(views.messages_by_channel(at(1_000_000)).await.unwrap(), []);
 
+    let by_funnel = |status, n| (funnel(), status, n);
+    let all = [by_funnel(EffectStatus::Intended, 1), by_funnel(EffectStatus::Accepted, 1)];
+    assert_eq!(views.messages_by_funnel(at(2)).await.unwrap(), all);
+    assert_eq!(views.messages_by_funnel(at(3)).await.unwrap(), []);
+
     let story = views.timeline(&funnel(), "d1").await.unwrap();
     let lines: Vec<(&str, &str)> = story.iter().map(|e| (e.kind.as_str(), e.text.as_str())).collect();
     assert!(lines.contains(&("list", "warmed by winback: Doesn't fit: layout")), "{lines:?}");
@@ -1423,6 +1428,35 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     assert!(lines.contains(&("writeback", "move: planned")), "{lines:?}");
     assert!(story.is_sorted_by_key(|e| e.at));
     assert!(views.timeline(&funnel(), "nobody").await.unwrap().is_empty());
+}
+
+/// Whether a client who has come back is the first one.
+pub async fn revivals_of_before_are_known_when_their_deals_have_left(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;
+    let past = async || world.store.views.past_revivals(&funnel()).await.unwrap();
+    let turn = async |copy: CopyId, when: i64, role, number, cycle: Vec<CycleChange>| {
+        let mut change = world.decided(copy, vec![]).await;
+        (change.copy.role, change.copy.cycle, change.cycle) = (role, number, cycle);
+        world.commit(Batch { now: Some(at(when)), changes: vec![change], ..Batch::default() }).await;
+    };
+    let begin = |cycle, when| CycleChange::Begin { cycle, at: at(when), holdout: false };
+    let end = |cycle, when, how| CycleChange::End { cycle, at: at(when), how };
+    // Stalled counts, too: the rate is of Warming alone.
+    turn(copies[0], 1, Role::Stalled, 1, vec![begin(1, 1)]).await;
+    turn(copies[1], 1, Role::Warming, 1, vec![begin(1, 1)]).await;
+    assert_eq!(past().await, 0);
+    turn(copies[0], 2, Role::Revived, 1, vec![end(1, 2, CycleEnd::Revived)]).await;
+    assert_eq!(past().await, 0, "the first stands there");
+    turn(copies[0], 3, Role::InWork, 1, vec![]).await;
+    assert_eq!(past().await, 1, "and has left");
+    turn(copies[1], 4, Role::Revived, 1, vec![end(1, 4, CycleEnd::Organic)]).await;
+    assert_eq!(past().await, 1, "the second is not the first");
+    turn(copies[0], 5, Role::Warming, 2, vec![begin(2, 5)]).await;
+    turn(copies[0], 6, Role::Revived, 2, vec![end(2, 6, CycleEnd::Organic)]).await;
+    assert_eq!(past().await, 1, "the same client again");
+    let nobody = FunnelKey { name: "nobody".into(), ..funnel() };
+    assert_eq!(world.store.views.past_revivals(&nobody).await.unwrap(), 0);
 }
 
 pub async fn reactions_are_counted_by_their_pace(backend: &Backend) {

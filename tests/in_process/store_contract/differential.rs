@@ -361,9 +361,11 @@ impl Side {
         }
         let _ = writeln!(
             out,
-            "{:#?} {:#?}",
+            "{:#?} {:#?} {:#?} {}",
             views.spent_since("2026-03").await.unwrap(),
-            views.messages_by_channel(at(3)).await.unwrap()
+            views.messages_by_channel(at(3)).await.unwrap(),
+            views.messages_by_funnel(at(3)).await.unwrap(),
+            views.past_revivals(&funnel()).await.unwrap()
         );
         let _ = writeln!(out, "{:#?} {:#?}", journal.cursor(CRM).await.unwrap(), journal.revisions().await.unwrap());
         let _ = writeln!(out, "{:#?}", journal.copies_of(&funnel(), CopyId(0), 99).await.unwrap());
