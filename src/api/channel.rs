@@ -137,8 +137,8 @@ pub struct SmsSenderSpec {
     #[serde(default = "default_parts")]
     #[schemars(range(min = 1, max = 10))]
     pub max_parts: i32,
-    /// How a client stops the messages. Link (default): a short link is appended unless the text has {{ links.unsubscribe }}. Keyword: the
-    /// word in keyword is appended; only for senders that can receive replies. None: stated elsewhere, by your own responsibility.
+    /// How a client stops the messages. Link (default): a short link is appended unless the SMS shows {{ links.unsubscribe }}. Keyword: the
+    /// word in keyword is appended unless your text has it; only for senders that can receive replies. None: stated elsewhere, by your own responsibility.
     #[serde(default)]
     pub opt_out: OptOutSpec,
     /// The word for optOut: Keyword; a client whose whole answer it is gets no more messages, as with STOP. Answers with a word that
@@ -149,7 +149,9 @@ pub struct SmsSenderSpec {
     /// What one part costs, for budgets and reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
-    /// Exact (default): the text is sent as written. Smart: typographic quotes, dashes and spaces are replaced where that makes the SMS cheaper.
+    /// Exact (default): the text is sent as written. Smart: where the text then fits into the GSM alphabet, which makes it cheaper, quotes,
+    /// dashes, spaces and signs become plain ones (№ is No., × is x), and letters lose the accents that this alphabet lacks, in names, too:
+    /// João is sent as Joao, façade as facade.
     #[serde(default)]
     pub encoding: SmsEncoding,
 }
@@ -219,8 +221,8 @@ pub struct EmailSenderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 320))]
     pub bounce_address: Option<String>,
-    /// Who writes and from where; many countries demand it. Shown under every email but under your own HTML that has
-    /// {{ links.unsubscribe }}: write it there yourself.
+    /// Who writes and from where; many countries demand it. Shown under every email but under your own HTML that
+    /// shows {{ links.unsubscribe }}: write it there yourself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub postal_address: Option<String>,
@@ -251,7 +253,8 @@ pub struct ManagerFrom {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub name: Option<String>,
-    /// Where answers go, like "{{ manager.email }}". Knows manager and brand.
+    /// Where answers go, like "{{ manager.email }}": one plain address, without a name. Where it is none for a manager, answers go to the
+    /// brand. Knows manager and brand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub reply_to: Option<String>,

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 #[x_kube(validation = Rule::new("(self.type == 'Kannel') == has(self.kannel) && (self.type == 'Http') == has(self.http) && (self.type == 'Smtp') == has(self.smtp)")
     .message("type and settings do not match: with type Kannel write the member kannel, with Http http, with Smtp smtp, and no other"))]
 pub struct Provider {
-    /// Its name within the channel, in metrics and in the ledger.
+    /// Its name within the channel: it stands in the ledger and in the addresses where the provider reports.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Kannel: SMS through a Kannel gateway. Http: SMS through any provider with an HTTP interface, declared here. Smtp: email through
@@ -46,7 +46,8 @@ pub enum ProviderType {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kannel {
-    /// Address of the gateway, like http://kannel:13013.
+    /// Address of the gateway, like http://kannel:13013. Its sendsms-user needs max-messages = 10 (no less than maxParts of the channel;
+    /// Kannel's default is 1) and concatenation = true: else Kannel cuts a long SMS off, opt-out included, and says that it was accepted.
     #[schemars(length(min = 1, max = 2048), regex(pattern = r"^https?://"))]
     pub url: String,
     /// A Secret with the keys username and password.
@@ -122,7 +123,8 @@ pub struct HttpSms {
     /// A Secret with the keys username and password, sent as HTTP basic authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic_auth_secret_ref: Option<SecretRef>,
-    /// CEL that is true when the provider took the message. Knows status, body, json and headers. Default: "status >= 200 && status < 300".
+    /// CEL that is true when the provider took the message; asked before errors. Knows status, body, json and headers. Default: any
+    /// status 2xx that none of errors matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub accepted: Option<String>,
@@ -130,7 +132,8 @@ pub struct HttpSms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub id: Option<String>,
-    /// What answers that are not accepted mean; the first that matches counts.
+    /// What answers that accepted does not take mean; the first that matches counts. An answer that none matches means what its HTTP
+    /// status says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub errors: Vec<HttpError>,

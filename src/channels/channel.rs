@@ -61,6 +61,11 @@ pub trait Channel: Send + Sync {
     /// How many messages it can usefully have under way at once.
     fn capacity(&self) -> usize;
 
+    /// Whether this refusal speaks of this provider alone, so that another one may take the message.
+    fn only_here(&self, _refusal: &Outcome) -> bool {
+        false
+    }
+
     /// At most this many can be left ambiguous by a kill: connections × pipeline depth.
     fn in_flight_bound(&self) -> usize;
 }

@@ -47,6 +47,7 @@ fn stage(
     Box::pin(async move {
         let Some(provider) = providers.get(index).cloned() else { return };
         let last = index + 1 == providers.len();
+        let asked = provider.clone();
         let (tx, mut outcomes) = mpsc::unbounded_channel();
         let jobs = batch.values().map(|(job, _)| job.clone()).collect();
         let mut running = JoinSet::new();
@@ -56,10 +57,12 @@ fn stage(
             let mut next = Some(first);
             while let Some(report) = next {
                 if let Some((job, before)) = batch.remove(&(report.effect, report.attempt)) {
-                    if !last && may_go_on(&report.outcome) {
+                    let goes_on = may_go_on(&report.outcome) || asked.only_here(&report.outcome);
+                    if goes_on && !last {
                         onward.insert((report.effect, report.attempt), (job, Some(worse(before, report.outcome))));
                     } else {
-                        let _ = reports.send(Report { outcome: settled(before, report.outcome), ..report });
+                        let outcome = if goes_on { worse(before, report.outcome) } else { settled(before, report.outcome) };
+                        let _ = reports.send(Report { outcome, ..report });
                     }
                 }
                 next = outcomes.try_recv().ok();
@@ -91,15 +94,19 @@ fn worse(before: Option<Outcome>, now: Outcome) -> Outcome {
         (Some(Outcome::ChannelDown { after: a, .. }), Outcome::ChannelDown { reason, after: b }) => {
             Outcome::ChannelDown { reason, after: a.zip(b).map(|(a, b)| a.min(b)) }
         }
+        // Who does not carry this recipient is not down: the message waits for the other, and nothing else does.
+        (Some(Outcome::Rejected { .. }), Outcome::Retry { reason, after } | Outcome::ChannelDown { reason, after })
+        | (Some(Outcome::Retry { reason, after } | Outcome::ChannelDown { reason, after }), Outcome::Rejected { .. }) => {
+            Outcome::Retry { reason, after }
+        }
         (_, now) => now,
     }
 }
 
-/// The last word. A provider that did not begin leaves what the former said; two refusals become one.
+/// The last word, an answer that no other provider may follow. One that did not begin leaves what the former said, if that may pass.
 fn settled(before: Option<Outcome>, now: Outcome) -> Outcome {
     match (before, now) {
-        (Some(before), Outcome::NotStarted) => before,
-        (before, now) if may_go_on(&now) => worse(before, now),
+        (Some(before), Outcome::NotStarted) if may_go_on(&before) => before,
         (_, now) => now,
     }
 }
@@ -187,6 +194,10 @@ mod tests {
         fn in_flight_bound(&self) -> usize {
             4
         }
+
+        fn only_here(&self, refusal: &Outcome) -> bool {
+            matches!(refusal, Outcome::Rejected { reason, .. } if reason == "not here")
+        }
     }
 
     fn jobs(count: usize) -> Vec<Job> {
@@ -242,6 +253,35 @@ mod tests {
         reports.sort_by_key(|r| r.effect);
         assert_eq!(reports.iter().map(|r| &r.outcome).collect::<Vec<_>>(), table.iter().map(|(.., want)| want).collect::<Vec<_>>());
         assert_eq!(second.got(), (4..14).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_number_that_one_provider_does_not_carry_goes_to_the_next_and_pauses_nothing() {
+        let retry = |r: &str| Outcome::Retry { reason: r.into(), after: None };
+        let down = |r: &str| Outcome::ChannelDown { reason: r.into(), after: None };
+        let rejected = |r: &str| Outcome::Rejected { reason: r.into(), suppress: false };
+        let here = || rejected("not here");
+        let table = [
+            (here(), accepted("b"), accepted("b")),
+            (here(), here(), here()),
+            (here(), rejected("no"), rejected("no")),
+            (here(), retry("b"), retry("b")),
+            (here(), down("b"), retry("b")),
+            (here(), Outcome::NotStarted, Outcome::NotStarted),
+            (retry("a"), here(), retry("a")),
+            (down("a"), here(), retry("a")),
+            (down("a"), rejected("no"), rejected("no")),
+        ];
+        let first = Fake::new(table.iter().map(|(a, ..)| Some(a.clone())));
+        let second = Fake::new(table.iter().map(|(_, b, _)| Some(b.clone())));
+        let channel = Failover::new(vec![first, second]);
+        let (tx, mut rx) = mpsc::unbounded_channel();
+        channel.perform(jobs(table.len()), Instant::now(), tx).await;
+        let mut got = vec![None; table.len()];
+        while let Some(report) = rx.recv().await {
+            got[usize::try_from(report.effect.seq).unwrap()] = Some(report.outcome);
+        }
+        assert_eq!(got, table.map(|(.., want)| Some(want)));
     }
 
     #[tokio::test]

@@ -23,6 +23,9 @@ use tokio::{
 /// smsbox answers when bearerbox has the message, normally at once.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Why a number is refused that none of this Kannel's SMSCs takes.
+const NOT_ROUTABLE: &str = "no SMSC of it takes this number";
+
 /// One `sendsms` endpoint.
 pub struct Kannel {
     shared: Arc<Shared>,
@@ -87,8 +90,8 @@ impl Shared {
         }
     }
 
-    /// smsbox's answers: 202 with `0: Accepted for delivery` or `3: Queued for later delivery`; 403 for the account; 400 for the
-    /// request; 503 when bearerbox is away and nothing was stored.
+    /// smsbox's answers: 202 with `0: Accepted for delivery` or `3: Queued for later delivery`; 403 for the account, and for a number
+    /// that no SMSC takes; 400 for the request; 503 when bearerbox is away and nothing was stored.
     fn outcome(&self, status: u16, body: &[u8]) -> Outcome {
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start();
@@ -96,6 +99,9 @@ impl Shared {
         match status {
             202 | 200 if text.starts_with("0:") || text.starts_with("3:") => {
                 Outcome::Accepted { provider: self.name.clone(), provider_id: None }
+            }
+            403 if text.to_ascii_lowercase().starts_with("not routable") => {
+                Outcome::Rejected { reason: reason(NOT_ROUTABLE), suppress: false }
             }
             401 | 403 => Outcome::ChannelDown { reason: reason("the account or its address is refused"), after: None },
             404 => Outcome::ChannelDown { reason: reason("no sendsms there; check `url`"), after: None },
@@ -138,6 +144,10 @@ impl Channel for Kannel {
 
     fn in_flight_bound(&self) -> usize {
         self.shared.wiring.connections.max(1) as usize
+    }
+
+    fn only_here(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Rejected { reason, .. } if reason.ends_with(NOT_ROUTABLE))
     }
 }
 
@@ -193,11 +203,46 @@ pub fn inbound_url(base: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{read_inbound, read_receipt, receipt_url};
-    use crate::model::Outcome;
+    use super::{Channel, Kannel, read_inbound, read_receipt, receipt_url};
+    use crate::{
+        compile::{KannelWiring, Secret},
+        model::Outcome,
+    };
 
     fn fields(pairs: &[(&str, &str)]) -> super::Fields {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[tokio::test]
+    async fn a_number_without_a_route_is_refused_and_does_not_stop_the_others() {
+        let wiring = KannelWiring {
+            url: "http://kannel:13013".into(),
+            username: "u".into(),
+            password: Secret("p".into()),
+            from: "X".into(),
+            connections: 1,
+        };
+        let kannel = Kannel::open("main", &wiring).unwrap();
+        for (status, body, want, only_here) in [
+            (202, "0: Accepted for delivery", "accepted", false),
+            (202, "3: Queued for later delivery", "accepted", false),
+            (403, "Not routable. Do not try again.", "reject", true),
+            (403, "Authorization failed for sendsms", "channel", false),
+            (503, "Temporal failure, try again later.", "retry", false),
+            (400, "Missing receiver number, rejected", "reject", false),
+            (502, "", "unknown", false),
+        ] {
+            let outcome = kannel.shared.outcome(status, body.as_bytes());
+            let word = match &outcome {
+                Outcome::Accepted { .. } => "accepted",
+                Outcome::Retry { .. } => "retry",
+                Outcome::Rejected { suppress: false, .. } => "reject",
+                Outcome::ChannelDown { .. } => "channel",
+                Outcome::Unknown { .. } => "unknown",
+                _ => "?",
+            };
+            assert_eq!((word, kannel.only_here(&outcome)), (want, only_here), "{status} {body}");
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::{
     resources::{Parsed, Resources},
 };
 use crate::api::{EmailSenderSpec, MessageChannelSpec, OnAmbiguousSpec, OptOutSpec, SmsEncoding, SmsSenderSpec};
-use crate::content::{EmailSender, Escape, OptOut, Sender, SmsSender};
-use crate::model::{Email, Medium, Phone};
+use crate::content::{Context, EmailSender, Escape, OptOut, Sender, SmsSender};
+use crate::model::{Email, Medium, Phone, ascii_domain};
 
 /// What is found to be wrong of a channel alone, and its wiring.
 pub(super) fn channel(
@@ -38,7 +38,8 @@ pub(super) fn channel(
         );
     }
     let from = spec.sms.as_ref().map(|s| s.from.as_str()).unwrap_or_default();
-    let domain = spec.email.as_ref().and_then(|e| Email::parse(&e.from.address).ok()).map(|e| e.domain().to_owned());
+    let domain = spec.email.as_ref().and_then(|e| Email::parse(&e.from.address).ok());
+    let domain = domain.map(|address| ascii_domain(address.domain()).into_owned());
     let mut providers: Vec<ProviderWiring> = Vec::new();
     for (i, provider) in spec.providers.iter().enumerate() {
         let path = format!("spec.providers[{i}]");
@@ -151,7 +152,7 @@ fn dkim(
     found: &mut Findings,
 ) -> Option<DkimWiring> {
     let dkim = email.dkim.as_ref()?;
-    let domain = dkim.domain.to_lowercase();
+    let domain = ascii_domain(&dkim.domain.to_lowercase()).into_owned();
     if let Some(from) = from
         && from != domain
         && !from.ends_with(&format!(".{domain}"))
@@ -272,7 +273,7 @@ fn email_sender(email: &EmailSenderSpec, brand_title: &str, found: &mut Findings
                 "write one plain address, like hello@news.example.com",
             );
         }
-        address.map(|a| a.as_str().to_owned())
+        address.map(|a| a.to_ascii_domain().into_owned())
     };
     let from_address = address(&email.from.address, "spec.email.from.address");
     let reply_to = email.reply_to.as_ref().and_then(|a| address(a, "spec.email.replyTo"));
@@ -283,6 +284,19 @@ fn email_sender(email: &EmailSenderSpec, brand_title: &str, found: &mut Findings
         |source: Option<&String>, path: &str| source.and_then(|s| names.template(s, Escape::Header, Use::Sender, path, found));
     let manager_name = template(manager.and_then(|m| m.name.as_ref()), "spec.email.managerFrom.name");
     let manager_reply_to = template(manager.and_then(|m| m.reply_to.as_ref()), "spec.email.managerFrom.replyTo");
+    if let Some(template) = &manager_reply_to {
+        let references = template.references();
+        let anna = Context::sample(references.iter().map(String::as_str), brand_title, None);
+        // What cannot be rendered without the brand's title is looked at with its policy.
+        if template.render(&anna).is_ok_and(|address| Email::parse(&address).is_err()) {
+            found.warn(
+                "spec.email.managerFrom.replyTo",
+                Reason::InvalidValue,
+                "this makes no email address of a manager's values: answers go to the brand",
+                "write one plain address, like \"{{ manager.email }}\"; the name that clients see stands in managerFrom.name",
+            );
+        }
+    }
     let look = email.look.as_ref();
     Some(EmailSender {
         from_name: email.from.name.clone(),

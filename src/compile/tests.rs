@@ -346,6 +346,27 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
         ),
         ("tls: Starttls", "tls: None", "MessageChannel", "spec.providers[0].smtp.tls", Conflict),
         (
+            "replyTo: \"{{ manager.email }}\"",
+            "replyTo: \"{{ manager.name }} <{{ manager.email }}>\"",
+            "MessageChannel",
+            "spec.email.managerFrom.replyTo",
+            InvalidValue,
+        ),
+        (
+            "replyTo: \"{{ manager.email }}\"",
+            "replyTo: anna at firm.ru",
+            "MessageChannel",
+            "spec.email.managerFrom.replyTo",
+            InvalidValue,
+        ),
+        (
+            "type: Kannel, kannel: {url: \"http://kannel:13013\", secretRef: {name: kannel}}",
+            "type: Http, http: {accepted: status == 200, errors: [{when: json.code == 3, then: Rejected}], request: {url: \"https://sms.example\", form: {to: \"{{ to }}\", text: \"{{ text }}\"}}}",
+            "MessageChannel",
+            "spec.providers[0].http.errors[0].when",
+            Unreachable,
+        ),
+        (
             "  rate: {perSecond: 20}",
             "  rate: {perSecond: 20}\n  testRecipients: [\"+79991234567\"]",
             "ReactivationFunnel",

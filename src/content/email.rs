@@ -9,7 +9,10 @@ use super::{
     render::hash,
     template::Escape,
 };
-use crate::links::{self, ClickToken, HONEYPOT};
+use crate::{
+    links::{self, ClickToken, HONEYPOT},
+    model::Email,
+};
 
 pub fn render(
     item: &ItemText,
@@ -55,9 +58,15 @@ pub fn render(
             }
             let page = page(Language::of(&subject));
             let text = own_text.unwrap_or_else(|| html_text::text_of(&html));
-            if unsubscribe.is_none() || !template.names("links.unsubscribe") {
+            let shown = unsubscribe.as_ref().is_some_and(|url| {
+                let mut written = String::new();
+                Escape::Html.push(&mut written, url);
+                html.contains(&written)
+            });
+            if !shown {
                 page.append_foot(&mut html);
             }
+            page.insert_preheader(&mut html);
             (html, text, page)
         }
     };
@@ -74,8 +83,11 @@ pub fn render(
         layout::hide_link(&mut html, &url);
     }
     let from_name = manager_value(sender.manager_name.as_ref(), context, tracking).unwrap_or_else(|| sender.from_name.clone());
-    // A manager without a mailbox gets no replies: they go to the brand.
-    let reply_to = manager_value(sender.manager_reply_to.as_ref(), context, tracking).or_else(|| sender.reply_to.clone());
+    // A manager without a mailbox, or with one that is none, gets no replies: they go to the brand. The message goes in any case.
+    let reply_to = manager_value(sender.manager_reply_to.as_ref(), context, tracking)
+        .and_then(|address| Email::parse(&address).ok())
+        .map(|address| address.to_ascii_domain().into_owned())
+        .or_else(|| sender.reply_to.clone());
     let raw = mime::build(&Mime {
         from_name: &from_name,
         from_address: &sender.from_address,
@@ -108,7 +120,7 @@ pub fn render(
 fn manager_value(template: Option<&Template>, context: &Context, tracking: &Tracking<'_>) -> Option<String> {
     let template = template.filter(|_| tracking.as_manager)?;
     let text = one_line(&template.render_as(Escape::Header, context, &[]).ok()?);
-    (!text.is_empty()).then_some(text)
+    (!text.is_empty() && !text.contains(char::is_control)).then_some(text)
 }
 
 fn one_line(text: &str) -> String {

@@ -91,6 +91,24 @@ fn split_tag(from: &str) -> (&str, &str) {
     ("", "")
 }
 
+/// Where the first tag of that name ends, outside of comments.
+pub fn end_of_tag(html: &str, name: &str) -> Option<usize> {
+    let mut rest = html;
+    while let Some((_, from)) = rest.split_once('<') {
+        if let Some(comment) = from.strip_prefix("!--") {
+            rest = comment.split_once("-->").map_or("", |(_, after)| after);
+            continue;
+        }
+        let (tag, after) = split_tag(from);
+        let named = tag.split_at_checked(name.len());
+        if named.is_some_and(|(n, more)| n.eq_ignore_ascii_case(name) && !more.starts_with(|c: char| c.is_ascii_alphanumeric())) {
+            return Some(html.len() - after.len());
+        }
+        rest = after;
+    }
+    None
+}
+
 /// What follows the element that was just opened.
 fn skip_element<'a>(rest: &'a str, name: &str) -> &'a str {
     let bytes = rest.as_bytes();
@@ -177,7 +195,7 @@ fn character(entity: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use super::text_of;
+    use super::{end_of_tag, text_of};
     use proptest::prelude::proptest;
 
     #[test]
@@ -197,6 +215,24 @@ mod tests {
             ("<style>never closed", ""),
         ] {
             assert_eq!(text_of(html).trim_end(), want.trim_end(), "{html}");
+        }
+    }
+
+    #[test]
+    fn tags_are_found_where_a_browser_sees_them() {
+        for (html, name, before) in [
+            ("<html><BODY class=\"a>b\">x", "body", Some("<html><BODY class=\"a>b\">")),
+            (
+                "<!--[if mso]><body><![endif]--><!--[if !mso]><!--><body>x",
+                "body",
+                Some("<!--[if mso]><body><![endif]--><!--[if !mso]><!--><body>"),
+            ),
+            ("<head></header></head>x", "/head", Some("<head></header></head>")),
+            ("<!DOCTYPE html>x", "!doctype", Some("<!DOCTYPE html>")),
+            ("<p>body", "body", None),
+            ("<body", "body", None),
+        ] {
+            assert_eq!(end_of_tag(html, name).and_then(|at| html.get(..at)), before, "{html}");
         }
     }
 

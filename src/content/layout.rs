@@ -1,6 +1,6 @@
 //! The default look of an email: one column of 600 px, tables and inline styles (what mail clients honour), readable in dark mode.
 
-use super::{EmailSender, Language, template::escape_html};
+use super::{EmailSender, Language, html_text::end_of_tag, template::escape_html};
 use std::fmt::Write as _;
 
 const ACCENT: &str = "#1a56db";
@@ -56,13 +56,7 @@ impl Page<'_> {
         out.push_str("</title>\n");
         out.push_str(STYLE);
         out.push_str("</head>\n<body class=\"rk-page\" style=\"margin:0;padding:0;background-color:#f3f5f8\">\n");
-        if !self.preheader.is_empty() {
-            out.push_str("<div style=\"display:none;max-height:0;overflow:hidden;opacity:0;font-size:1px;line-height:1px\">");
-            escape_html(&mut out, self.preheader);
-            // Keeps the body's first words out of the mailbox's list.
-            out.push_str(&"&#847;&zwnj;&nbsp;".repeat(40));
-            out.push_str("</div>\n");
-        }
+        self.push_preheader(&mut out);
         out.push_str(OPEN);
         self.head(&mut out);
         out.push_str("<tr><td class=\"rk-card rk-pad\" style=\"padding:32px 32px 16px;background-color:#ffffff;border-radius:8px;");
@@ -75,6 +69,26 @@ impl Page<'_> {
         self.foot(&mut out);
         out.push_str("</td></tr>\n</table>\n<!--[if mso]></td></tr></table><![endif]-->\n</td></tr></table>\n</body>\n</html>\n");
         out
+    }
+
+    fn push_preheader(&self, out: &mut String) {
+        if !self.preheader.is_empty() {
+            out.push_str("<div style=\"display:none;max-height:0;overflow:hidden;opacity:0;font-size:1px;line-height:1px\">");
+            escape_html(out, self.preheader);
+            // Keeps the body's first words out of the mailbox's list.
+            out.push_str(&"&#847;&zwnj;&nbsp;".repeat(40));
+            out.push_str("</div>\n");
+        }
+    }
+
+    /// Puts the preheader before the first words of a marketer's own HTML.
+    pub fn insert_preheader(&self, html: &mut String) {
+        let mut hidden = String::new();
+        self.push_preheader(&mut hidden);
+        if !hidden.is_empty() {
+            let behind = ["body", "/head", "html", "!doctype"].into_iter().find_map(|tag| end_of_tag(html, tag));
+            html.insert_str(behind.unwrap_or(0), &hidden);
+        }
     }
 
     fn head(&self, out: &mut String) {
@@ -141,7 +155,7 @@ impl Page<'_> {
         }
     }
 
-    /// Puts the footer into a marketer's own HTML that has no unsubscribe link.
+    /// Puts the footer into a marketer's own HTML that shows no unsubscribe link.
     pub fn append_foot(&self, html: &mut String) {
         let mut foot = format!("<div style=\"padding:20px 0;{FONT}font-size:13px;line-height:20px;color:#616e7c\">");
         self.foot(&mut foot);

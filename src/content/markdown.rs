@@ -3,7 +3,7 @@
 //! Raw HTML is shown as text. A link alone in its paragraph becomes a button. Styles stand on the elements, because mail
 //! clients drop what stands elsewhere.
 
-use super::template::{LINK_END, LINK_START, escape_html};
+use super::template::{LINK_END, LINK_START, escape_html, whole};
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use std::fmt::Write as _;
 
@@ -263,7 +263,7 @@ impl Walker<'_, '_> {
     /// Text, with declared links in it made clickable.
     fn words(&mut self, text: &CowStr<'_>) {
         if let Some((_, alt)) = &mut self.alt {
-            alt.push_str(text);
+            alt.push_str(&whole(text));
             return;
         }
         let mut rest: &str = text;
@@ -288,23 +288,24 @@ impl Walker<'_, '_> {
     }
 
     fn plain(&mut self, text: &str) {
-        escape_html(&mut self.html, text);
-        self.text.push_str(text);
+        let text = whole(text);
+        escape_html(&mut self.html, &text);
+        self.text.push_str(&text);
     }
 
-    /// Puts addresses in the place of their numbers.
+    /// Puts addresses in the place of their numbers, and punctuation of values back.
     fn resolve(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len() + 80);
         let mut rest = text;
         while let Some((before, from)) = rest.split_once(LINK_START) {
-            out.push_str(before);
+            out.push_str(&whole(before));
             let (number, after) = from.split_once(LINK_END).unwrap_or((from, ""));
             if let Some((_, url)) = number.parse().ok().and_then(|n: usize| self.links.get(n)) {
                 out.push_str(url);
             }
             rest = after;
         }
-        out.push_str(rest);
+        out.push_str(&whole(rest));
         out
     }
 }

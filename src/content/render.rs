@@ -83,7 +83,7 @@ pub fn render_item(
             sms::render(item, template, sender, targets, context, tracking)
         }
         (Body::Email(body), Sender::Email(sender), Address::Email(to)) => {
-            email::render(item, body, sender, targets, context, tracking, to.as_str())
+            email::render(item, body, sender, targets, context, tracking, &to.to_ascii_domain())
         }
         _ => Err(RenderError::Medium),
     }

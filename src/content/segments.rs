@@ -102,7 +102,8 @@ pub fn split(text: &str) -> Vec<String> {
     parts
 }
 
-/// Replaces typographic characters by plain ones if the text then fits into GSM-7; else leaves it as it is.
+/// Replaces typographic characters by plain ones, and letters that GSM-7 lacks by those without an accent, if the text then fits into
+/// GSM-7; else leaves it as it is.
 #[must_use]
 pub fn smart(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -115,7 +116,7 @@ pub fn smart(text: &str) -> String {
             '\u{a0}' | '\u{2009}' | '\u{202f}' | '\t' => plain.push(' '),
             '№' => plain.push_str("No."),
             '×' => plain.push('x'),
-            'ç' => plain.push('Ç'),
+            'ç' => plain.push('c'),
             'á' | 'â' | 'ã' => plain.push('a'),
             'ê' | 'ë' => plain.push('e'),
             'í' | 'î' | 'ï' => plain.push('i'),
@@ -178,5 +179,9 @@ mod tests {
     fn smart_encoding_only_where_it_helps() {
         assert_eq!(smart("“Don’t wait” – call…"), "\"Don't wait\" - call...");
         assert_eq!(smart("«Дом» — тут"), "«Дом» — тут");
+        // Letters lose an accent that the GSM alphabet lacks, as `kubectl explain` says; others keep theirs.
+        assert_eq!(smart("João, façade à 50 m² × 2"), "João, façade à 50 m² × 2", "² is lacking");
+        assert_eq!(smart("João, façade à № 2 ×"), "Joao, facade à No. 2 x");
+        assert_eq!(smart("É niño über"), "É niño über");
     }
 }

@@ -38,12 +38,15 @@ pub fn render(
         return Err(RenderError::Empty);
     }
     let language = Language::of(&text);
+    // What this client reads decides, not what the template names: it may stand in an `if` that does not hold.
+    let shown = unsubscribe.as_ref().is_some_and(|url| text.contains(url.as_str()));
+    let own_words = || template.render_as(Escape::OwnWords, context, &addresses);
     match &sender.opt_out {
-        OptOut::Link if !names_unsubscribe => {
+        OptOut::Link if !shown => {
             text.push_str(language.pick("\nОтписка: ", "\nStop: "));
             text.push_str(unsubscribe.as_deref().unwrap_or_default());
         }
-        OptOut::Keyword(word) if !names_unsubscribe && !has_word(&text, word) => {
+        OptOut::Keyword(word) if !shown && !has_word(&own_words()?, word) => {
             text.push('\n');
             text.push_str(&language.pick("Для отказа ответьте {}", "Reply {} to opt out").replace("{}", word));
         }
@@ -70,9 +73,11 @@ fn plain_sms(text: &str) -> String {
     markdown::tidy(&text.replace('\t', " ")).trim().to_owned()
 }
 
-/// Whether a word stands in a text as a word, in any case; not in an address.
+/// Whether a word stands in a text as a word, in any case; not in an address, and not in one that a hyphen joins («нон-стоп»).
 fn has_word(text: &str, word: &str) -> bool {
+    const HYPHENS: [char; 3] = ['-', '\u{2010}', '\u{2011}'];
     let (text, word) = (text.to_lowercase(), word.to_lowercase());
     let words = text.split_whitespace().filter(|words| !words.starts_with("http"));
-    words.flat_map(|words| words.split(|c: char| !c.is_alphanumeric())).any(|w| w == word)
+    let mut words = words.flat_map(|words| words.split(|c: char| !c.is_alphanumeric() && !HYPHENS.contains(&c)));
+    words.any(|w| w.trim_matches(HYPHENS) == word)
 }

@@ -3,7 +3,7 @@
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// How a message travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -113,11 +113,32 @@ impl Email {
         &self.0
     }
 
+    /// As it travels: an international domain by its DNS name (`xn--…`), which every server understands. Its identity stays that of
+    /// [`Email::as_str`]: hashes that stand in a ledger are made of it.
+    #[must_use]
+    pub fn to_ascii_domain(&self) -> Cow<'_, str> {
+        match self.0.rsplit_once('@') {
+            Some((local, domain)) if !domain.is_ascii() => Cow::Owned(format!("{local}@{}", ascii_domain(domain))),
+            _ => Cow::Borrowed(&self.0),
+        }
+    }
+
     /// The part after `@`, in lower case.
     #[must_use]
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, d)| d)
     }
+}
+
+/// The DNS name of an international domain; any other text as it is.
+#[must_use]
+pub fn ascii_domain(domain: &str) -> Cow<'_, str> {
+    if !domain.is_ascii()
+        && let Ok(url::Host::Domain(name)) = url::Host::parse(domain)
+    {
+        return Cow::Owned(name);
+    }
+    Cow::Borrowed(domain)
 }
 
 /// Where a message goes.
@@ -213,6 +234,20 @@ mod tests {
             assert!(Email::parse(bad).is_err(), "{bad:?}");
         }
         assert_eq!(Email::parse(" Sara.Moreau@Example.COM ").unwrap().as_str(), "Sara.Moreau@example.com");
+    }
+
+    #[test]
+    fn an_international_domain_travels_by_its_dns_name_and_keeps_its_identity() {
+        for (written, travels) in [
+            ("ivan@Почта.рф", "ivan@xn--80a1acny.xn--p1ai"),
+            ("иван@почта.рф", "иван@xn--80a1acny.xn--p1ai"),
+            ("иван@mail.example", "иван@mail.example"),
+            ("ivan@mail.example", "ivan@mail.example"),
+        ] {
+            let email = Email::parse(written).unwrap();
+            assert_eq!(email.to_ascii_domain(), travels);
+            assert_eq!(Address::Email(email).identity(), format!("mailto:{}", written.to_lowercase()), "as it was hashed before");
+        }
     }
 
     #[test]

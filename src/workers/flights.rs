@@ -38,12 +38,52 @@ pub(super) struct Flights {
     others: AtomicUsize,
     reports: mpsc::UnboundedSender<Report>,
     changed: Notify,
+    refusals: Mutex<Refusals>,
+}
+
+/// Whose fault it is when a channel says that it is its own. A server may say so of one recipient or one text; such a message, tried
+/// again and again, must not keep all others waiting.
+#[derive(Default)]
+struct Refusals {
+    /// When each channel last took a message.
+    taken: HashMap<String, Timestamp>,
+    /// When a message that still waits was last refused so.
+    refused: HashMap<EffectRef, Timestamp>,
+}
+
+impl Refusals {
+    /// Beyond that they are forgotten; each then pauses its channel once more.
+    const MOST: usize = 10_000;
+    /// How much later than its channel such a message is tried again: what the others hear first tells whose fault it is.
+    const BEHIND: SignedDuration = SignedDuration::from_secs(5);
+
+    /// True: the channel refuses, as far as anybody knows. False: it took others since it last refused this message.
+    fn is_of_channel(&mut self, channel: &str, report: &Report, now: Timestamp) -> bool {
+        match &report.outcome {
+            Outcome::Accepted { .. } => {
+                self.refused.remove(&report.effect);
+                self.taken.insert(channel.to_owned(), now);
+            }
+            Outcome::ChannelDown { .. } => {
+                if self.refused.len() >= Self::MOST {
+                    self.refused.clear();
+                }
+                let (before, taken) = (self.refused.insert(report.effect, now), self.taken.get(channel));
+                return before.zip(taken).is_none_or(|(before, taken)| *taken <= before);
+            }
+            Outcome::Delivered | Outcome::Rejected { .. } | Outcome::Expired => {
+                self.refused.remove(&report.effect);
+            }
+            Outcome::Retry { .. } | Outcome::Unknown { .. } | Outcome::NotStarted => {}
+        }
+        false
+    }
 }
 
 impl Flights {
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Report>) {
         let (reports, receiver) = mpsc::unbounded_channel();
-        (Self { table: Mutex::default(), others: 0.into(), reports, changed: Notify::new() }, receiver)
+        (Self { table: Mutex::default(), others: 0.into(), reports, changed: Notify::new(), refusals: Mutex::default() }, receiver)
     }
 
     /// Waits until everything handed over is written down.
@@ -124,14 +164,19 @@ impl Engine {
         let channel = flight.slot.channel();
         let wiring = &channel.wiring;
         channel.heard(report.effect, &outcome, now);
+        let of_channel = lock(&self.flights.refusals).is_of_channel(&wiring.key, report, now);
         let again_at = match &outcome {
             Outcome::Retry { after, .. } => Some(now + said(*after).unwrap_or_else(|| backoff(wiring, report))),
-            Outcome::ChannelDown { reason, after } => {
+            Outcome::ChannelDown { reason, after } if of_channel => {
                 // Not nothing: the next message would fail at once.
                 let pause = said(*after).unwrap_or_else(|| backoff(wiring, report).max(SignedDuration::from_secs(60)));
                 let until = now + pause.max(SignedDuration::from_secs(1));
                 channel.pause(now, until, reason);
-                Some(until)
+                Some(until + Refusals::BEHIND)
+            }
+            Outcome::ChannelDown { after, .. } => {
+                let wait = said(*after).unwrap_or_else(|| backoff(wiring, report));
+                Some(now + wait.max(SignedDuration::from_secs(1)))
             }
             Outcome::NotStarted => Some(now),
             // The store knows whether it is sent again then, or kept until somebody resolves it.
@@ -171,13 +216,41 @@ fn backoff(wiring: &ChannelWiring, report: &Report) -> SignedDuration {
 
 #[cfg(test)]
 mod tests {
-    use super::backoff;
+    use super::{Refusals, backoff};
     use crate::{
         channels::Report,
         compile::{ChannelWiring, OnAmbiguous},
         model::{CopyId, EffectRef, HumanDuration, Medium, Outcome},
     };
+    use jiff::Timestamp;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_message_that_alone_is_refused_does_not_pause_its_channel_again() {
+        let mut refusals = Refusals::default();
+        let mut hear = |channel: &str, message, second, accepted| {
+            let effect = EffectRef { copy: CopyId(message), seq: 1 };
+            let outcome = if accepted {
+                Outcome::Accepted { provider: "main".into(), provider_id: None }
+            } else {
+                Outcome::ChannelDown { reason: "5.7.1".into(), after: None }
+            };
+            let report = Report { effect, attempt: 1, outcome };
+            refusals.is_of_channel(channel, &report, Timestamp::from_second(second).unwrap())
+        };
+        assert!(hear("sms", 1, 0, false), "nobody knows better yet");
+        assert!(hear("sms", 1, 60, false), "nothing was taken meanwhile");
+        hear("mail", 2, 70, true);
+        assert!(hear("sms", 1, 120, false), "another channel proves nothing");
+        hear("sms", 3, 130, true);
+        assert!(!hear("sms", 1, 180, false), "it is this message");
+        hear("sms", 3, 190, true);
+        assert!(!hear("sms", 1, 300, false), "and stays so");
+        assert!(hear("sms", 4, 310, false), "another one may be the first of all: the account was closed");
+        assert!(hear("sms", 1, 420, false), "since the last time nothing was taken");
+        hear("sms", 4, 430, true);
+        assert!(hear("sms", 4, 440, false), "what was taken is forgotten");
+    }
 
     #[test]
     fn pauses_stay_within_what_the_channel_says_and_differ() {

@@ -76,13 +76,16 @@ pub fn predicted(world: &World, outcome: &simulate::Outcome) -> Sent {
 
 type Took = Arc<Mutex<Vec<(EffectRef, Timestamp)>>>;
 type Refusals = Arc<Mutex<VecDeque<Outcome>>>;
+type Refused = Arc<Mutex<Option<(String, Outcome)>>>;
 
-/// Takes every message and remembers when; while the gateway is closed, it asks to be tried again. `refusals` are its next answers.
+/// Takes every message and remembers when; while the gateway is closed, it asks to be tried again. `refusals` are its next answers,
+/// `refused` is who is never written to, with the answer.
 struct Taker {
     clock: Clock,
     took: Took,
     closed: Arc<AtomicBool>,
     refusals: Refusals,
+    refused: Refused,
 }
 
 #[async_trait]
@@ -94,7 +97,8 @@ impl Channel for Taker {
                 let _ = reports.send(channels::Report { effect: job.effect, attempt: job.attempt, outcome });
                 continue;
             }
-            let refused = self.refusals.lock().unwrap().pop_front();
+            let always = self.refused.lock().unwrap().clone().filter(|(who, _)| who == job.to.as_str()).map(|(_, answer)| answer);
+            let refused = always.or_else(|| self.refusals.lock().unwrap().pop_front());
             let outcome = refused.unwrap_or_else(|| {
                 self.took.lock().unwrap().push((job.effect, self.clock.now()));
                 Outcome::Accepted { provider: "taker".into(), provider_id: None }
@@ -119,6 +123,7 @@ struct Takers {
     took: Took,
     closed: Arc<AtomicBool>,
     refusals: Refusals,
+    refused: Refused,
     /// In the place of every CRM.
     crm: Option<Arc<dyn Connector>>,
 }
@@ -130,7 +135,8 @@ impl Outside for Takers {
 
     fn open(&self, _: &ChannelWiring) -> Result<Arc<dyn Channel>, ChannelError> {
         let (clock, took) = (self.clock.clone(), self.took.clone());
-        Ok(Arc::new(Taker { clock, took, closed: self.closed.clone(), refusals: self.refusals.clone() }))
+        let (refusals, refused) = (self.refusals.clone(), self.refused.clone());
+        Ok(Arc::new(Taker { clock, took, closed: self.closed.clone(), refusals, refused }))
     }
 }
 
@@ -145,6 +151,8 @@ pub struct Town {
     pub closed: Arc<AtomicBool>,
     /// What the provider answers next, before it takes messages again.
     pub refusals: Refusals,
+    /// A phone that it never takes anything for, and what it answers.
+    pub refused: Refused,
     beat: Timestamp,
     /// How long nothing happens at most: admissions and readings of the CRM come by themselves.
     pub every: SignedDuration,
@@ -162,9 +170,15 @@ impl Town {
         let store = Store::open(&format!("sqlite:{}", folder.join("run.db").display())).await.unwrap();
         let took = Took::default();
         let closed = Arc::new(AtomicBool::new(false));
-        let refusals = Refusals::default();
-        let outside =
-            Arc::new(Takers { clock: clock.clone(), took: took.clone(), closed: closed.clone(), refusals: refusals.clone(), crm });
+        let (refusals, refused) = (Refusals::default(), Refused::default());
+        let outside = Arc::new(Takers {
+            clock: clock.clone(),
+            took: took.clone(),
+            closed: closed.clone(),
+            refusals: refusals.clone(),
+            refused: refused.clone(),
+            crm,
+        });
         let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
         let base_url = Some("https://go.example.com".to_owned());
         let settings = EngineSettings { base_url, lease: Duration::from_hours(1), ..EngineSettings::default() };
@@ -172,7 +186,8 @@ impl Town {
         assert!(engine.hold_lease().await.unwrap());
         let every = SignedDuration::from_mins(10);
         let beat = from + every;
-        let town = Self { folder: folder.to_owned(), clock, store, engine, took, closed, refusals, beat, every, _home: None };
+        let town =
+            Self { folder: folder.to_owned(), clock, store, engine, took, closed, refusals, refused, beat, every, _home: None };
         town.publish().await;
         town
     }
@@ -445,6 +460,35 @@ async fn a_channel_without_money_pauses_as_long_as_its_rule_says() {
         let hours: Vec<&str> = times.iter().map(|at| &at[11..]).collect();
         assert_eq!(hours, want, "{after:?} {times:?}");
     }
+}
+
+/// A gateway that takes everything but what goes to one client, and calls that a fault of the account. Those who are written to hours
+/// later are written to at the same minute as without that client.
+#[tokio::test]
+async fn one_client_whom_the_gateway_refuses_does_not_hold_up_the_others() {
+    let contacts = CONTACTS.to_owned() + &(1..=5).map(contact).collect::<String>();
+    let deals = |gone: u32| {
+        let one = |n| if n <= gone { lost(n, n, "2026-03-02") } else { open(n, n, "2026-03-01") };
+        DEALS.to_owned() + &(1..=5).map(one).collect::<String>()
+    };
+    let manifests = format!("{BASE}{}", funnel("flats", ""));
+    let mut minutes = Vec::new();
+    for refuses in [false, true] {
+        let files = [("all.yaml", manifests.as_str()), ("contacts.csv", contacts.as_str()), ("deals.csv", &deals(0))];
+        let mut town = Town::with(&files, "2026-03-02T08:59:30Z".parse().unwrap()).await;
+        if refuses {
+            let answer = Outcome::ChannelDown { reason: "5.7.1".into(), after: None };
+            *town.refused.lock().unwrap() = Some(("+79990000001".into(), answer));
+        }
+        for (gone, until) in [(1, "2T09:15"), (2, "2T11:00"), (3, "2T12:05"), (4, "2T13:35"), (5, "3T16:00")] {
+            std::fs::write(town.folder.join("deals.csv"), deals(gone)).unwrap();
+            town.run(format!("2026-03-0{until}:00Z").parse().unwrap()).await;
+        }
+        let sent = town.sent().await;
+        assert_eq!(sent.iter().any(|(deal, ..)| deal == "d1"), !refuses);
+        minutes.push(sent.into_iter().filter(|(deal, ..)| ["d3", "d4", "d5"].contains(&deal.as_str())).collect::<Vec<_>>());
+    }
+    assert_eq!((minutes[0].len(), &minutes[0]), (3, &minutes[1]));
 }
 
 /// Forty clients, ten roubles a day for SMS of 4.20 a part and some of two parts: what is predicted is what is sent, and no more is spent.

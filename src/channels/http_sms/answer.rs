@@ -1,4 +1,4 @@
-//! From a provider's answer to an outcome: declared rules first, then what HTTP itself says.
+//! From a provider's answer to an outcome: declared rules first (`accepted`, then `errors`), then what HTTP itself says.
 
 use super::rule::{Rule, Seen};
 use crate::{
@@ -26,6 +26,7 @@ impl Answer {
 
 pub(super) struct Rules {
     errors: Vec<(Rule, HttpVerdict, Option<Duration>)>,
+    /// `None`: HTTP's own 2xx.
     success: Option<Rule>,
     id: Option<Rule>,
     /// Receipts name messages by the key we gave, where the provider gives no id of its own.
@@ -44,7 +45,7 @@ impl Rules {
             .collect::<Result<_, ChannelError>>()?;
         let success = match wiring.success.trim() {
             "" => None,
-            rule => Some(Rule::compile(rule, "success", &NAMES)?),
+            rule => Some(Rule::compile(rule, "accepted", &NAMES)?),
         };
         let id = wiring.id.as_deref().map(|rule| Rule::compile(rule, "id", &NAMES)).transpose()?;
         Ok(Self { errors, success, key_is_id: id.is_none() && wiring.receipt.is_some(), id })
@@ -55,21 +56,21 @@ impl Rules {
             .int("status", answer.status.into())
             .map("headers", answer.headers.iter().map(|(k, v)| (k.as_str(), v.as_str())))
             .body(&answer.body);
-        // Errors first: many providers answer 200 and say in the body that nothing was sent.
+        let accepted = || {
+            let id = self.id.as_ref().and_then(|rule| rule.text(&seen)).or_else(|| self.key_is_id.then(|| key.to_string()));
+            Outcome::Accepted { provider: provider.to_owned(), provider_id: id }
+        };
+        // Written, it decides: whatever holds for the rest as well, a message that was taken is not sent again.
+        if self.success.as_ref().is_some_and(|rule| rule.holds(&seen)) {
+            return accepted();
+        }
+        // Else errors come before HTTP: many providers answer 200 and say in the body that nothing was sent.
         for (i, (rule, verdict, after)) in self.errors.iter().enumerate() {
             if rule.holds(&seen) {
                 return declared(*verdict, *after, i, answer);
             }
         }
-        let accepted = match &self.success {
-            Some(rule) => rule.holds(&seen),
-            None => (200..300).contains(&answer.status),
-        };
-        if accepted {
-            let id = self.id.as_ref().and_then(|rule| rule.text(&seen)).or_else(|| self.key_is_id.then(|| key.to_string()));
-            return Outcome::Accepted { provider: provider.to_owned(), provider_id: id };
-        }
-        by_status(answer)
+        if self.success.is_none() && (200..300).contains(&answer.status) { accepted() } else { by_status(answer) }
     }
 }
 
@@ -103,7 +104,7 @@ fn by_status(answer: &Answer) -> Outcome {
         // Still at work on the same key, or a time-out on its side: it may have sent it.
         408 | 409 => Outcome::Unknown { reason: reason("no clear answer") },
         400..=499 => Outcome::Rejected { reason: reason("refused for good"), suppress: false },
-        200..=299 => Outcome::Unknown { reason: reason("the answer matches neither `success` nor any of `errors`") },
+        200..=299 => Outcome::Unknown { reason: reason("the answer matches neither `accepted` nor any of `errors`") },
         _ => Outcome::Unknown { reason: reason("no clear answer") },
     }
 }
@@ -173,6 +174,22 @@ mod tests {
             (503, "unknown"),
         ] {
             assert_eq!(word(&judge(&wiring, status, "")), want, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_was_accepted_is_not_sent_again_whatever_else_matches() {
+        let catch_all = [("json.code == 3", HttpVerdict::ChannelDown), ("true", HttpVerdict::Retry)];
+        let written = wiring("json.status == 'queued'", &catch_all);
+        for (body, want) in
+            [(r#"{"status":"queued","id":1}"#, "accepted"), (r#"{"code":3}"#, "channel"), (r#"{"code":4}"#, "retry"), ("", "retry")]
+        {
+            assert_eq!(word(&judge(&written, 200, body)), want, "{body}");
+        }
+        // Not written, it is what errors leave over.
+        let left = wiring("", &catch_all[..1]);
+        for (body, want) in [(r#"{"code":3}"#, "channel"), (r#"{"code":0}"#, "accepted"), ("", "accepted")] {
+            assert_eq!(word(&judge(&left, 200, body)), want, "{body}");
         }
     }
 

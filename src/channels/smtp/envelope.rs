@@ -21,7 +21,8 @@ pub(super) fn prepare(to: &Address, message: &Rendered, signer: Option<&Signer>,
     let (Address::Email(to), Rendered::Email(message)) = (to, message) else {
         return reject("an email channel was given something else than an email");
     };
-    let (from, to) = (message.envelope_from.as_str(), to.as_str());
+    let (from, to) = (message.envelope_from.as_str(), to.to_ascii_domain());
+    let to = to.as_ref();
     // `Email::parse` lets none of this through; a command line is worth a second look.
     let unsafe_path =
         |path: &str| path.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>')) || path.len() > 320;
@@ -94,6 +95,7 @@ mod tests {
         assert_eq!(mail("почта@x.test", ascii, &able).unwrap(), "MAIL FROM:<a@y.test> SIZE=18 SMTPUTF8\r\n");
         assert!(mail("b@x.test", eight, &plain).unwrap_err().contains("8BITMIME"));
         assert!(mail("почта@x.test", ascii, &plain).unwrap_err().contains("SMTPUTF8"));
+        assert_eq!(mail("b@почта.рф", ascii, &plain).unwrap(), "MAIL FROM:<a@y.test>\r\n", "any server takes its DNS name");
         assert!(mail("b@x.test", &format!("A: 1\r\n\r\n{}", "x\r\n".repeat(400)), &able).unwrap_err().contains("SIZE"));
     }
 }

@@ -57,16 +57,22 @@ pub(super) fn refusal(reply: &Reply, stage: Stage) -> Outcome {
     }
 }
 
+const QUOTA: &str = "what the relay lets this account send is used up";
+
 fn meaning(reply: &Reply, stage: Stage) -> Meaning {
     let at_recipient = stage == Stage::Recipient;
     match reply.enhanced {
         Some((_, 1, 1 | 2 | 3 | 10)) if at_recipient || stage == Stage::Content => Meaning::NoSuchAddress,
+        // SIZE stands in MAIL.
+        Some((_, 2, 3) | (_, 3, 4)) => Meaning::ThisMessage("it is too big"),
         Some((_, 1, 7..=9)) => Meaning::Us("the sender's address is refused"),
-        Some((_, 1, _)) if stage == Stage::Sender => Meaning::Us("the sender's address is refused"),
+        // Nothing was said of the recipient yet: a mailbox that is closed or full, a domain without a route is the sender's.
+        Some((_, 1 | 2, _) | (_, 4, 0..=4 | 6..)) if stage == Stage::Sender => Meaning::Us("the sender's address is refused"),
         Some((_, 1, _)) => Meaning::ThisMessage("the address is refused"),
         Some((_, 2, 1)) => Meaning::NoSuchAddress,
         Some((_, 2, 2)) => Meaning::MailboxFull,
-        Some((_, 2, 3) | (_, 3, 4)) => Meaning::ThisMessage("it is too big"),
+        // Congestion; relays say it of what an account may send in a day.
+        Some((_, 4, 5)) => Meaning::Us(QUOTA),
         Some((_, 4, _)) => Meaning::ThisMessage("no route to the recipient's domain"),
         Some((_, 5, _)) => Meaning::Us("the server does not follow the conversation"),
         Some((_, 6, _)) => Meaning::ThisMessage("its content cannot be taken"),
@@ -83,6 +89,8 @@ fn by_code(reply: &Reply, stage: Stage) -> Meaning {
         (500..=504 | 555, _) => Meaning::Us("the server does not follow the conversation"),
         (521 | 556, Stage::Recipient) => Meaning::NoSuchAddress,
         (552, Stage::Recipient) => Meaning::MailboxFull,
+        (552, Stage::Data | Stage::Content) if says(&["mailbox"]) && says(&["quota", "full"]) => Meaning::MailboxFull,
+        (552, _) if says(&["quota"]) => Meaning::Us(QUOTA),
         (552, _) => Meaning::ThisMessage("it is too big"),
         (_, Stage::Sender) => Meaning::Us("the sender's address is refused"),
         _ if says(&[
@@ -160,6 +168,14 @@ mod tests {
             ("530 authentication required", Sender, "channel"),
             ("550 5.1.8 bad sender domain", Sender, "channel"),
             ("550 5.1.1 no such sender", Sender, "channel"),
+            ("550 5.2.1 mailbox disabled", Sender, "channel"),
+            ("552 5.2.2 mailbox full", Sender, "channel"),
+            ("550 5.4.4 no route to your domain", Sender, "channel"),
+            ("550 5.4.5 Daily user sending quota exceeded", Sender, "channel"),
+            ("550 5.4.5 Daily user sending quota exceeded", Content, "channel"),
+            ("552 Message would take you over your relay quota", Content, "channel"),
+            ("552 mailbox of bob is over quota", Content, "retry"),
+            ("552 5.3.4 message size exceeds fixed maximum", Sender, "reject"),
             ("552 5.3.4 too big", Content, "reject"),
             ("552 too big", Sender, "reject"),
             ("550 5.4.4 no route", Recipient, "reject"),

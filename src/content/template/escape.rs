@@ -1,6 +1,6 @@
 //! How a value is written into its surroundings. The template's own text is never touched.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 /// Where a template's output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,18 +9,34 @@ pub enum Escape {
     Html,
     /// SMS, plain text, task texts: raw, without control and direction-changing characters.
     Text,
-    /// Markdown: punctuation is escaped, so that a client's name cannot become a link or a heading.
+    /// Markdown: punctuation is set apart, so that a client's name cannot become a link or a heading.
     Markdown,
     /// Inside an address: percent-encoded, so that a value can only be a part of a path or of a query.
     UrlParts,
     /// Subject, display names: like text, on one line.
     Header,
+    /// Nowhere: a letter stands for every value, and what remains is what the template itself says.
+    OwnWords,
 }
 
 /// In Markdown a declared link stands between these until the HTML is made, so that no address is read as Markdown.
 /// Values cannot contain them: they are private-use characters, which [`clean`] drops.
 pub const LINK_START: char = '\u{e000}';
 pub const LINK_END: char = '\u{e001}';
+
+/// In Markdown a value's punctuation stands so much higher, in private use as well, until the HTML is made: it means nothing there, in
+/// code as elsewhere. (A backslash before it would be printed in code.)
+const APART: u32 = 0xe100;
+
+/// Text of Markdown with the punctuation of its values put back.
+pub fn whole(text: &str) -> Cow<'_, str> {
+    let back = |c: char| u32::from(c).checked_sub(APART).and_then(char::from_u32).filter(char::is_ascii_punctuation);
+    if text.chars().any(|c| back(c).is_some()) {
+        Cow::Owned(text.chars().map(|c| back(c).unwrap_or(c)).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
 
 impl Escape {
     /// Appends a value as this place needs it.
@@ -39,13 +55,12 @@ fn push(out: &mut String, value: &str, escape: Escape) {
                 if c.is_whitespace() && c != '\u{a0}' {
                     out.push(' ');
                 } else if clean(c) {
-                    if c.is_ascii_punctuation() {
-                        out.push('\\');
-                    }
-                    out.push(c);
+                    let apart = Some(c).filter(char::is_ascii_punctuation).and_then(|c| char::from_u32(APART + u32::from(c)));
+                    out.push(apart.unwrap_or(c));
                 }
             }
         }
+        Escape::OwnWords => out.push('x'),
         Escape::UrlParts => {
             for byte in value.bytes() {
                 if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

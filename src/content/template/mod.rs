@@ -15,7 +15,7 @@ mod needs;
 mod parse;
 
 pub use escape::Escape;
-pub(super) use escape::{LINK_END, LINK_START, escape_html};
+pub(super) use escape::{LINK_END, LINK_START, escape_html, whole};
 
 use super::{Context, RenderError};
 use expr::Node;
@@ -69,7 +69,7 @@ impl Template {
     pub fn parse(source: &str, escape: Escape) -> Result<Self, TemplateError> {
         let longest = match escape {
             Escape::Markdown | Escape::Html => MAX_BODY,
-            Escape::Text | Escape::Header | Escape::UrlParts => MAX_SOURCE,
+            Escape::Text | Escape::Header | Escape::UrlParts | Escape::OwnWords => MAX_SOURCE,
         };
         let parsed = parse::parse(source, longest)?;
         Ok(Self {
