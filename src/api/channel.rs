@@ -141,8 +141,9 @@ pub struct SmsSenderSpec {
     /// word in keyword is appended unless your text has it; only for senders that can receive replies. None: stated elsewhere, by your own responsibility.
     #[serde(default)]
     pub opt_out: OptOutSpec,
-    /// The word for optOut: Keyword; a client whose whole answer it is gets no more messages, as with STOP. Answers with a word that
-    /// was announced before an edit reach the manager only. Default STOP.
+    /// The word for optOut: Keyword; a client whose whole answer it is gets no more messages, as with STOP. Answers reach us by the
+    /// addresses that `rekindle hooks` prints: enter them at the provider. A word that was announced before an edit, and that the texts
+    /// of no funnel in force announce any more, reaches the manager only. Default STOP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 20))]
     pub keyword: Option<String>,
@@ -217,7 +218,8 @@ pub struct EmailSenderSpec {
     /// Signs every message with your domain's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dkim: Option<Dkim>,
-    /// Where bounces are returned to. Default: the from address.
+    /// Where bounces are returned to. Nothing reads that mailbox yet: an address that bounces only after the relay took the message is
+    /// written to again, and complaints that come there stop nothing. Default: the from address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 320))]
     pub bounce_address: Option<String>,

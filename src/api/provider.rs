@@ -42,7 +42,8 @@ pub enum ProviderType {
     Smtp,
 }
 
-/// A Kannel gateway's sendsms interface.
+/// A Kannel gateway's sendsms interface. Receipts find their way; for answers of clients enter what `rekindle hooks` prints as get-url of
+/// an sms-service.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kannel {

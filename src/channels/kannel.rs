@@ -5,13 +5,13 @@ use super::{
     backoff::Breaker,
     concurrent,
     http_sms::{client, exchange},
-    receipt::{Fields, Receipt, ReceiptFor, effect, url},
+    receipt::{Fields, Receipt, ReceiptFor, Unreadable, effect, url},
     ticket::{Progress, Ticket},
 };
 use crate::{
     compile::KannelWiring,
     content::{Encoding, Rendered, segments},
-    model::{Address, Outcome, Phone, Text},
+    model::{Address, Outcome},
 };
 use reqwest::{Client, Url};
 use std::{sync::Arc, time::Duration};
@@ -152,47 +152,24 @@ impl Channel for Kannel {
 }
 
 /// Reads one receipt (`dlr-url`): 1 delivered, 2 undeliverable, 16 rejected by the SMSC; 4 (queued) and 8 (taken by the SMSC) say no
-/// more than that it was accepted, which resolves an unknown. `None` for anything else.
-#[must_use]
-pub fn read_receipt(provider: &str, query: &Fields) -> Option<Receipt> {
-    let outcome = match query.get("status")?.as_str() {
-        "1" => Outcome::Delivered,
-        "2" => Outcome::Rejected { reason: "Kannel: undeliverable".into(), suppress: false },
-        "16" => Outcome::Rejected { reason: "Kannel: rejected by the SMSC".into(), suppress: false },
-        "4" | "8" => Outcome::Accepted { provider: provider.to_owned(), provider_id: None },
-        _ => return None,
+/// more than that it was accepted, which resolves an unknown. `None` for any other status.
+///
+/// # Errors
+/// It has no status or does not say which message it is about: not what the `dlr-url` that we gave asks for.
+pub fn read_receipt(provider: &str, query: &Fields) -> Result<Option<Receipt>, Unreadable> {
+    let status: u32 = query.get("status").and_then(|status| status.parse().ok()).ok_or(Unreadable)?;
+    let of = ReceiptFor::Effect(effect(query).ok_or(Unreadable)?);
+    let outcome = match status {
+        1 => Outcome::Delivered,
+        2 => Outcome::Rejected { reason: "Kannel: undeliverable".into(), suppress: false },
+        16 => Outcome::Rejected { reason: "Kannel: rejected by the SMSC".into(), suppress: false },
+        4 | 8 => Outcome::Accepted { provider: provider.to_owned(), provider_id: None },
+        _ => return Ok(None),
     };
-    Some(Receipt { of: ReceiptFor::Effect(effect(query)?), outcome })
+    Ok(Some(Receipt { of, outcome }))
 }
 
-/// An inbound message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inbound {
-    pub from: Phone,
-    pub text: Text,
-    /// Kannel's id of the message, for deduplication.
-    pub id: Option<String>,
-}
-
-/// Reads one inbound message of an `sms-service` with `get-url = "…?from=%p&to=%P&text=%b&id=%I"`. `region`: for numbers without a
-/// country code; Kannel passes on what the SMSC sends, often an international number without its plus sign.
-#[must_use]
-pub fn read_inbound(query: &Fields, region: &str) -> Option<Inbound> {
-    let from = query.get("from")?.trim();
-    let international = || (from.len() >= 10 && from.bytes().all(|b| b.is_ascii_digit())).then(|| format!("+{from}"));
-    let from = if from.starts_with('+') {
-        Phone::parse(from, region).ok()
-    } else {
-        international().and_then(|n| Phone::parse(&n, region).ok()).or_else(|| Phone::parse(from, region).ok())
-    };
-    Some(Inbound {
-        from: from?,
-        text: Text(query.get("text").map(|t| t.chars().take(4096).collect()).unwrap_or_default()),
-        id: query.get("id").filter(|id| !id.is_empty() && id.len() <= 128).cloned(),
-    })
-}
-
-/// The `get-url` that [`read_inbound`] understands, for documentation and `kubectl describe`.
+/// The `get-url` of an `sms-service` whose messages [`super::inbound::read`] understands: `rekindle hooks` prints it.
 #[must_use]
 pub fn inbound_url(base: &str) -> String {
     let mut url = base.replace('%', "%%");
@@ -203,7 +180,7 @@ pub fn inbound_url(base: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Channel, Kannel, read_inbound, read_receipt, receipt_url};
+    use super::{Channel, Kannel, Unreadable, inbound_url, read_receipt, receipt_url};
     use crate::{
         compile::{KannelWiring, Secret},
         model::Outcome,
@@ -248,15 +225,10 @@ mod tests {
     #[test]
     fn receipts() {
         assert_eq!(receipt_url("https://x.test/r?k=a%2Fb&effect=7.1"), "https://x.test/r?k=a%%2Fb&effect=7.1&status=%d");
-        for (status, want) in [
-            ("1", Some("delivered")),
-            ("2", Some("failed")),
-            ("16", Some("failed")),
-            ("8", Some("accepted")),
-            ("32", None),
-            ("", None),
-        ] {
-            let receipt = read_receipt("main", &fields(&[("effect", "7.1"), ("status", status)]));
+        for (status, want) in
+            [("1", Some("delivered")), ("2", Some("failed")), ("16", Some("failed")), ("8", Some("accepted")), ("32", None)]
+        {
+            let receipt = read_receipt("main", &fields(&[("effect", "7.1"), ("status", status)])).unwrap();
             let word = receipt.map(|r| match r.outcome {
                 Outcome::Delivered => "delivered",
                 Outcome::Rejected { .. } => "failed",
@@ -265,20 +237,19 @@ mod tests {
             });
             assert_eq!(word, want, "{status}");
         }
-        assert_eq!(read_receipt("main", &fields(&[("status", "1")])), None);
+        let none: [&[(&str, &str)]; 4] =
+            [&[("status", "1")], &[("effect", "7.1")], &[("effect", "7.1"), ("status", "")], &[("effect", "x"), ("status", "1")]];
+        for wrong in none {
+            assert_eq!(read_receipt("main", &fields(wrong)), Err(Unreadable), "{wrong:?}");
+        }
     }
 
     #[test]
-    fn inbound_numbers_in_the_forms_that_networks_send() {
-        for (from, want) in [
-            ("79990001122", Some("+79990001122")),
-            ("+79990001122", Some("+79990001122")),
-            ("89990001122", Some("+79990001122")),
-            ("7777", None),
-            ("NOVYDOM", None),
-        ] {
-            let inbound = read_inbound(&fields(&[("from", from), ("text", "STOP")]), "RU");
-            assert_eq!(inbound.as_ref().map(|i| i.from.as_str()), want, "{from}");
-        }
+    fn the_get_url_asks_kannel_for_number_text_and_id() {
+        assert_eq!(
+            inbound_url("https://x.test/inbound?k=a%2Fb"),
+            "https://x.test/inbound?k=a%%2Fb&from=%p&to=%P&text=%b&id=%I",
+            "percent signs that are ours are doubled"
+        );
     }
 }

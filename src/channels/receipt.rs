@@ -19,6 +19,11 @@ pub struct Receipt {
     pub outcome: Outcome,
 }
 
+/// It does not look like a report of this provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a report of this provider")]
+pub struct Unreadable;
+
 /// Decoded parameters of a request.
 pub type Fields = BTreeMap<String, String>;
 

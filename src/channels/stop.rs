@@ -51,15 +51,15 @@ const STOP_WHOLE: &[&str] =
 const START_WHOLE: &[&str] = &["START", "UNSTOP", "СТАРТ", "ПОДПИСАТЬСЯ", "ПІДПИСАТИСЯ"];
 const HELP_WHOLE: &[&str] = &["HELP", "INFO", "ПОМОЩЬ", "ИНФО", "AIDE"];
 
-/// Reads one reply. `own`: the word that the channel announces for stopping, whatever else it may mean.
+/// Reads one reply. `own`: the words that texts announce for stopping, whatever else they may mean.
 #[must_use]
-pub fn classify(text: &str, own: Option<&str>) -> Keyword {
+pub fn classify(text: &str, own: &[&str]) -> Keyword {
     // Longer than any SMS: nothing that a keyword could be, and not worth normalising.
     let words: Vec<String> = plain(&text.chars().take(1600).collect::<String>());
     let Some(first) = words.first() else { return Keyword::None };
     let whole = words.join(" ");
     let is = |list: &[&str], word: &str| list.iter().any(|w| plain(w).join(" ") == word);
-    if is(own.as_slice(), &whole) || is(STOP, &whole) || is(STOP_WHOLE, &whole) {
+    if is(own, &whole) || is(STOP, &whole) || is(STOP_WHOLE, &whole) {
         Keyword::Stop
     } else if is(START_WHOLE, &whole) {
         Keyword::Start
@@ -170,7 +170,7 @@ mod tests {
             ("!!!", Keyword::None),
             ("👍", Keyword::None),
         ] {
-            assert_eq!(classify(text, None), want, "{text:?}");
+            assert_eq!(classify(text, &[]), want, "{text:?}");
         }
     }
 
@@ -188,8 +188,9 @@ mod tests {
             ("--", "--", Keyword::None),
             ("--", "", Keyword::None),
         ] {
-            assert_eq!(classify(text, Some(own)), want, "{own}: {text:?}");
+            assert_eq!(classify(text, &[own]), want, "{own}: {text:?}");
+            assert_eq!(classify(text, &["another word", own]), want, "{own}: {text:?}");
         }
-        assert_eq!(classify("отказ", None), Keyword::None);
+        assert_eq!(classify("отказ", &[]), Keyword::None);
     }
 }

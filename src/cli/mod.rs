@@ -4,6 +4,7 @@ mod crds;
 mod demo;
 mod folder;
 mod hold;
+mod hooks;
 mod operator;
 mod output;
 mod preview;
@@ -54,6 +55,7 @@ enum Command {
     Hold(hold::HoldArgs),
     Release(hold::ReleaseArgs),
     Resolve(resolve::ResolveArgs),
+    Hooks(hooks::HooksArgs),
     Crds(crds::Args),
 }
 
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Hold(args) => return wait_for(hold::hold(args)),
         Command::Release(args) => return wait_for(hold::release(args)),
         Command::Resolve(args) => return wait_for(resolve::run(args)),
+        Command::Hooks(args) => return wait_for(hooks::run(args)),
     };
     match ended.and_then(|code| out.flush().map(|()| code)) {
         Ok(code) => ExitCode::from(code),

@@ -4,12 +4,13 @@ use crate::{
     compile::Wiring,
     store::Store,
     web::{self, ChannelHooks, EngineState, Limits, Metrics, Parts, Settings, SignalToken, WebState},
-    workers::{Engine, Phase},
+    workers::{Engine, Phase, Plans, channel_key},
 };
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::http::HeaderName;
 use prometheus_client::registry::Registry;
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, RwLock},
     time::Duration,
 };
@@ -50,7 +51,7 @@ pub fn start(store: &Store, engine: &Arc<Engine>, mut registry: Registry, pages:
     let client_ip_header = pages.client_ip_header;
     let settings = Settings { tokens, client_ip_header, ..Settings::in_region(pages.region) };
     let settings = Arc::new(ArcSwap::from_pointee(settings));
-    let wiring = Arc::new(ArcSwap::from_pointee(Wiring::default()));
+    let wiring = Arc::new(ArcSwapOption::empty());
     let state = WebState::start(Parts {
         store: store.clone(),
         clock: Arc::new(move || clock.now()),
@@ -124,8 +125,11 @@ impl Served {
 }
 
 /// Keeps what the pages know of connections, channels and brands in step with what is in force.
-async fn follow(engine: Arc<Engine>, settings: Arc<ArcSwap<Settings>>, wiring: Arc<ArcSwap<Wiring>>) {
+async fn follow(engine: Arc<Engine>, settings: Arc<ArcSwap<Settings>>, wiring: Arc<ArcSwapOption<Wiring>>) {
+    let mut publications = engine.publications();
     loop {
+        // Before anything is read: what comes meanwhile is seen in the next round.
+        let known = *publications.borrow_and_update() > 0;
         let (adapters, plans) = (engine.adapters(), engine.plans());
         // Its tokens may be replaced at the same moment.
         settings.rcu(|now| {
@@ -133,11 +137,27 @@ async fn follow(engine: Arc<Engine>, settings: Arc<ArcSwap<Settings>>, wiring: A
             next.connections = adapters.connections.iter().map(|(key, c)| (key.clone(), c.wiring.region.clone())).collect();
             next.brands =
                 plans.0.values().map(|live| (live.plan.policy.brand.clone(), live.plan.policy.brand_title.clone())).collect();
+            next.keywords = keywords(&plans);
             next
         });
-        wiring.store(Arc::new(engine.adapters().wiring().clone()));
-        engine.published().await;
+        wiring.store(known.then(|| Arc::new(adapters.wiring().clone())));
+        if publications.changed().await.is_err() {
+            return;
+        }
     }
+}
+
+/// What texts in force announce, by channel: a funnel that goes on by an older revision announces the channel's former word.
+fn keywords(plans: &Plans) -> BTreeMap<String, BTreeSet<String>> {
+    let mut words: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for plan in plans.0.values().map(|live| &live.plan) {
+        for channel in &plan.channels {
+            if let Some(word) = &channel.keyword {
+                words.entry(channel_key(plan, &channel.resource)).or_default().insert(word.clone());
+            }
+        }
+    }
+    words
 }
 
 fn engine_state(engine: &Arc<Engine>) -> watch::Receiver<EngineState> {

@@ -255,7 +255,7 @@ fn sms_sender(sms: &SmsSenderSpec, found: &mut Findings) -> SmsSender {
 }
 
 /// The word that stops the messages, if one is announced.
-fn keyword(sms: &SmsSenderSpec) -> Option<String> {
+pub(super) fn keyword(sms: &SmsSenderSpec) -> Option<String> {
     (sms.opt_out == OptOutSpec::Keyword).then(|| sms.keyword.clone().unwrap_or_else(|| "STOP".into()))
 }
 

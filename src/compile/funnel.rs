@@ -283,6 +283,7 @@ fn channels(
             medium,
             expires_after: facts.expires_after,
             price: channel::price(&resource).map(|price| Price { each: price.per_part, currency: price.currency }),
+            keyword: resource.sms.as_ref().and_then(channel::keyword),
         });
     }
     (channels, senders)

@@ -126,6 +126,8 @@ pub struct Channel {
     pub expires_after: HumanDuration,
     /// What a message costs, if that is declared.
     pub price: Option<Price>,
+    /// The word that its texts announce for stopping them, for whoever reads answers.
+    pub keyword: Option<String>,
 }
 
 #[derive(Clone, Debug)]

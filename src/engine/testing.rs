@@ -130,8 +130,22 @@ pub(crate) fn plan() -> Plan {
         },
         priority: Voice::UNRANKED,
         channels: vec![
-            Channel { name: "sms".into(), resource: "sms".into(), medium: Medium::Sms, expires_after: d("12h"), price: None },
-            Channel { name: "mail".into(), resource: "mail".into(), medium: Medium::Email, expires_after: d("1d"), price: None },
+            Channel {
+                name: "sms".into(),
+                resource: "sms".into(),
+                medium: Medium::Sms,
+                expires_after: d("12h"),
+                price: None,
+                keyword: None,
+            },
+            Channel {
+                name: "mail".into(),
+                resource: "mail".into(),
+                medium: Medium::Email,
+                expires_after: d("1d"),
+                price: None,
+                keyword: None,
+            },
         ],
         stages: Stages {
             in_work_title: "In work".into(),

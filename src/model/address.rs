@@ -1,6 +1,6 @@
 //! Phone numbers and email addresses, normalised once at the edge. `Debug` never shows them.
 
-use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
@@ -38,6 +38,17 @@ pub enum AddressError {
 #[serde(transparent)]
 pub struct Phone(String);
 
+/// How much speaks for a reading of a number that could be read in several ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Likelihood {
+    /// It has the length of a number there.
+    Possible,
+    /// Such numbers are given out.
+    Valid,
+    /// They are given to mobile phones, or cannot be told from those that are.
+    Mobile,
+}
+
 impl Phone {
     /// Parses what people type (`8 (999) 123-45-67` with region `RU`). `region` is an ISO country used when the number has no
     /// country code. Numbers that are merely possible (like the 555-01xx range kept for fiction) are accepted: whether a number
@@ -47,7 +58,7 @@ impl Phone {
     /// [`AddressError::Phone`] when no number of that region can be read out of it, [`AddressError::Extension`] when it is one behind a
     /// switchboard: whoever stands under the switchboard's own number would be one person with all their colleagues.
     pub fn parse(text: &str, region: &str) -> Result<Self, AddressError> {
-        let (phone, has_extension) = Self::read(text, region)?;
+        let (phone, has_extension, _) = Self::number(text, region)?;
         if has_extension { Err(AddressError::Extension) } else { Ok(phone) }
     }
 
@@ -56,10 +67,19 @@ impl Phone {
     /// # Errors
     /// [`AddressError::Phone`] when no number of that region can be read out of it.
     pub fn shown(text: &str, region: &str) -> Result<Self, AddressError> {
-        Self::read(text, region).map(|(phone, _)| phone)
+        Self::number(text, region).map(|(phone, ..)| phone)
     }
 
-    fn read(text: &str, region: &str) -> Result<(Self, bool), AddressError> {
+    /// The same, with how much speaks for it.
+    ///
+    /// # Errors
+    /// As [`Phone::shown`].
+    pub fn read(text: &str, region: &str) -> Result<(Self, Likelihood), AddressError> {
+        Self::number(text, region).map(|(phone, _, likely)| (phone, likely))
+    }
+
+    /// With whether it has an extension, and how much speaks for it.
+    fn number(text: &str, region: &str) -> Result<(Self, bool, Likelihood), AddressError> {
         if text.len() > 64 {
             return Err(AddressError::Phone);
         }
@@ -67,8 +87,13 @@ impl Phone {
         if !PHONE_NUMBER_UTIL.is_possible_number(&number) {
             return Err(AddressError::Phone);
         }
+        let likely = match PHONE_NUMBER_UTIL.get_number_type(&number) {
+            PhoneNumberType::Unknown => Likelihood::Possible,
+            PhoneNumberType::Mobile | PhoneNumberType::FixedLineOrMobile => Likelihood::Mobile,
+            _ => Likelihood::Valid,
+        };
         let phone = Self(PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164).into_owned());
-        Ok((phone, number.extension.is_some_and(|extension| !extension.is_empty())))
+        Ok((phone, number.extension.is_some_and(|extension| !extension.is_empty()), likely))
     }
 
     /// The E.164 text, plus sign included. Personal data: for providers and storage only.

@@ -16,7 +16,7 @@ mod role;
 mod suppression;
 mod title;
 
-pub use address::{Address, AddressError, AddressHash, Email, Medium, Phone, Text, ascii_domain};
+pub use address::{Address, AddressError, AddressHash, Email, Likelihood, Medium, Phone, Text, ascii_domain};
 pub use deal::{Contact, ContactConsent, Deal, DealState, FieldValue, Manager};
 pub use duration::{DurationError, HumanDuration};
 pub use effect::{EffectKey, EffectRef, EffectStatus, Outcome, PostponeReason, SendAs, SkipReason};

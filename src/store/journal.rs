@@ -313,6 +313,8 @@ pub struct EffectInfo {
     pub status: EffectStatus,
     pub at: Timestamp,
     pub links: Vec<String>,
+    /// `namespace/name` of the channel it left through.
+    pub target: String,
     /// Earlier hits on its links, the newest 256: (link, at).
     pub hits: Vec<(i16, Timestamp)>,
 }
@@ -420,7 +422,7 @@ pub trait Journal: Send + Sync {
     /// Unfenced facts, merged monotonically. Receipts use it too (attempt -1: any).
     async fn mark(&self, marks: Vec<Mark>) -> Result<()>;
     /// A receipt that names only the provider's own id. `None`: no mark brought that id yet; the receipt is kept and merged by the
-    /// mark that does.
+    /// mark that does. `provider` as in [`super::qualified`]; an id that the version before wrote under the bare name is found, too.
     async fn receipt(&self, provider: &str, id: &str, outcome: Outcome, at: Timestamp) -> Result<Option<EffectRef>>;
     /// A person's word about messages in `unknown`, unfenced. Returns those it was applied to: others were settled meanwhile, or
     /// their text is gone ([`Resolution::Resend`]).

@@ -24,6 +24,7 @@ pub use journal::{
 };
 pub use money::{Charge, Period, PeriodSpent};
 pub(crate) use money::{money_text, this_month};
+pub use outcome::qualified;
 pub(crate) use pipelines::{MOST_PIPELINES, empty_pipeline};
 pub(crate) use rules::{RECENT, item_name, up_to_ms, with_state};
 pub(crate) use timeline::Pace;

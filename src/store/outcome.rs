@@ -5,6 +5,17 @@ use super::{Mark, Resolution};
 use crate::model::{EffectRef, EffectStatus, Outcome};
 use jiff::Timestamp;
 
+/// A provider by its channel (`namespace/name`): two channels may name their providers alike, and their gateways count alike.
+#[must_use]
+pub fn qualified(channel: &str, provider: &str) -> String {
+    format!("{channel}/{provider}")
+}
+
+/// Channel and name of a provider that is [`qualified`].
+pub(super) fn of_channel(provider: &str) -> Option<(&str, &str)> {
+    provider.rsplit_once('/')
+}
+
 /// What a receipt said, whatever the send itself reported: the two may come in either order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Receipt {

@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub medium: Option<Medium>,
     pub sent: Sent,
     pub links: Vec<String>,
+    /// `namespace/name` of the channel it left through.
+    pub channel: String,
     hits: Mutex<Vec<(i16, Timestamp)>>,
     fresh_until: Timestamp,
 }
@@ -50,6 +52,7 @@ impl Known {
             medium: info.medium,
             sent: Sent { accepted_at: info.at },
             links: info.links,
+            channel: info.target,
             hits: Mutex::new(hits),
             fresh_until: now.checked_add(fresh).unwrap_or(now),
         }

@@ -15,7 +15,7 @@ use crate::{
         Address, EffectRef, InboxEvent, Medium, Outcome, Phone, SignalKind, SignalSubject, Suppression, SuppressionReason,
         SuppressionScope, Text, stable_hash,
     },
-    store::Incoming,
+    store::{Incoming, qualified},
 };
 use axum::{
     body::{Body, Bytes},
@@ -94,6 +94,9 @@ pub enum HookError {
     /// It does not look like a report of this provider.
     #[error("not a report of this provider")]
     Unreadable,
+    /// Its key is right, but this process was not told yet how the channel is read, or the channel cannot be opened.
+    #[error("the channel is not open")]
+    NotOpen,
 }
 
 impl HookError {
@@ -103,12 +106,13 @@ impl HookError {
         match self {
             Self::Unknown => "unknown_channel",
             Self::Unreadable => "unreadable",
+            Self::NotOpen => "not_open",
         }
     }
 }
 
 /// How the channels read what their providers report. Several receipts may come in one request; none means that this report
-/// says nothing final.
+/// says nothing final, or that nobody's client wrote.
 pub trait Hooks: Send + Sync {
     fn receipts(&self, request: &HookRequest) -> Result<(Vec<ParsedReceipt>, HookAnswer), HookError>;
     fn inbound(&self, request: &HookRequest) -> Result<(Vec<ParsedInbound>, HookAnswer), HookError>;
@@ -175,7 +179,10 @@ fn not_found(web: &WebState, headers: &HeaderMap) -> Response {
 fn refused(error: HookError) -> Response {
     match error {
         HookError::Unknown => reply::plain(StatusCode::NOT_FOUND, "no such channel or provider\n"),
-        HookError::Unreadable => reply::plain(StatusCode::BAD_REQUEST, "not a report of this provider\n"),
+        HookError::Unreadable => {
+            reply::plain(StatusCode::BAD_REQUEST, "not a report of this provider: `rekindle hooks` says which fields are read\n")
+        }
+        HookError::NotOpen => reply::plain(StatusCode::SERVICE_UNAVAILABLE, "the channel is not open; try again later\n"),
     }
 }
 
@@ -192,15 +199,29 @@ async fn receipts(web: &WebState, request: &HookRequest) -> Response {
     let mut incoming = Vec::new();
     for ParsedReceipt { of, outcome } in parsed {
         let effect = match of {
-            ReceiptOf::Effect(effect) => Some(effect),
-            // It may overtake the mark that brings this id: then the store keeps it until that mark comes.
-            ReceiptOf::ProviderId(id) => match web.journal.receipt(&request.provider, &id, outcome.clone(), now).await {
-                Ok(effect) => effect,
+            ReceiptOf::Effect(effect) => match web.effects.get(effect, now).await {
+                Ok(Some(known)) if known.channel == request.channel => Some(effect),
+                // The key opens one channel: about messages of others it says nothing.
+                Ok(_) => {
+                    count("foreign");
+                    continue;
+                }
                 Err(error) => {
                     web.metrics.store_error(error.label());
                     return reply::plain(StatusCode::SERVICE_UNAVAILABLE, "try again later\n");
                 }
             },
+            // It may overtake the mark that brings this id: then the store keeps it until that mark comes.
+            ReceiptOf::ProviderId(id) => {
+                let provider = qualified(&request.channel, &request.provider);
+                match web.journal.receipt(&provider, &id, outcome.clone(), now).await {
+                    Ok(effect) => effect,
+                    Err(error) => {
+                        web.metrics.store_error(error.label());
+                        return reply::plain(StatusCode::SERVICE_UNAVAILABLE, "try again later\n");
+                    }
+                }
+            }
         };
         match effect {
             Some(effect) => incoming.push(receipt(request, effect, outcome, now)),
@@ -251,6 +272,9 @@ async fn inbound(web: &WebState, request: &HookRequest) -> Response {
             return refused(error);
         }
     };
+    if parsed.is_empty() {
+        count("ignored");
+    }
     let now = web.now();
     let mut incoming = Vec::new();
     let mut stops = 0;

@@ -3,26 +3,33 @@
 use super::{HookAnswer, HookError, HookRequest, Hooks, InboundKind, ParsedInbound, ParsedReceipt, ReceiptOf, Settings};
 use crate::{
     channels::{
-        Fields, ReceiptFor,
+        Fields, ReceiptFor, Unreadable,
         autoreply::is_autoreply,
-        http_sms, kannel,
+        http_sms, inbound, kannel,
         stop::{self, Keyword},
     },
-    compile::{ChannelWiring, ProviderKind, Wiring},
+    compile::{ProviderKind, Wiring},
+    model::Medium,
 };
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::sync::Arc;
 
-/// Reads reports by the wiring in force at that moment.
+/// Reads reports by the wiring in force at that moment. `None`: nothing was put in force yet in this process.
 pub struct ChannelHooks {
-    wiring: Arc<ArcSwap<Wiring>>,
+    wiring: Arc<ArcSwapOption<Wiring>>,
     settings: Arc<ArcSwap<Settings>>,
 }
 
 impl ChannelHooks {
     #[must_use]
-    pub const fn new(wiring: Arc<ArcSwap<Wiring>>, settings: Arc<ArcSwap<Settings>>) -> Self {
+    pub const fn new(wiring: Arc<ArcSwapOption<Wiring>>, settings: Arc<ArcSwap<Settings>>) -> Self {
         Self { wiring, settings }
+    }
+}
+
+impl From<Unreadable> for HookError {
+    fn from(_: Unreadable) -> Self {
+        Self::Unreadable
     }
 }
 
@@ -30,12 +37,12 @@ impl Hooks for ChannelHooks {
     fn receipts(&self, request: &HookRequest) -> Result<(Vec<ParsedReceipt>, HookAnswer), HookError> {
         let wiring = self.wiring.load();
         let query = fields(&request.query);
-        let (receipt, answer) = match provider(&wiring, request)? {
-            ProviderKind::Kannel(_) => (kannel::read_receipt(&request.provider, &query), HookAnswer::default()),
+        let (receipt, answer) = match provider(wiring.as_deref(), request)? {
+            ProviderKind::Kannel(_) => (kannel::read_receipt(&request.provider, &query)?, HookAnswer::default()),
             ProviderKind::Http(http) => {
                 let rules = http.receipt.as_ref().ok_or(HookError::Unknown)?;
                 let body = rules.answer.clone().unwrap_or_default();
-                let receipt = http_sms::read_receipt(http, &query, &fields(&request.form), &request.body);
+                let receipt = http_sms::read_receipt(http, &query, &fields(&request.form), &request.body)?;
                 (receipt, HookAnswer { body, ..HookAnswer::default() })
             }
             ProviderKind::Smtp(_) => return Err(HookError::Unknown),
@@ -51,36 +58,43 @@ impl Hooks for ChannelHooks {
         Ok((receipt.into_iter().collect(), answer))
     }
 
-    /// `from`, `text` and `id`, as Kannel's `get-url` sends them, whoever the provider is.
+    /// Whoever the provider is: the key has proved that it is ours, and one that was renamed, or whose channel cannot be opened, must
+    /// not cost a client's STOP.
     fn inbound(&self, request: &HookRequest) -> Result<(Vec<ParsedInbound>, HookAnswer), HookError> {
-        let wiring = self.wiring.load();
-        if matches!(provider(&wiring, request)?, ProviderKind::Smtp(_)) {
+        let (wiring, settings) = (self.wiring.load(), self.settings.load());
+        let channel = wiring.as_ref().and_then(|wiring| wiring.channels.get(&request.channel));
+        if channel.is_some_and(|channel| channel.medium == Medium::Email) {
             return Err(HookError::Unknown);
         }
-        let own = channel(&wiring, request)?.keyword.as_deref();
+        let announced = settings.keywords.get(&request.channel).into_iter().flatten();
+        let own: Vec<&str> = channel.and_then(|c| c.keyword.as_ref()).into_iter().chain(announced).map(String::as_str).collect();
         let mut given = fields(&request.form);
         given.extend(fields(&request.query));
+        let read = inbound::read(&given, &request.body, &settings.region)?;
         // Short numbers and names (`BANK`) are nobody's client: taken, and nothing done.
-        let message = kannel::read_inbound(&given, &self.settings.load().region).map(|message| ParsedInbound {
-            kind: match stop::classify(&message.text.0, own) {
-                Keyword::Stop => InboundKind::Stop,
-                _ if message.text.0.trim().is_empty() || is_autoreply(&message.text.0) => InboundKind::Ignored,
-                Keyword::Start | Keyword::Help | Keyword::None => InboundKind::Reply,
-            },
-            from: message.from,
-            text: message.text,
-            id: message.id,
+        let messages = read.into_iter().filter_map(|message| {
+            let kind = meaning(&message.text.0, &own);
+            Some(ParsedInbound { from: message.from?, text: message.text, id: message.id, kind })
         });
-        Ok((message.into_iter().collect(), HookAnswer::default()))
+        let messages: Vec<ParsedInbound> = messages.collect();
+        // It could be the word that our texts announce, which nobody here knows yet. What is STOP everywhere need not wait.
+        let open = wiring.is_some() || messages.iter().any(|message| message.kind == InboundKind::Stop);
+        if open { Ok((messages, HookAnswer::default())) } else { Err(HookError::NotOpen) }
     }
 }
 
-fn channel<'a>(wiring: &'a Wiring, request: &HookRequest) -> Result<&'a ChannelWiring, HookError> {
-    wiring.channels.get(&request.channel).ok_or(HookError::Unknown)
+/// What a client's words mean, however they reached us. `own`: the words that our texts announce for stopping.
+pub(super) fn meaning(text: &str, own: &[&str]) -> InboundKind {
+    match stop::classify(text, own) {
+        Keyword::Stop => InboundKind::Stop,
+        _ if text.trim().is_empty() || is_autoreply(text) => InboundKind::Ignored,
+        Keyword::Start | Keyword::Help | Keyword::None => InboundKind::Reply,
+    }
 }
 
-fn provider<'a>(wiring: &'a Wiring, request: &HookRequest) -> Result<&'a ProviderKind, HookError> {
-    channel(wiring, request)?.providers.iter().find(|p| p.name == request.provider).map(|p| &p.kind).ok_or(HookError::Unknown)
+fn provider<'a>(wiring: Option<&'a Wiring>, request: &HookRequest) -> Result<&'a ProviderKind, HookError> {
+    let channel = wiring.and_then(|wiring| wiring.channels.get(&request.channel)).ok_or(HookError::NotOpen)?;
+    channel.providers.iter().find(|p| p.name == request.provider).map(|p| &p.kind).ok_or(HookError::Unknown)
 }
 
 /// The first of several values of one name counts.
@@ -96,10 +110,22 @@ mod tests {
         model::{HumanDuration, Medium, Outcome},
         web::{HookError, HookRequest, Hooks as _, InboundKind, Settings},
     };
-    use arc_swap::ArcSwap;
+    use arc_swap::{ArcSwap, ArcSwapOption};
     use std::sync::Arc;
 
     fn hooks() -> ChannelHooks {
+        reading(Some(wiring()))
+    }
+
+    /// `ОТПИШИ` is announced by a revision in force, whatever the channel says today.
+    fn reading(wiring: Option<Wiring>) -> ChannelHooks {
+        let keywords = [("marketing/sms".to_owned(), ["ОТПИШИ".to_owned()].into())].into();
+        let settings = Settings { keywords, ..Settings::default() };
+        let wiring = wiring.map_or_else(ArcSwapOption::empty, ArcSwapOption::from_pointee);
+        ChannelHooks::new(Arc::new(wiring), Arc::new(ArcSwap::from_pointee(settings)))
+    }
+
+    fn wiring() -> Wiring {
         let kannel = KannelWiring {
             url: "http://kannel:13013".into(),
             username: "tester".into(),
@@ -121,9 +147,10 @@ mod tests {
             keyword: None,
         };
         let own = ChannelWiring { keyword: Some("ОТКАЗ".into()), ..channel.clone() };
-        let channels = [("marketing/sms".to_owned(), channel), ("marketing/own".to_owned(), own)];
-        let wiring = Wiring { channels: channels.into(), ..Wiring::default() };
-        ChannelHooks::new(Arc::new(ArcSwap::from_pointee(wiring)), Arc::new(ArcSwap::from_pointee(Settings::default())))
+        let mail = ChannelWiring { medium: Medium::Email, ..channel.clone() };
+        let channels =
+            [("marketing/sms".to_owned(), channel), ("marketing/own".to_owned(), own), ("marketing/mail".to_owned(), mail)];
+        Wiring { channels: channels.into(), ..Wiring::default() }
     }
 
     fn request(channel: &str, provider: &str, query: &[(&str, &str)]) -> HookRequest {
@@ -145,9 +172,17 @@ mod tests {
             assert_eq!(receipts.into_iter().map(|r| r.outcome).next(), want);
             assert_eq!(answer.body, "");
         }
-        for (channel, provider) in [("marketing/other", "main"), ("marketing/sms", "second")] {
-            assert_eq!(hooks.receipts(&request(channel, provider, &[])).unwrap_err(), HookError::Unknown);
+        let receipt = &[("effect", "42.3"), ("status", "1")][..];
+        for (channel, provider, query, want) in [
+            // It is broken, or not read yet: the gateway shall come again.
+            ("marketing/other", "main", receipt, HookError::NotOpen),
+            ("marketing/sms", "second", receipt, HookError::Unknown),
+            ("marketing/sms", "main", &receipt[..1], HookError::Unreadable),
+            ("marketing/sms", "main", &receipt[1..], HookError::Unreadable),
+        ] {
+            assert_eq!(hooks.receipts(&request(channel, provider, query)).unwrap_err(), want, "{channel} {provider} {query:?}");
         }
+        assert_eq!(reading(None).receipts(&request("marketing/sms", "main", receipt)).unwrap_err(), HookError::NotOpen);
     }
 
     #[test]
@@ -173,10 +208,45 @@ mod tests {
             ("marketing/own", "stop", InboundKind::Stop),
             ("marketing/own", "отказ мне пришёл от банка", InboundKind::Reply),
             ("marketing/sms", "отказ", InboundKind::Reply),
+            ("marketing/sms", "отпиши!", InboundKind::Stop),
+            ("marketing/own", "отпиши", InboundKind::Reply),
         ] {
             let request = request(channel, "main", &[("from", "79990001122"), ("text", text)]);
             let Ok((messages, _)) = hooks().inbound(&request) else { panic!("{text}") };
             assert_eq!(messages[0].kind, want, "{channel}: {text}");
         }
+    }
+    #[test]
+    fn a_stop_is_heard_though_the_channel_cannot_be_opened_or_its_provider_has_another_name() {
+        let stop = &[("from", "79990001122"), ("text", "STOP")][..];
+        let announced = &[("from", "79990001122"), ("text", "отпиши")][..];
+        let reply = &[("from", "79990001122"), ("text", "да")][..];
+        for (known, channel, provider, query, want) in [
+            (true, "marketing/sms", "renamed", stop, Ok(InboundKind::Stop)),
+            (true, "marketing/broken", "main", stop, Ok(InboundKind::Stop)),
+            (true, "marketing/broken", "main", reply, Ok(InboundKind::Reply)),
+            (true, "marketing/mail", "main", stop, Err(HookError::Unknown)),
+            // A pod that has just started.
+            (false, "marketing/sms", "main", stop, Ok(InboundKind::Stop)),
+            (false, "marketing/sms", "main", announced, Ok(InboundKind::Stop)),
+            (false, "marketing/sms", "main", reply, Err(HookError::NotOpen)),
+        ] {
+            let read = reading(known.then(wiring)).inbound(&request(channel, provider, query));
+            assert_eq!(read.map(|(messages, _)| messages[0].kind), want, "{channel}/{provider} {query:?}, known: {known}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_and_never_taken_in_silence() {
+        for query in [&[("who", "79990001122"), ("what", "STOP")][..], &[("from", "79990001122")], &[]] {
+            let read = hooks().inbound(&request("marketing/sms", "main", query));
+            assert_eq!(read.err(), Some(HookError::Unreadable), "{query:?}");
+        }
+        let json = HookRequest {
+            body: r#"{"msisdn": "79990001122", "message": "СТОП"}"#.into(),
+            ..request("marketing/sms", "main", &[])
+        };
+        let Ok((messages, _)) = hooks().inbound(&json) else { panic!() };
+        assert_eq!(messages[0].kind, InboundKind::Stop);
     }
 }

@@ -5,12 +5,17 @@ use super::{
     Settings, WebState,
     body::LARGE,
     cloudevents::{self, Envelope, Problem, Unreadable},
-    metrics::SignalLabels,
+    hooks::InboundKind,
+    metrics::{HowLabels, SignalLabels},
+    providers::meaning,
     reply,
 };
 use crate::{
-    model::{Email, InboxEvent, Phone, Reaction, SignalKind, SignalSubject, Text},
-    store::Incoming,
+    model::{
+        Address, ClientId, Email, InboxEvent, Phone, Purpose, Reaction, SignalKind, SignalSubject, Suppression, SuppressionReason,
+        SuppressionScope, Text,
+    },
+    store::{Incoming, Load, StoreError},
 };
 use axum::{
     body::Body,
@@ -21,7 +26,7 @@ use axum::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Begins every type of ours.
 const TYPE: &str = "dev.rekindle.signal";
@@ -71,36 +76,81 @@ pub(super) async fn receive(State(web): State<Arc<WebState>>, headers: HeaderMap
         }
     };
     let now = web.now();
-    let parsed: Vec<Result<Incoming, Problem>> =
+    let parsed: Vec<Result<Heard, Problem>> =
         events.into_iter().map(|event| event.and_then(|event| signal(event, &settings, now))).collect();
-    let incoming: Vec<Incoming> = parsed.iter().filter_map(|p| p.as_ref().ok()).cloned().collect();
-    let stored = if incoming.is_empty() { Ok(Vec::new()) } else { web.store(incoming).await };
-    let fresh = match stored {
-        Ok(fresh) => fresh,
+    match store(&web, &parsed).await {
+        Ok(fresh) => answer(&web, parsed, fresh),
         Err(error) => {
             web.metrics.store_error(error.label());
-            return reply::problem(StatusCode::SERVICE_UNAVAILABLE, "the signals cannot be stored now", "send them again later");
+            reply::problem(StatusCode::SERVICE_UNAVAILABLE, "the signals cannot be stored now", "send them again later")
         }
+    }
+}
+
+/// One event that can be read.
+struct Heard {
+    id: String,
+    kind: SignalKind,
+    /// `None`: a phone or an operator answered by itself; nobody said anything.
+    incoming: Option<Incoming>,
+}
+
+/// For each that is stored, whether it is new. Who asked for no more messages gets none from this moment on.
+async fn store(web: &WebState, parsed: &[Result<Heard, Problem>]) -> Result<Vec<bool>, StoreError> {
+    let mut incoming: Vec<Incoming> =
+        parsed.iter().filter_map(|p| p.as_ref().ok()).filter_map(|heard| heard.incoming.clone()).collect();
+    for one in &mut incoming {
+        if let InboxEvent::Unsubscribe { subject, .. } = &one.event {
+            one.suppress = suppressions(web, subject, one.received_at).await?;
+        }
+    }
+    if incoming.is_empty() { Ok(Vec::new()) } else { web.store(incoming).await }
+}
+
+/// As by STOP in an SMS: the address gets nothing any more. Where the sender knows the person only by the CRM's ids, the person gets no
+/// advertising.
+async fn suppressions(web: &WebState, subject: &SignalSubject, at: Timestamp) -> Result<Vec<Suppression>, StoreError> {
+    let phone = subject.phone.clone().map(Address::Phone);
+    let addresses: Vec<Address> = phone.into_iter().chain(subject.email.clone().map(Address::Email)).collect();
+    if addresses.is_empty() {
+        let known = web.journal.load(&Load::Signal(subject.clone()), at).await?;
+        let clients: BTreeSet<ClientId> = known.iter().filter_map(|subject| subject.client.id).collect();
+        let suppression = |client| Suppression {
+            scope: SuppressionScope::Client(client),
+            brand: None,
+            medium: None,
+            purpose: Some(Purpose::Advertising),
+            reason: SuppressionReason::Unsubscribed,
+            at,
+        };
+        return Ok(clients.into_iter().map(suppression).collect());
+    }
+    let suppression = |address: Address| Suppression {
+        scope: SuppressionScope::Address(web.journal.address_hash(&address)),
+        brand: None,
+        medium: Some(address.medium()),
+        purpose: None,
+        reason: SuppressionReason::Stop,
+        at,
     };
-    answer(&web, parsed, fresh)
+    Ok(addresses.into_iter().map(suppression).collect())
 }
 
 /// 202 if anything was taken (or there was nothing to take), else 400; each event's own result beside it.
-fn answer(web: &WebState, parsed: Vec<Result<Incoming, Problem>>, fresh: Vec<bool>) -> Response {
+fn answer(web: &WebState, parsed: Vec<Result<Heard, Problem>>, fresh: Vec<bool>) -> Response {
     let mut fresh = fresh.into_iter();
     let mut counts = [0_usize; 3];
     let answers: Vec<Answer> = parsed
         .into_iter()
         .map(|event| {
             let (kind, index, answer) = match event {
-                Ok(incoming) => {
-                    let new = fresh.next().unwrap_or(true);
-                    let kind = match incoming.event {
-                        InboxEvent::Signal { kind, .. } => kind.as_str(),
-                        _ => "other",
-                    };
+                Ok(Heard { id, kind, incoming }) => {
+                    let new = incoming.is_none() || fresh.next().unwrap_or(true);
+                    if new && matches!(incoming, Some(Incoming { event: InboxEvent::Unsubscribe { .. }, .. })) {
+                        web.metrics.unsubscribes.get_or_create(&HowLabels { how: "stop" }).inc();
+                    }
                     let result = if new { "accepted" } else { "duplicate" };
-                    (kind, usize::from(!new), Answer { id: Some(incoming.id), result, error: None, help: None })
+                    (kind.as_str(), usize::from(!new), Answer { id: Some(id), result, error: None, help: None })
                 }
                 Err(Problem { id, what, help }) => {
                     ("unknown", 2, Answer { id, result: "rejected", error: Some(what), help: Some(help) })
@@ -132,19 +182,23 @@ fn authorised(settings: &Settings, headers: &HeaderMap) -> bool {
 }
 
 /// One event of ours out of one `CloudEvents` envelope.
-fn signal(event: Envelope, settings: &Settings, now: Timestamp) -> Result<Incoming, Problem> {
+fn signal(event: Envelope, settings: &Settings, now: Timestamp) -> Result<Heard, Problem> {
     let Envelope { id, source, kind, time, data } = event;
-    parse(&kind, time.as_deref(), &data, settings, now)
-        .map(|event| Incoming {
-            source: format!("ce:{source}"),
-            id: id.clone(),
-            event,
-            received_at: now,
-            not_before: None,
-            suppress: Vec::new(),
-            click: None,
-        })
-        .map_err(|(what, help)| Problem { id: Some(id), what, help })
+    match parse(&kind, time.as_deref(), &data, settings, now) {
+        Ok((kind, event)) => {
+            let incoming = event.map(|event| Incoming {
+                source: format!("ce:{source}"),
+                id: id.clone(),
+                event,
+                received_at: now,
+                not_before: None,
+                suppress: Vec::new(),
+                click: None,
+            });
+            Ok(Heard { id, kind, incoming })
+        }
+        Err((what, help)) => Err(Problem { id: Some(id), what, help }),
+    }
 }
 
 type Refusal = (String, String);
@@ -153,7 +207,14 @@ fn refuse<T>(what: impl Into<String>, help: impl Into<String>) -> Result<T, Refu
     Err((what.into(), help.into()))
 }
 
-fn parse(kind: &str, time: Option<&str>, data: &Value, settings: &Settings, now: Timestamp) -> Result<InboxEvent, Refusal> {
+/// Its kind, and what it comes to: `None` is nothing.
+fn parse(
+    kind: &str,
+    time: Option<&str>,
+    data: &Value,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(SignalKind, Option<InboxEvent>), Refusal> {
     if !(data.is_object() || data.is_null()) {
         return refuse("data is not a JSON object", "write data like {\"deal\": \"1C1I7A6R\"}");
     }
@@ -164,8 +225,22 @@ fn parse(kind: &str, time: Option<&str>, data: &Value, settings: &Settings, now:
     if kind == SignalKind::TaskClosed && reaction.is_none() {
         return refuse("data.reaction is missing", "write what the manager decided: Revived, Declined or GoOn");
     }
+    if kind != SignalKind::TaskClosed && reaction.is_some() {
+        return refuse(
+            "data.reaction is only read with taskclosed",
+            "leave it out; when the manager has decided, send taskclosed with it",
+        );
+    }
     let text = field(data, "text")?.map(|t| Text(t.chars().filter(|c| *c != '\0').take(TEXT).collect()));
-    Ok(InboxEvent::Signal { kind, subject, at, text, reaction })
+    // The same words as by SMS mean the same.
+    let own: Vec<&str> = settings.keywords.values().flatten().map(String::as_str).collect();
+    let said = text.as_ref().filter(|_| kind == SignalKind::Reply).map(|text| meaning(&text.0, &own));
+    let event = match said {
+        Some(InboundKind::Stop) => Some(InboxEvent::Unsubscribe { subject, at }),
+        Some(InboundKind::Ignored) => None,
+        Some(InboundKind::Reply) | None => Some(InboxEvent::Signal { kind, subject, at, text, reaction }),
+    };
+    Ok((kind, event))
 }
 
 /// From the type's last word, or from `data.kind` when the type ends before it.
@@ -303,8 +378,8 @@ mod tests {
             ("dev.rekindle.signal.booked", json!({"contact": "7"}), SignalKind::Booked),
             ("dev.rekindle.signal.taskclosed", json!({"deal": "7", "reaction": "goOn"}), SignalKind::TaskClosed),
         ] {
-            let event = parse(kind, None, &data, &one, now()).unwrap();
-            assert!(matches!(event, InboxEvent::Signal { kind, .. } if kind == want), "{kind} {event:?}");
+            let (_, event) = parse(kind, None, &data, &one, now()).unwrap();
+            assert!(matches!(event, Some(InboxEvent::Signal { kind, .. }) if kind == want), "{kind} {event:?}");
         }
     }
 
@@ -312,9 +387,9 @@ mod tests {
     fn who_it_is_about() {
         let data = json!({"deal": "7", "connection": "sales", "phone": "8 (999) 123-45-67", "email": "A@B.ru", "text": " да\u{0} ",
             "reaction": "Declined"});
-        let event =
-            parse("dev.rekindle.signal.reply", Some("2026-11-22T12:59:00+03:00"), &data, &settings(&["m/sales", "m/other"]), now());
-        let Ok(InboxEvent::Signal { subject, at, text, reaction, .. }) = event else { panic!("{event:?}") };
+        let kind = "dev.rekindle.signal.taskclosed";
+        let event = parse(kind, Some("2026-11-22T12:59:00+03:00"), &data, &settings(&["m/sales", "m/other"]), now());
+        let Ok((_, Some(InboxEvent::Signal { subject, at, text, reaction, .. }))) = event else { panic!("{event:?}") };
         assert_eq!(subject.deal, Some(("m/sales".into(), "7".into())));
         assert_eq!(subject.phone.unwrap().as_str(), "+79991234567");
         assert_eq!(subject.email.unwrap().as_str(), "A@b.ru");
@@ -347,6 +422,7 @@ mod tests {
             (chat, Some("2026-11-22T11:00:00Z"), json!({"deal": "7"}), &two[..1], "time is in the future"),
             (chat, Some("1970-01-01T00:00:00Z"), json!({"deal": "7"}), &two[..1], "time is more than a year"),
             ("dev.rekindle.signal.taskclosed", None, json!({"deal": "7"}), &two[..1], "data.reaction is missing"),
+            (chat, None, json!({"deal": "7", "reaction": "Declined"}), &two[..1], "data.reaction is only read with taskclosed"),
         ] {
             let (got, help) = parse(kind, time, &data, &settings(connections), now()).unwrap_err();
             assert!(got.starts_with(what) && !help.is_empty(), "{kind} {time:?} {data}: {got}");
@@ -358,6 +434,32 @@ mod tests {
     fn a_clock_slightly_ahead_is_forgiven() {
         let event =
             parse("dev.rekindle.signal.chat", Some("2026-11-22T10:03:00Z"), &json!({"deal": "7"}), &settings(&["m/sales"]), now());
-        assert!(matches!(event, Ok(InboxEvent::Signal { at, .. }) if at == now()));
+        assert!(matches!(event, Ok((_, Some(InboxEvent::Signal { at, .. }))) if at == now()));
+    }
+
+    #[test]
+    fn a_reply_means_what_the_same_words_mean_by_sms() {
+        let keywords = [("m/sms".to_owned(), ["ОТКАЗ".to_owned()].into())].into();
+        let settings = Settings { keywords, ..settings(&["m/sales"]) };
+        for (kind, text, want) in [
+            ("reply", "СТОП", "stop"),
+            ("reply", "Стоп\n\n> 22 ноября Новый дом пишет:", "stop"),
+            ("reply", "отказ", "stop"),
+            ("reply", "отказ мне пришёл от банка", "reply"),
+            ("reply", "Автоответ: в отпуске до 5-го", "nothing"),
+            ("reply", "да", "reply"),
+            ("reply", "", "reply"),
+            ("chat", "стоп", "reply"),
+        ] {
+            let data = json!({"email": "sara@example.com", "text": text});
+            let (_, event) = parse(&format!("dev.rekindle.signal.{kind}"), None, &data, &settings, now()).unwrap();
+            let got = match event {
+                Some(InboxEvent::Unsubscribe { .. }) => "stop",
+                Some(InboxEvent::Signal { .. }) => "reply",
+                None => "nothing",
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(got, want, "{kind} {text}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use ring::{hmac, rand::SystemRandom};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -52,6 +52,8 @@ pub struct Settings {
     pub region: String,
     /// Brand → how people know it.
     pub brands: BTreeMap<String, String>,
+    /// `namespace/name` of a channel → the words that texts in force announce for stopping its messages.
+    pub keywords: BTreeMap<String, BTreeSet<String>>,
     /// Header in which a proxy in front of us puts the client's address, like `x-forwarded-for`. `None`: there is no proxy.
     pub client_ip_header: Option<HeaderName>,
     /// Language of pages for visitors who ask for none that we have: `ru` or `en`.
@@ -76,6 +78,7 @@ impl Default for Settings {
             connections: BTreeMap::new(),
             region: "RU".into(),
             brands: BTreeMap::new(),
+            keywords: BTreeMap::new(),
             client_ip_header: None,
             language: "en".into(),
             redirect_wait: Duration::from_millis(500),

@@ -241,9 +241,10 @@ impl Engine {
         self.wake.notify_one();
     }
 
-    /// Waits for the next publication.
-    pub async fn published(&self) {
-        let _ = self.publications.subscribe().changed().await;
+    /// Changes with each publication; 0 until the first.
+    #[must_use]
+    pub fn publications(&self) -> watch::Receiver<u64> {
+        self.publications.subscribe()
     }
 
     /// How often something was put in force by this process.

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     channels::{Job, Report},
     compile::ChannelWiring,
-    model::{EffectRef, Outcome, stable_hash},
-    store::{Mark, NextAttempt},
+    model::{EffectRef, Medium, Outcome, stable_hash},
+    store::{Mark, NextAttempt, qualified},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -183,6 +183,12 @@ impl Engine {
             Outcome::Unknown { .. } => Some(now + backoff(wiring, report)),
             _ => None,
         };
+        if let Outcome::Accepted { provider, provider_id: Some(_) } = &mut outcome
+            && wiring.medium == Medium::Sms
+        {
+            // Receipts by its ids come by the channel's address. Relays report none.
+            *provider = qualified(&wiring.key, provider);
+        }
         let next = match again_at {
             Some(at) if at >= flight.expires_at => {
                 if !matches!(outcome, Outcome::Unknown { .. }) {

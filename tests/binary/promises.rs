@@ -92,6 +92,86 @@ fn one_click_unsubscribes_the_person() {
     });
 }
 
+/// What a platform team does to wire STOP: the printed address goes to the gateway, a client's answer comes by it.
+#[test]
+fn stop_arrives_at_the_address_that_hooks_prints() {
+    on_each_store(|_, world| {
+        world.deals(1, false);
+        world.write("sms.yaml", SMS);
+        let running = world.start();
+        world.wait("the import", PATIENCE, || world.in_role("InWork") == 1);
+        let folder = world.path("");
+        let printed = world.command(&["hooks", "-f", folder.to_str().unwrap(), "--public-url", &world.pages(), "-o", "json"]);
+        let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
+        let url = printed["hooks"][0]["inbound"].as_str().unwrap();
+        assert!(url.contains("/hooks/default/sms/gateway/inbound?k="), "{printed}");
+        let asked = |text: &str| http::get(&by_kannel(url, text)).0;
+        assert_eq!((asked("STOP"), asked("STOP"), asked("HELLO")), (200, 200, 200));
+        assert_eq!(http::get(url.split("&from").next().unwrap()).0, 400, "a gateway that calls the fields otherwise hears of it");
+        for (result, count) in [("stop", 2), ("reply", 1), ("unreadable", 1)] {
+            assert_eq!(heard(&world, result), count, "{result}");
+        }
+        // The store alone knows the channels of funnels: this one is of none.
+        let printed = world.command(&["hooks", "--public-url", &world.pages()]);
+        assert!(String::from_utf8_lossy(&printed.stdout).contains("There is no SMS channel."));
+        assert!(running.stop());
+    });
+}
+
+/// An edit is broken elsewhere, so that texts go on announcing the word that the channel has changed already.
+#[test]
+fn the_word_that_texts_still_announce_stops() {
+    let world = World::new(9);
+    world.edit(
+        "channels: [{name: mail, ref: {name: mail}}]",
+        "channels: [{name: mail, ref: {name: mail}}, {name: sms, ref: {name: sms}}]",
+    );
+    world.write("sms.yaml", &SMS.replace("optOut: Keyword", "optOut: Keyword, keyword: WEG"));
+    world.deals(1, false);
+    let running = world.start();
+    world.wait("the import", PATIENCE, || world.in_role("InWork") == 1);
+    let printed = world.command(&["hooks", "--public-url", &world.pages(), "-o", "json"]);
+    let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    let url = printed["hooks"][0]["inbound"].as_str().unwrap().to_owned() + "&from=%p&to=%P&text=%b&id=%I";
+    world.edit("a better price", "{{ client.nobody }}");
+    world.wait("the broken edit", PATIENCE, || world.log().contains("revision 1 stays in force"));
+    world.write("sms.yaml", &SMS.replace("optOut: Keyword", "optOut: Keyword, keyword: HALT"));
+    let mut asked = 0;
+    world.wait("the channel's new word", PATIENCE, || {
+        asked += 1;
+        let answer = by_kannel(&url, "HALT").replace("id=HALT", &format!("id={asked}"));
+        http::get(&answer).0 == 200 && heard(&world, "stop") == 1
+    });
+    assert_eq!((http::get(&by_kannel(&url, "WEG")).0, heard(&world, "stop")), (200, 2), "{}", world.log());
+    assert!(running.stop());
+}
+
+/// What Kannel makes of its `get-url` when a client answers.
+fn by_kannel(url: &str, text: &str) -> String {
+    [("%p", "79990001122"), ("%P", "7777"), ("%b", text), ("%I", text)]
+        .iter()
+        .fold(url.to_owned(), |url, (of, value)| url.replace(of, value))
+}
+
+fn heard(world: &World, result: &str) -> u64 {
+    let (_, metrics) = http::get(&format!("{}/metrics", world.admin()));
+    let line = format!("rekindle_inbound_messages_total{{result=\"{result}\"}} ");
+    metrics.lines().find_map(|found| found.strip_prefix(&line)).and_then(|n| n.trim().parse().ok()).unwrap_or(0)
+}
+
+const SMS: &str = r#"apiVersion: v1
+kind: Secret
+metadata: {name: kannel}
+stringData: {username: tester, password: foobar}
+---
+apiVersion: rekindle.dev/v1alpha1
+kind: MessageChannel
+metadata: {name: sms}
+spec:
+  sms: {from: "7777", optOut: Keyword}
+  providers: [{name: gateway, type: Kannel, kannel: {url: "http://127.0.0.1:9", secretRef: {name: kannel}}}]
+"#;
+
 /// The client calls: the deal goes back to work, the manager has a task, and the same call reported twice counts once.
 #[test]
 fn a_call_brings_the_deal_back() {

@@ -13,7 +13,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rekindle::{
-    channels::{self, Channel, Fields, Job, Receipt, ReceiptFor, stop},
+    channels::{self, Channel, Fields, Job, Receipt, ReceiptFor, Unreadable, stop},
     compile::{
         ChannelWiring, DkimWiring, HttpBody, HttpErrorRule, HttpReceiptWiring, HttpSmsWiring, HttpVerdict, KannelWiring,
         OnAmbiguous, ProviderKind, ProviderWiring, Secret, SmtpTls, SmtpWiring,
@@ -312,16 +312,16 @@ async fn kannel_sends_reports_and_brings_replies() {
     let read = |n: i32| -> Vec<Outcome> {
         let seen = seen.lock().unwrap();
         let mine = seen.iter().filter(|(path, query)| path == "/hooks/m/sms/p0/receipt" && query["k"] == "a/b");
-        let receipts = mine.filter_map(|(_, query)| channels::kannel::read_receipt("p0", query));
+        let receipts = mine.filter_map(|(_, query)| channels::kannel::read_receipt("p0", query).unwrap());
         receipts.filter(|r| r.of == ReceiptFor::Effect(EffectRef { copy: CopyId(7), seq: n })).map(|r| r.outcome).collect()
     };
     until("receipts", || read(1).contains(&Outcome::Delivered) && read(2).contains(&Outcome::Delivered)).await;
     until("the reply", || seen.lock().unwrap().iter().any(|(path, _)| path == "/mo")).await;
     let reply = seen.lock().unwrap().iter().find(|(path, _)| path == "/mo").map(|(_, query)| query.clone()).unwrap();
-    let reply = channels::kannel::read_inbound(&reply, "RU").unwrap();
+    let reply = channels::inbound::read(&reply, b"", "RU").unwrap().remove(0);
     assert_eq!(
-        (reply.from.as_str(), stop::classify(&reply.text.0, None)),
-        ("+79990001122", stop::Keyword::Stop),
+        (reply.from.as_ref().map(Phone::as_str), stop::classify(&reply.text.0, &[])),
+        (Some("+79990001122"), stop::Keyword::Stop),
         "{}",
         reply.text.0
     );
@@ -433,14 +433,15 @@ fn receipts_of_a_declared_provider() {
         channels::http_sms::read_receipt(&wiring, &fields(query), &fields(form), b"")
     };
     let mine = ReceiptFor::Effect(EffectRef { copy: CopyId(7), seq: 3 });
-    assert_eq!(read(&[("effect", "7.3")], &[("status", "delivered")]), Some(Receipt { of: mine, outcome: Outcome::Delivered }));
+    assert_eq!(read(&[("effect", "7.3")], &[("status", "delivered")]), Ok(Some(Receipt { of: mine, outcome: Outcome::Delivered })));
     assert_eq!(
         read(&[], &[("id", "m-1"), ("status", "delivered")]),
-        Some(Receipt { of: ReceiptFor::ProviderId("m-1".into()), outcome: Outcome::Delivered })
+        Ok(Some(Receipt { of: ReceiptFor::ProviderId("m-1".into()), outcome: Outcome::Delivered }))
     );
-    assert!(matches!(read(&[], &[("id", "m-1"), ("status", "failed")]), Some(Receipt { outcome: Outcome::Rejected { .. }, .. })));
-    assert_eq!(read(&[], &[("id", "m-1"), ("status", "sent")]), None);
-    assert_eq!(read(&[], &[("status", "delivered")]), None);
+    let failed = read(&[], &[("id", "m-1"), ("status", "failed")]);
+    assert!(matches!(failed, Ok(Some(Receipt { outcome: Outcome::Rejected { .. }, .. }))));
+    assert_eq!(read(&[], &[("id", "m-1"), ("status", "sent")]), Ok(None));
+    assert_eq!(read(&[], &[("status", "delivered")]), Err(Unreadable), "nobody can say which message it is about");
 }
 
 #[test]

@@ -245,7 +245,7 @@ async fn unsubscribing_holds_from_the_answer_on() {
 #[tokio::test]
 async fn receipts_and_stop_reach_the_inbox_once() {
     let site = Site::start().await;
-    let hook = |path| hook_url(&site.base, &site.store.journal.secret(), "marketing/sms", "main", path);
+    let hook = |path| hook_url(&site.base, &site.store.journal.secret(), "marketing/mail", "main", path);
     for url in [hook(HookPath::Receipt), format!("{}&from=%2B79990001122", hook(HookPath::Inbound))] {
         for _ in 0..2 {
             assert_eq!(site.client.get(&url).send().await.unwrap().status(), 200);

@@ -4,7 +4,7 @@ use super::rule::{Rule, Seen};
 use crate::{
     channels::{
         ChannelError,
-        receipt::{Fields, Receipt, ReceiptFor, effect},
+        receipt::{Fields, Receipt, ReceiptFor, Unreadable, effect},
     },
     compile::{HttpReceiptWiring, HttpSmsWiring},
     model::Outcome,
@@ -38,11 +38,12 @@ pub(super) fn check(wiring: &HttpReceiptWiring) -> Result<(), ChannelError> {
     Rules::compile(wiring).map(|_| ())
 }
 
-/// Reads one receipt; `None` when it says nothing final or nothing of ours. Our own reference in the query is believed before any
-/// id of the provider.
-#[must_use]
-pub fn read_receipt(wiring: &HttpSmsWiring, query: &Fields, form: &Fields, body: &[u8]) -> Option<Receipt> {
-    let rules = Rules::compile(wiring.receipt.as_ref()?).ok()?;
+/// Reads one receipt; `None` when it says nothing final. Our own reference in the query is believed before any id of the provider.
+///
+/// # Errors
+/// It does not say which message it is about, or the provider has no rules for receipts.
+pub fn read_receipt(wiring: &HttpSmsWiring, query: &Fields, form: &Fields, body: &[u8]) -> Result<Option<Receipt>, Unreadable> {
+    let rules = wiring.receipt.as_ref().and_then(|rules| Rules::compile(rules).ok()).ok_or(Unreadable)?;
     let pairs = |fields: &'_ Fields| fields.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<Vec<_>>();
     let (q, f) = (pairs(query), pairs(form));
     let seen = Seen::new()
@@ -51,14 +52,14 @@ pub fn read_receipt(wiring: &HttpSmsWiring, query: &Fields, form: &Fields, body:
         .body(body);
     let of = match effect(query) {
         Some(effect) => ReceiptFor::Effect(effect),
-        None => ReceiptFor::ProviderId(rules.id.as_ref()?.text(&seen)?),
+        None => ReceiptFor::ProviderId(rules.id.as_ref().and_then(|id| id.text(&seen)).ok_or(Unreadable)?),
     };
     let outcome = if rules.delivered.holds(&seen) {
         Outcome::Delivered
     } else if rules.failed.holds(&seen) {
         Outcome::Rejected { reason: "the provider's receipt says that it was not delivered".into(), suppress: false }
     } else {
-        return None;
+        return Ok(None);
     };
-    Some(Receipt { of, outcome })
+    Ok(Some(Receipt { of, outcome }))
 }

@@ -3,7 +3,7 @@
 use super::{Data, Open, ms, up};
 use crate::engine::LedgerEntry;
 use crate::model::{CopyId, EffectRef, EffectStatus, Outcome, Suppression, SuppressionReason, SuppressionScope};
-use crate::store::outcome::{Standing, Work};
+use crate::store::outcome::{Standing, Work, of_channel};
 use crate::store::rules::{NEVER_MS, is_held, item_name};
 use crate::store::{Charge, Mark};
 use jiff::Timestamp;
@@ -43,10 +43,13 @@ impl Data {
         let mut early = Vec::new();
         for mark in &marks {
             if let Outcome::Accepted { provider, provider_id: Some(id) } = &mark.outcome {
-                let entry = self.provider_refs.entry((provider.clone(), id.clone())).or_default();
-                let effect = *entry.effect.get_or_insert(mark.effect);
-                if let Some((outcome, at)) = &entry.early {
-                    early.push(Mark { effect, attempt: -1, outcome: outcome.clone(), at: *at, next: None });
+                let bare = of_channel(provider).map(|(_, name)| name);
+                for name in bare.into_iter().chain([provider.as_str()]) {
+                    let entry = self.provider_refs.entry((name.to_owned(), id.clone())).or_default();
+                    let effect = *entry.effect.get_or_insert(mark.effect);
+                    if let Some((outcome, at)) = &entry.early {
+                        early.push(Mark { effect, attempt: -1, outcome: outcome.clone(), at: *at, next: None });
+                    }
                 }
             }
         }

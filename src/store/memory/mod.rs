@@ -6,7 +6,7 @@ mod ledger;
 mod people;
 mod views;
 
-use super::outcome::{Receipt, resolution, resolved_reason};
+use super::outcome::{Receipt, of_channel, resolution, resolved_reason};
 use super::rules::{AddressHasher, HITS, NEVER_MS, RECENT};
 use super::{
     Batch, Charge, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
@@ -526,7 +526,13 @@ impl Journal for MemoryStore {
         if !matches!(entry.early, Some((Outcome::Delivered, _))) {
             entry.early = Some((outcome.clone(), ms(at)));
         }
-        let effect = entry.effect;
+        let mut effect = entry.effect;
+        if effect.is_none()
+            && let Some((channel, name)) = of_channel(provider)
+        {
+            let bare = data.provider_refs.get(&(name.to_owned(), id.to_owned())).and_then(|entry| entry.effect);
+            effect = bare.filter(|effect| data.effects.get(effect).is_some_and(|e| e.target == channel));
+        }
         if let Some(effect) = effect {
             data.mark(vec![Mark { effect, attempt: -1, outcome, at, next: None }]);
         }
@@ -601,6 +607,7 @@ impl Journal for MemoryStore {
                 status: entry.status,
                 at: entry.at,
                 links: entry.links.clone(),
+                target: entry.target.clone(),
                 hits,
             })
         };

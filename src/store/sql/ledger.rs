@@ -70,6 +70,7 @@ pub(super) async fn effects(database: &Database, effects: &[EffectRef]) -> Resul
             status: EffectStatus::from_code(c.small()?).unwrap_or(EffectStatus::Unknown),
             at: c.time()?,
             links: c.opt_json()?.unwrap_or_default(),
+            target: c.text()?,
             hits: Vec::new(),
         };
         found.insert(effect, info);

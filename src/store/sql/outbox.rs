@@ -13,7 +13,7 @@ use crate::model::{
     AddressHash, CopyId, EffectKey, EffectRef, EffectStatus, FunnelKey, Outcome, Suppression, SuppressionReason, SuppressionScope,
 };
 use crate::store::money::charged;
-use crate::store::outcome::{Receipt, Standing, Work, resolution, resolved_reason};
+use crate::store::outcome::{Receipt, Standing, Work, of_channel, resolution, resolved_reason};
 use crate::store::rules::{NEVER_MS, item_name, up_to_ms};
 use crate::store::{Lease, Mark, Outbox, Period, Resolution};
 use jiff::Timestamp;
@@ -183,6 +183,10 @@ async fn put_provider_refs(tx: &mut Session, marks: &[Mark]) -> Result<Vec<Mark>
     for mark in marks {
         if let Outcome::Accepted { provider, provider_id: Some(id) } = &mark.outcome {
             rows.insert((provider, id), mark.effect);
+            // For the version before this one, which knows no other name and may be rolled back to.
+            if let Some((_, name)) = of_channel(provider) {
+                rows.entry((name, id)).or_insert(mark.effect);
+            }
         }
     }
     if rows.is_empty() {

@@ -7,6 +7,7 @@ use super::outbox::mark_in;
 use super::session::{args, to_json};
 use crate::model::{CopyId, EffectRef, Outcome};
 use crate::store::Mark;
+use crate::store::outcome::of_channel;
 use jiff::Timestamp;
 
 /// Marks the effect that the id belongs to. If no mark brought the id yet, the receipt waits for the mark in the id's row.
@@ -24,6 +25,13 @@ pub(super) async fn receipt(
         && let (Some(copy), Some(seq)) = (c.opt_int()?, c.opt_int()?)
     {
         effect = Some(EffectRef { copy: CopyId(copy), seq: i32::try_from(seq).unwrap_or(i32::MAX) });
+    }
+    if effect.is_none()
+        && let Some((channel, name)) = of_channel(provider)
+    {
+        let rows = tx.rows(sql!("effect/by_bare_name"), args![name, id, channel]).await?;
+        let found = rows.into_iter().next().map(|mut c| Ok(EffectRef { copy: CopyId(c.int()?), seq: c.small()? }));
+        effect = found.transpose()?;
     }
     if let Some(effect) = effect {
         mark_in(&mut tx, vec![Mark { effect, attempt: -1, outcome, at, next: None }]).await?;

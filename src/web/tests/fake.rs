@@ -30,6 +30,8 @@ pub struct Fake {
     pub provider_ids: Mutex<BTreeMap<String, EffectRef>>,
     /// Receipts whose provider id nobody knows yet.
     pub early: Mutex<Vec<(String, Outcome)>>,
+    /// By which providers' ids messages were asked for.
+    pub asked: Mutex<Vec<String>>,
     pub received: Mutex<Vec<Incoming>>,
     seen: Mutex<BTreeSet<(String, String)>>,
     pub down: AtomicBool,
@@ -175,6 +177,7 @@ impl Journal for Fake {
 
     async fn receipt(&self, provider: &str, id: &str, outcome: Outcome, _: Timestamp) -> Result<Option<EffectRef>> {
         let known = self.by_provider_id(provider, id).await?;
+        self.asked.lock().unwrap().push(provider.to_owned());
         if known.is_none() {
             self.early.lock().unwrap().push((id.to_owned(), outcome));
         }

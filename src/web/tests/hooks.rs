@@ -1,7 +1,9 @@
 use super::{Site, fake::SECRET};
 use crate::{
     links::{HookPath, hook_key, hook_url},
-    model::{Address, EffectRef, InboxEvent, Medium, Outcome, Phone, SignalKind, SuppressionReason, SuppressionScope, Text},
+    model::{
+        Address, CopyId, EffectRef, InboxEvent, Medium, Outcome, Phone, SignalKind, SuppressionReason, SuppressionScope, Text,
+    },
     store::Journal as _,
     web::{HookAnswer, HookError, HookRequest, Hooks, InboundKind, Limits, ParsedInbound, ParsedReceipt, ReceiptOf},
 };
@@ -20,7 +22,10 @@ impl Hooks for Provider {
         if request.provider != "main" {
             return Err(HookError::Unknown);
         }
-        let of = ReceiptOf::ProviderId(value(request, "id").ok_or(HookError::Unreadable)?);
+        let of = match value(request, "effect").and_then(|seq| seq.parse().ok()) {
+            Some(seq) => ReceiptOf::Effect(EffectRef { copy: CopyId(42), seq }),
+            None => ReceiptOf::ProviderId(value(request, "id").ok_or(HookError::Unreadable)?),
+        };
         let receipts = match value(request, "status").as_deref() {
             Some("1") => vec![ParsedReceipt { of, outcome: Outcome::Delivered }],
             Some("8") => Vec::new(),
@@ -75,6 +80,20 @@ async fn a_receipt_that_overtakes_its_mark_is_kept() {
     assert_eq!(*site.journal.early.lock().unwrap(), [("p-2".to_owned(), Outcome::Delivered)]);
     assert!(site.journal.take().is_empty());
     assert!(site.metrics().await.contains("rekindle_receipts_total{result=\"early\"} 1"));
+}
+
+#[tokio::test]
+async fn a_channels_key_speaks_for_no_message_of_another() {
+    let (site, effect) = site().await;
+    for (channel, stored, counted) in [("marketing/other", 0, "foreign"), ("marketing/sms", 1, "stored")] {
+        let url = hook_url("", &SECRET, channel, "main", HookPath::Receipt);
+        assert_eq!(site.get(&format!("{url}&effect={}&status=1", effect.seq)).send().await.unwrap().status(), 200);
+        assert_eq!(site.journal.take().len(), stored, "{channel}");
+        assert!(site.metrics().await.contains(&format!("rekindle_receipts_total{{result=\"{counted}\"}} 1")), "{channel}");
+    }
+    // The store knows a provider's ids by the channel: others may have a provider of that name.
+    assert_eq!(site.get(&format!("{}&id=p-9&status=1", path("main", HookPath::Receipt))).send().await.unwrap().status(), 200);
+    assert_eq!(site.journal.asked.lock().unwrap().last().map(String::as_str), Some("marketing/sms/main"));
 }
 
 #[tokio::test]

@@ -113,6 +113,7 @@ impl Site {
             status: EffectStatus::Accepted,
             at: self.now() - SignedDuration::from_hours(1),
             links: links.iter().map(|l| (*l).to_owned()).collect(),
+            target: "marketing/sms".into(),
             hits: Vec::new(),
         };
         self.journal.effects.lock().unwrap().insert(effect, info);

@@ -1,5 +1,8 @@
 use super::{Site, TOKEN};
-use crate::model::{InboxEvent, SignalKind};
+use crate::{
+    model::{Address, Email, InboxEvent, Medium, SignalKind, SuppressionReason, SuppressionScope},
+    store::Journal as _,
+};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 
@@ -71,6 +74,29 @@ async fn bad_events_of_a_batch_do_not_hold_the_good_ones_up() {
 
 fn unknown_alone() -> Value {
     json!({"specversion": "1.0", "id": "9", "source": "/pbx", "type": "com.example.other", "data": {}})
+}
+
+#[tokio::test]
+async fn who_answers_stop_by_email_gets_no_more_of_it_and_an_absence_notice_wakes_nobody() {
+    let site = Site::start().await;
+    let reply = |id: &str, text: &str| {
+        json!({"specversion": "1.0", "id": id, "source": "/mailbox", "type": "dev.rekindle.signal.reply",
+            "data": {"email": "Sara@example.com", "text": text}})
+    };
+    let batch = json!([reply("1", "Out of office until Monday"), reply("2", "СТОП"), reply("3", "да"), reply("2", "СТОП")]);
+    let (status, body) = send(&site, "application/cloudevents-batch+json", batch.to_string()).await;
+    let results: Vec<_> = body["events"].as_array().unwrap().iter().map(|e| e["result"].as_str().unwrap()).collect();
+    assert_eq!((status, results), (202, vec!["accepted", "accepted", "accepted", "duplicate"]));
+    let stored = site.journal.take();
+    assert_eq!(stored.len(), 2);
+    assert!(matches!(&stored[0].event, InboxEvent::Unsubscribe { subject, .. } if subject.email.is_some()));
+    let suppression = &stored[0].suppress[0];
+    let mailbox = Address::Email(Email::parse("sara@example.com").unwrap());
+    assert_eq!(suppression.scope, SuppressionScope::Address(site.journal.address_hash(&mailbox)));
+    assert_eq!((suppression.medium, suppression.reason), (Some(Medium::Email), SuppressionReason::Stop));
+    assert!(matches!(&stored[1].event, InboxEvent::Signal { kind: SignalKind::Reply, .. }) && stored[1].suppress.is_empty());
+    let metrics = site.metrics().await;
+    assert!(metrics.contains("rekindle_unsubscribes_total{how=\"stop\"} 1"), "{metrics}");
 }
 
 #[tokio::test]

@@ -608,6 +608,36 @@ pub async fn a_receipt_by_the_providers_id_may_come_before_the_mark(backend: &Ba
     assert_eq!(journal.by_provider_id("q", "id-1").await.unwrap(), None);
 }
 
+pub async fn two_channels_may_name_their_providers_alike(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let through =
+        |seq, item: &str, channel: &str| NewEffect { target: channel.into(), ..message(&world.store, seq, item, &phone(1)) };
+    world.decide(copy, vec![through(1, "a", "a/sms"), through(2, "b", "b/sms"), through(3, "old", "b/sms")]).await;
+    let main = |channel| qualified(channel, "main");
+    let taken = |provider: String, id: &str| Outcome::Accepted { provider, provider_id: Some(id.into()) };
+    // Both gateways count from 1000; the third message was sent by the version before this one.
+    let marks = [taken(main("a/sms"), "1001"), taken(main("b/sms"), "1001"), taken("main".into(), "7")];
+    journal.mark((1..).zip(marks).map(|(seq, outcome)| mark(effect(copy, seq), 1, outcome)).collect()).await.unwrap();
+    let delivered = async |channel: &str, id: &str| journal.receipt(&main(channel), id, Outcome::Delivered, at(30)).await.unwrap();
+    assert_eq!(delivered("b/sms", "1001").await, Some(effect(copy, 2)));
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted), "nobody reported on it");
+    assert_eq!(world.status(copy, 2).await, Some(EffectStatus::Delivered));
+    assert_eq!(delivered("a/sms", "7").await, None, "it left through another channel");
+    assert_eq!(delivered("b/sms", "7").await, Some(effect(copy, 3)));
+    assert_eq!(world.status(copy, 3).await, Some(EffectStatus::Delivered));
+    // A replica of the version before asks by the bare name.
+    assert_eq!(journal.receipt("main", "1001", Outcome::Delivered, at(30)).await.unwrap(), Some(effect(copy, 1)));
+    // A receipt that overtakes its mark waits for that of its own channel.
+    world.decide(copy, vec![through(4, "c", "a/sms"), through(5, "d", "b/sms")]).await;
+    assert_eq!(delivered("b/sms", "1002").await, None);
+    let marks = [(4, taken(main("a/sms"), "1002")), (5, taken(main("b/sms"), "1002"))];
+    journal.mark(marks.into_iter().map(|(seq, outcome)| mark(effect(copy, seq), 1, outcome)).collect()).await.unwrap();
+    assert_eq!(world.status(copy, 4).await, Some(EffectStatus::Accepted));
+    assert_eq!(world.status(copy, 5).await, Some(EffectStatus::Delivered));
+}
+
 pub async fn outcomes_only_get_stronger(backend: &Backend) {
     use EffectStatus::{Accepted, Delivered, Failed, Unknown};
     let world = World::new(backend).await;
@@ -1229,6 +1259,7 @@ pub async fn clicks_are_kept_and_judged(backend: &Backend) {
     let info = journal.effect(effect(copy, 1)).await.unwrap().unwrap();
     assert_eq!(info.hits, [(0, at(30)), (1, at(31)), (0, at(40))]);
     assert_eq!((info.brand.as_str(), info.medium, info.purpose), ("acme", Some(Medium::Sms), Purpose::Advertising));
+    assert_eq!(info.target, "sms");
     assert_eq!((info.links.as_slice(), info.funnel), (["https://example.com/a".to_owned()].as_slice(), funnel()));
     assert_eq!(Some(info.client), world.copy(copy).await.client.id);
     assert!(journal.effect(effect(copy, 9)).await.unwrap().is_none());

@@ -1,4 +1,4 @@
-SELECT e.copy_id, e.seq, e.cycle, e.list, e.item, e.recipient, f.namespace, f.name, k.root, e.brand, e.medium, e.purpose, e.status, e.at, e.links
+SELECT e.copy_id, e.seq, e.cycle, e.list, e.item, e.recipient, f.namespace, f.name, k.root, e.brand, e.medium, e.purpose, e.status, e.at, e.links, e.target
 FROM rows($1, copy_id bigint, seq integer) r
 JOIN effect e ON e.copy_id = r.copy_id AND e.seq = r.seq
 JOIN copy c ON c.copy_id = e.copy_id
