@@ -100,7 +100,7 @@ fn read(text: &str) -> Reading {
     assert!(admitted.problems.is_empty(), "{:?}", admitted.problems);
     let ours = admitted.snapshot.objects.iter().filter(|object| object.api_version == API_VERSION);
     let seen = ours.map(|o| (named(&o.kind, &o.name), Seen { generation: 1, ..Seen::default() })).collect();
-    Reading { snapshot: admitted.snapshot, seen }
+    Reading { snapshot: admitted.snapshot, seen, unread: Default::default() }
 }
 
 fn named(kind: &str, name: &str) -> ObjectRef {
@@ -306,7 +306,7 @@ async fn messages_today_are_those_since_the_policys_midnight() {
     let standing = publish(&engine, WORLD).await;
     let funnels = [FunnelKey { namespace: "shop".into(), name: "flats".into() }];
     let today = async || {
-        let figures = Counter::new().count(&store, &funnels, &engine.plans(), clock.now()).await.unwrap().unwrap();
+        let figures = Counter::new().count(&store, &engine.plans(), &funnels, clock.now()).await.unwrap().unwrap();
         let policy = named("ContactPolicy", "default");
         policy::status(&policy, 1, &standing, &figures, None, clock.now()).messages_today
     };

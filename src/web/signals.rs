@@ -236,7 +236,7 @@ fn parse(
     let own: Vec<&str> = settings.keywords.values().flatten().map(String::as_str).collect();
     let said = text.as_ref().filter(|_| kind == SignalKind::Reply).map(|text| meaning(&text.0, &own));
     let event = match said {
-        Some(InboundKind::Stop) => Some(InboxEvent::Unsubscribe { subject, at }),
+        Some(InboundKind::Stop) => Some(InboxEvent::Unsubscribe { subject, at, only: None }),
         Some(InboundKind::Ignored) => None,
         Some(InboundKind::Reply) | None => Some(InboxEvent::Signal { kind, subject, at, text, reaction }),
     };
