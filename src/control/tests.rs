@@ -52,7 +52,7 @@ apiVersion: rekindle.dev/v1alpha1
 kind: MessageChannel
 metadata: {name: sms, namespace: shop}
 spec:
-  sms: {from: NOVYDOM, maxParts: 3, optOut: None}
+  sms: {from: "7777", maxParts: 3, optOut: None}
   providers: [{name: main, type: Kannel, kannel: {url: "http://127.0.0.1:13013", secretRef: {name: kannel}}}]
   rate: {perSecond: 20}
 ---
