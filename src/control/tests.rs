@@ -100,7 +100,7 @@ fn read(text: &str) -> Reading {
     assert!(admitted.problems.is_empty(), "{:?}", admitted.problems);
     let ours = admitted.snapshot.objects.iter().filter(|object| object.api_version == API_VERSION);
     let seen = ours.map(|o| (named(&o.kind, &o.name), Seen { generation: 1, ..Seen::default() })).collect();
-    Reading { snapshot: admitted.snapshot, seen, unread: Default::default() }
+    Reading { snapshot: admitted.snapshot, seen, unread: std::collections::BTreeSet::default() }
 }
 
 fn named(kind: &str, name: &str) -> ObjectRef {
