@@ -364,7 +364,7 @@ async fn who_left_the_files_is_told_nothing_and_written_to_no_more() {
         .replace("    timeZone:", "    writeBack: {path: out.jsonl}\n    timeZone:");
     let rows = |rows: &[String]| {
         let rows = rows.iter().map(|row| format!("{};m1\n", row.trim_end()));
-        format!("{};manager\n", DEALS.trim_end()) + &rows.collect::<String>()
+        format!("{};manager\n", DEALS.trim_end()) + &rows.collect::<Vec<_>>().concat()
     };
     let contacts = CONTACTS.to_owned() + &contact(1) + &contact(2) + &contact(3);
     let begun = rows(&[open(1, 1, "2026-02-01"), open(2, 2, "2026-03-01"), open(3, 3, "2026-03-01")]);

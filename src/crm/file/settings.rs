@@ -40,7 +40,6 @@ pub(super) enum DealColumn {
     Amount,
     Currency,
     CreatedAt,
-    #[expect(dead_code, reason = "files are told apart by what they say, not by a date; a manifest may still name the column")]
     UpdatedAt,
     StageChangedAt,
     ClosedAt,

@@ -156,9 +156,9 @@ async fn weigh(
 ) -> Result<()> {
     let ids: HashSet<&str> = told.iter().map(|t| t.contact.id.as_str()).chain(gone.iter().map(String::as_str)).collect();
     let in_page = |who: &Named| who.connection == connection && ids.contains(who.id.as_str());
-    let had = holders.0.iter().filter(|(_, all)| all.iter().any(in_page)).map(|(hash, _)| hash.as_str());
-    let has = told.iter().flat_map(|t| &t.addresses).map(|(_, hash)| hash.0.as_str());
-    let touched: BTreeSet<&str> = had.chain(has).collect();
+    let before = holders.0.iter().filter(|(_, all)| all.iter().any(in_page)).map(|(hash, _)| hash.as_str());
+    let after = told.iter().flat_map(|t| &t.addresses).map(|(_, hash)| hash.0.as_str());
+    let touched: BTreeSet<&str> = before.chain(after).collect();
     let others: BTreeSet<&Named> =
         touched.iter().filter_map(|hash| holders.0.get(*hash)).flatten().filter(|who| !in_page(who)).collect();
     let others: Vec<Named> = others.into_iter().cloned().collect();
