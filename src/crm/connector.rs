@@ -4,6 +4,7 @@ use crate::model::{Contact, Deal, EffectRef, Manager, ManagerId, Outcome};
 use crate::store::{Cursor, Finding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::{collections::HashSet, sync::Arc};
 
 /// Why a CRM could not be read. Never carries values of rows.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +45,32 @@ pub struct ReadPage {
     pub kept: Vec<String>,
     /// The last page of a full look: deals in none of its pages, neither read nor `kept`, are gone.
     pub full_look: bool,
+    /// With a full look, where the CRM told of all of them: the contacts and the managers that there are. All others are gone.
+    pub contacts_there: Option<Ids>,
+    pub managers_there: Option<Ids>,
     pub findings: Vec<Finding>,
     /// Cursor to continue with (and to store with this page's rows).
     pub cursor: Cursor,
     pub more: bool,
+}
+
+/// Ids by their hash: a million of them take little room.
+#[derive(Clone, Debug)]
+pub struct Ids {
+    hashes: Arc<HashSet<u64>>,
+    hash: fn(&str) -> u64,
+}
+
+impl Ids {
+    #[must_use]
+    pub fn new(hashes: HashSet<u64>, hash: fn(&str) -> u64) -> Self {
+        Self { hashes: Arc::new(hashes), hash }
+    }
+
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        self.hashes.contains(&(self.hash)(id))
+    }
 }
 
 /// A write-back, rendered.

@@ -5,8 +5,8 @@
 //! counted and never stop the rest.
 //!
 //! A file is not always what it seems. One without any row, after one with rows, is never believed. One that lost more than
-//! half of at least 20 deals is believed when it was seen unchanged three times. While rows cannot be told apart, or when
-//! the file was written during the look, no missing deal counts as deleted.
+//! half of at least 20 rows is believed when it was seen unchanged three times. While rows cannot be told apart, or when
+//! a file was written during the look, no missing deal, contact or manager counts as deleted.
 
 mod findings;
 mod look;
@@ -31,11 +31,11 @@ use look::{Inputs, Look};
 use position::{FileMark, Marks, Position, Progress};
 use settings::Settings;
 use source::{Input, Stamp, digest_of};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Mutex;
 use told::Told;
 
-/// Fewer deals than this may halve without arousing suspicion.
+/// Fewer rows than this may halve without arousing suspicion.
 const MANY: u64 = 20;
 /// How often a much smaller file must be seen, unchanged, before it is believed.
 const SIGHTINGS: u32 = 3;
@@ -56,8 +56,8 @@ struct State {
     under_way: Option<(Progress, Look)>,
     /// The rows of the last finished look.
     told: Arc<Told>,
-    /// Digest of a file that shrank too much, and how often it was seen so.
-    suspicion: Option<(String, u32)>,
+    /// Of files that shrank too much, by what they hold: the digest, and how often they were seen so.
+    suspicion: BTreeMap<&'static str, (String, u32)>,
 }
 
 impl FileConnector {
@@ -105,7 +105,7 @@ impl FileConnector {
             // An emptied file has no header either; that is suspicious before it is a wrong setting.
             let had = before.deals.as_ref().map_or(0, |d| d.rows);
             if had > 0 && marks.deals.as_ref().is_some_and(|d| d.stamp.size == 0) {
-                return Err(emptied(&inputs.deals.name, had));
+                return Err(emptied(&inputs.deals.name, "deals", had));
             }
             Ok(Begun::Look(Box::new(Look::begin(settings, inputs, marks, &before, told, now)?)))
         })
@@ -116,34 +116,45 @@ impl FileConnector {
         Ok(begun)
     }
 
-    /// Refuses a file that lost too much to be true.
+    /// Refuses files that lost too much to be true.
     fn believe(&self, look: &Look, position: &Position, state: &mut State) -> Result<(), CrmError> {
-        let had = position.files.deals.as_ref().map_or(0, |d| d.rows);
-        let Some(deals) = &look.marks.deals else { return Ok(()) };
-        let name = &self.inputs.deals.name;
-        if deals.rows == 0 && had > 0 {
-            return Err(emptied(name, had));
+        let (now, before) = (&look.marks, &position.files);
+        let files = [
+            ("deals", Some(&self.inputs.deals), &now.deals, &before.deals),
+            ("contacts", self.inputs.contacts.as_ref(), &now.contacts, &before.contacts),
+            ("managers", self.inputs.managers.as_ref(), &now.managers, &before.managers),
+        ];
+        let mut doubt = None;
+        for (what, input, mark, before) in files {
+            let (Some(input), Some(mark)) = (input, mark) else { continue };
+            let had = before.as_ref().map_or(0, |before| before.rows);
+            if mark.rows == 0 && had > 0 {
+                return Err(emptied(&input.name, what, had));
+            }
+            if had < MANY || mark.rows * 2 >= had {
+                state.suspicion.remove(what);
+                continue;
+            }
+            let times = match state.suspicion.get(what) {
+                Some((digest, times)) if *digest == mark.digest => times + 1,
+                _ => 1,
+            };
+            state.suspicion.insert(what, (mark.digest.clone(), times));
+            if times < SIGHTINGS {
+                doubt.get_or_insert(CrmError::Suspicious {
+                    what: format!("{} has {} {what} where it had {had}", input.name, mark.rows),
+                    help: format!(
+                        "what is known is kept; if this is right, leave the file as it is: it is believed after {} more looks",
+                        SIGHTINGS - times
+                    ),
+                });
+            }
         }
-        if had < MANY || deals.rows * 2 >= had {
-            state.suspicion = None;
-            return Ok(());
+        if let Some(doubt) = doubt {
+            return Err(doubt);
         }
-        let times = match &state.suspicion {
-            Some((digest, times)) if *digest == deals.digest => times + 1,
-            _ => 1,
-        };
-        if times >= SIGHTINGS {
-            state.suspicion = None;
-            return Ok(());
-        }
-        state.suspicion = Some((deals.digest.clone(), times));
-        Err(CrmError::Suspicious {
-            what: format!("{name} has {} deals where it had {had}", deals.rows),
-            help: format!(
-                "what is known is kept; if this is right, leave the file as it is: it is believed after {} more looks",
-                SIGHTINGS - times
-            ),
-        })
+        state.suspicion.clear();
+        Ok(())
     }
 }
 
@@ -255,9 +266,9 @@ impl Connector for FileConnector {
     }
 }
 
-fn emptied(name: &str, had: u64) -> CrmError {
+fn emptied(name: &str, what: &str, had: u64) -> CrmError {
     CrmError::Suspicious {
-        what: format!("{name} has no deals where it had {had}"),
+        what: format!("{name} has no {what} where it had {had}"),
         help: "what is known is kept and nothing counts as deleted; export the file again".into(),
     }
 }

@@ -11,7 +11,7 @@ mod write_back;
 #[cfg(test)]
 mod write_back_tests;
 
-pub use connector::{Connector, CrmError, Operation, ReadPage, WriteBack};
+pub use connector::{Connector, CrmError, Ids, Operation, ReadPage, WriteBack};
 pub use file::FileConnector;
 pub(crate) use resolver::Elsewhere;
 

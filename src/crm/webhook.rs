@@ -83,6 +83,11 @@ fn verdict(status: StatusCode, after: Option<Duration>) -> Outcome {
         401 | 403 => {
             Outcome::ChannelDown { reason: format!("the webhook answered {code}: it does not accept the token"), after: None }
         }
+        // Nor is a wrong path, or an Ingress with nobody behind it.
+        404 | 405 | 410 | 415 => Outcome::ChannelDown {
+            reason: format!("the webhook answered {code}: nothing there takes events; check its url"),
+            after: None,
+        },
         408 | 429 => Outcome::Retry { reason: format!("the webhook answered {code}"), after },
         400..=499 => Outcome::Rejected { reason: format!("the webhook answered {code}"), suppress: false },
         _ => Outcome::Retry { reason: format!("the webhook answered {code}"), after },

@@ -42,7 +42,7 @@ fn suppressed(plan: &Plan, subject: &Subject, item: &Item, known: &KnownAddress)
     })
 }
 
-/// The newest word counts, whether it names our brand or none.
+/// The newest word counts, whether it names our brand or none. What the client took back through us, no CRM gives back.
 fn consent(plan: &Plan, subject: &Subject, item: &Item, known: &KnownAddress) -> Option<String> {
     let applies = |c: &&Consent| {
         c.address == known.hash
@@ -56,10 +56,14 @@ fn consent(plan: &Plan, subject: &Subject, item: &Item, known: &KnownAddress) ->
         .iter()
         .filter(applies)
         // Of two at the same instant the refusal holds.
-        .max_by_key(|c| (c.at, c.status == ConsentStatus::Withdrawn));
+        .max_by_key(|c| (is_own(c), c.at, c.status == ConsentStatus::Withdrawn));
     match (newest, plan.policy.consent) {
         (Some(c), _) if c.status == ConsentStatus::Given => Some(c.source.clone()),
         (Some(_), _) | (None, ConsentRule::Recorded) => None,
         (None, ConsentRule::AssumedFromCrm) => Some(format!("assumed:{}", plan.connection)),
     }
+}
+
+fn is_own(consent: &Consent) -> bool {
+    consent.status == ConsentStatus::Withdrawn && consent.source == Consent::UNSUBSCRIBED
 }

@@ -86,3 +86,8 @@ pub struct Consent {
     /// The wording the client agreed to, or its version.
     pub wording: Option<String>,
 }
+
+impl Consent {
+    /// `source` of what the client took back through us.
+    pub const UNSUBSCRIBED: &'static str = "unsubscribed";
+}

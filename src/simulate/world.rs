@@ -10,12 +10,11 @@ use crate::{
     crm,
     engine::{Client, Copy, KnownAddress, LedgerEntry, Plan, Subject, Voice},
     model::{
-        Address, AddressHash, ClientId, Consent, ConsentStatus, Contact, CopyId, Deal, FunnelKey, Manager, ManagerId, Medium,
-        Purpose,
+        Address, AddressHash, ClientId, Consent, ConsentStatus, Contact, CopyId, Deal, FunnelKey, Manager, ManagerId, Purpose,
     },
     store::{
         Cursor, Finding, Load, Period, Revision, Store, empty_pipeline,
-        identity::{Forest, address_key, contact_key, deal_key},
+        identity::{Forest, Words, address_key, contact_key, deal_key},
         this_month,
     },
     workers::{Admitted, Live, PAGE, connection_key},
@@ -64,7 +63,6 @@ pub(super) struct DealSlot {
 struct ContactSlot {
     row: Slot,
     connection: u16,
-    page: u32,
     client: i64,
 }
 
@@ -172,10 +170,8 @@ impl World {
         let mut connection = Connection { key: settings.key.clone(), managers: HashMap::new(), pipelines: Vec::new() };
         let mut cursor = Cursor::default();
         let mut contacts: HashMap<u64, u32> = HashMap::new();
-        let mut page_number = 0_u32;
         loop {
             let page = connector.read(&cursor, PAGE, now).await.map_err(failed)?;
-            page_number += 1;
             connection.managers.extend(page.managers.into_iter().map(|m| (m.id.clone(), m)));
             // In the order in which a store identifies a page: contacts as they stand, deals by their id.
             let mut groups: Vec<Vec<u64>> = Vec::with_capacity(page.contacts.len() + page.deals.len());
@@ -190,8 +186,7 @@ impl World {
             people.identify(&groups);
             for contact in &page.contacts {
                 let key = short(&contact_key(&settings.key, &contact.id));
-                let slot =
-                    ContactSlot { row: self.rows.put(contact), connection: number, page: page_number, client: people.client(key) };
+                let slot = ContactSlot { row: self.rows.put(contact), connection: number, client: people.client(key) };
                 let index = u32::try_from(self.contacts.len()).unwrap_or(NOBODY);
                 if let Some(before) = contacts.insert(short(&contact.id), index) {
                     // The same contact once more: its newest state is what a store has.
@@ -313,7 +308,7 @@ impl World {
         let index = *known.entry((connection, deal.id.clone())).or_insert_with(|| {
             let index = u32::try_from(self.deals.len()).unwrap_or(NOBODY);
             let contact = contact.map_or(NOBODY, |contact| {
-                let slot = ContactSlot { row: self.rows.put(&contact), connection, page: 0, client: root };
+                let slot = ContactSlot { row: self.rows.put(&contact), connection, client: root };
                 self.contacts.push(slot);
                 u32::try_from(self.contacts.len() - 1).unwrap_or(NOBODY)
             });
@@ -372,34 +367,27 @@ impl World {
         let person = self.people.get(number as usize)?;
         let contact = |index: u32| -> Option<Contact> { self.rows.get(self.contacts.get(index as usize)?.row) };
         let mut contacts = Vec::with_capacity(person.contacts.len());
-        let mut consents = Vec::new();
-        let mut said: BTreeMap<(AddressHash, bool), (u32, bool, u16)> = BTreeMap::new();
+        let mut words = Words::default();
         for index in &person.contacts {
             let Some(slot) = self.contacts.get(*index as usize) else { continue };
             let Some(contact) = contact(*index) else { continue };
+            let connection = self.connections.get(usize::from(slot.connection)).map_or("", |c| c.key.as_str());
             for known in addresses(&contact) {
-                let sms = known.address.medium() == Medium::Sms;
-                let Some(given) = (if sms { contact.consent.sms } else { contact.consent.email }) else { continue };
-                // Two contacts of one page who disagree: no. A later page has the last word.
-                let entry = said.entry((known.hash, sms)).or_insert((slot.page, given, slot.connection));
-                *entry =
-                    if entry.0 == slot.page { (slot.page, entry.1 && given, entry.2) } else { (slot.page, given, slot.connection) };
+                words.hear(connection, &contact.consent, &known.hash, known.address.medium());
             }
             contacts.push((slot.connection, contact));
         }
-        for ((address, sms), (_, given, connection)) in said {
-            let source = self.connections.get(usize::from(connection)).map_or("", |c| c.key.as_str());
-            consents.push(Consent {
-                address,
-                brand: None,
-                medium: if sms { Medium::Sms } else { Medium::Email },
-                purpose: Purpose::Advertising,
-                status: if given { ConsentStatus::Given } else { ConsentStatus::Withdrawn },
-                source: format!("crm:{source}"),
-                at: Timestamp::UNIX_EPOCH,
-                wording: None,
-            });
-        }
+        let consents = words.0.into_iter().map(|((address, medium), (given, source))| Consent {
+            address,
+            brand: None,
+            medium,
+            purpose: Purpose::Advertising,
+            status: if given { ConsentStatus::Given } else { ConsentStatus::Withdrawn },
+            source,
+            at: Timestamp::UNIX_EPOCH,
+            wording: None,
+        });
+        let consents = consents.collect();
         let deals = person.deals.iter().filter_map(|index| {
             let slot = self.deals.get(*index as usize)?;
             let deal: Deal = self.rows.get(slot.row)?;

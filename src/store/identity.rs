@@ -1,9 +1,9 @@
 //! Who is who, without a database: keys that lead to one person are joined. The databases and simulations share it, because the
 //! number of a client decides about holdout and variants.
 
-use crate::model::{AddressHash, Deal};
+use crate::model::{AddressHash, ContactConsent, Deal, Medium};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry},
     hash::Hash,
 };
 
@@ -72,5 +72,33 @@ impl Forest {
         let id = -1 - i64::try_from(self.fresh.len()).unwrap_or(i64::MAX - 1);
         self.fresh.insert(id);
         id
+    }
+}
+
+/// What CRMs say of consent, address by address: whether it is given, and who says so. All contacts that have an address now speak
+/// together, whatever connection they are of and whenever they were read: a "no" holds against the "yes" of another, and who says
+/// nothing changes nothing.
+#[derive(Default)]
+pub(crate) struct Words(pub BTreeMap<(AddressHash, Medium), (bool, String)>);
+
+impl Words {
+    pub fn hear(&mut self, connection: &str, consent: &ContactConsent, address: &AddressHash, medium: Medium) {
+        let said = match medium {
+            Medium::Sms => consent.sms,
+            Medium::Email => consent.email,
+        };
+        let Some(given) = said else { return };
+        // Of several who say the same the first by name is quoted, so that it does not matter who was read last.
+        let word = (given, format!("crm:{connection}"));
+        match self.0.entry((address.clone(), medium)) {
+            Entry::Occupied(mut known) => {
+                if word < *known.get() {
+                    known.insert(word);
+                }
+            }
+            Entry::Vacant(unknown) => {
+                unknown.insert(word);
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::{Charge, Period, StoreError};
 use crate::engine::{Copy, CycleChange, Effect, History, Subject, Voice};
 use crate::model::{
     Address, AddressHash, ClickVerdict, Contact, CopyId, Deal, EffectKey, EffectRef, EffectStatus, FunnelKey, InboxEvent, Manager,
-    Medium, Outcome, Purpose, SignalSubject, Suppression,
+    ManagerId, Medium, Outcome, Purpose, SignalSubject, Suppression,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,8 @@ pub struct Cursor {
     pub met: Vec<String>,
     /// For whom the look under way began: who comes in its middle has missed its first pages.
     pub meeting: Vec<String>,
+    /// All contacts were read by a version that weighs what they say of one address together.
+    pub weighed: bool,
 }
 
 /// One kind of bad input, counted, with its first examples. Holds positions and ids, never values.
@@ -124,6 +126,10 @@ pub struct Page {
     pub connection: String,
     pub contacts: Vec<Contact>,
     pub managers: Vec<Manager>,
+    /// People of whom the CRM tells no more: their rows and addresses are forgotten, and what they said of consent. Who a contact was is
+    /// remembered, for deals that still name it and for when it comes back.
+    pub gone_contacts: Vec<String>,
+    pub gone_managers: Vec<ManagerId>,
     /// Changed or new deals, with the hash of their canonical form.
     pub deals: Vec<(Deal, i64)>,
     /// `None`: unchanged (more pages follow).
@@ -370,6 +376,8 @@ pub trait Journal: Send + Sync {
     /// Ids of a connection that are not deleted, by pages in the database's order, for a full look to find what is gone: `after`
     /// is the last id of the page before, empty for the first.
     async fn deal_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>>;
+    /// The same of contacts.
+    async fn contact_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>>;
     async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>>;
     async fn managers(&self, connection: &str) -> Result<Vec<Manager>>;
     async fn cursor(&self, connection: &str) -> Result<Cursor>;
@@ -386,7 +394,11 @@ pub trait Journal: Send + Sync {
     async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()>;
 
     /// Outbox rows whose time has come, in order within a deal; marks nothing.
-    async fn outbox(&self, now: Timestamp, limit: u32) -> Result<Vec<Outbox>>;
+    async fn outbox(&self, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+        self.outbox_beside(&[], now, limit).await
+    }
+    /// The same without write-backs to connections that are `busy`.
+    async fn outbox_beside(&self, busy: &[String], now: Timestamp, limit: u32) -> Result<Vec<Outbox>>;
     /// Fenced: these outbox rows are about to be handed over (attempt + 1, status `Intended`). Returns those that still may be.
     async fn start(&self, lease: &Lease, effects: &[EffectRef], now: Timestamp) -> Result<Vec<EffectRef>>;
     /// Unfenced facts, merged monotonically. Receipts use it too (attempt -1: any).

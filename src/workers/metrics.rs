@@ -35,6 +35,12 @@ struct ByChannel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByWriteBack {
+    connection: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ByConnection {
     connection: String,
     label: String,
@@ -44,6 +50,7 @@ struct ByConnection {
 #[derive(Clone, Debug)]
 pub struct EngineMetrics {
     messages: Family<ByChannel, Counter>,
+    write_backs: Family<ByWriteBack, Counter>,
     failures: Family<ByLabel, Counter>,
     sync_failures: Family<ByConnection, Counter>,
     deals: Family<ByConnection, Counter>,
@@ -61,6 +68,7 @@ impl EngineMetrics {
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
             messages: Family::default(),
+            write_backs: Family::default(),
             failures: Family::default(),
             sync_failures: Family::default(),
             deals: Family::default(),
@@ -72,6 +80,7 @@ impl EngineMetrics {
             done: Counter::default(),
         };
         registry.register("rekindle_messages", "Outcomes of messages by channel", metrics.messages.clone());
+        registry.register("rekindle_write_backs", "Outcomes of write-backs by connection", metrics.write_backs.clone());
         registry.register("rekindle_pass_failures", "Passes of the engine that failed, by reason", metrics.failures.clone());
         registry.register("rekindle_sync_failures", "CRM readings that failed, by reason", metrics.sync_failures.clone());
         registry.register("rekindle_deals_changed", "Deals taken over because they really changed", metrics.deals.clone());
@@ -85,17 +94,11 @@ impl EngineMetrics {
     }
 
     pub(super) fn outcome(&self, channel: &ChannelWiring, outcome: &Outcome) {
-        let outcome = match outcome {
-            Outcome::Accepted { .. } => "accepted",
-            Outcome::Delivered => "delivered",
-            Outcome::Retry { .. } => "retry",
-            Outcome::Rejected { .. } => "rejected",
-            Outcome::ChannelDown { .. } => "channel_down",
-            Outcome::Unknown { .. } => "unknown",
-            Outcome::NotStarted => "not_started",
-            Outcome::Expired => "expired",
-        };
-        self.messages.get_or_create(&ByChannel { channel: channel.key.clone(), outcome }).inc();
+        self.messages.get_or_create(&ByChannel { channel: channel.key.clone(), outcome: word(outcome) }).inc();
+    }
+
+    pub(super) fn write_back(&self, connection: &str, outcome: &Outcome) {
+        self.write_backs.get_or_create(&ByWriteBack { connection: connection.to_owned(), outcome: word(outcome) }).inc();
     }
 
     pub(super) fn pass_failed(&self, label: &str) {
@@ -136,6 +139,38 @@ impl EngineMetrics {
         if done > 0 {
             self.steps.observe(took.as_secs_f64());
             self.done.inc_by(done as u64);
+        }
+    }
+}
+
+const fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Accepted { .. } => "accepted",
+        Outcome::Delivered => "delivered",
+        Outcome::Retry { .. } => "retry",
+        Outcome::Rejected { .. } => "rejected",
+        Outcome::ChannelDown { .. } => "channel_down",
+        Outcome::Unknown { .. } => "unknown",
+        Outcome::NotStarted => "not_started",
+        Outcome::Expired => "expired",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EngineMetrics, Outcome};
+
+    #[test]
+    fn tasks_that_a_crm_refuses_can_be_seen() {
+        let mut registry = prometheus_client::registry::Registry::default();
+        let metrics = EngineMetrics::new(&mut registry);
+        metrics.write_back("shop/crm", &Outcome::Rejected { reason: "no such deal".into(), suppress: false });
+        metrics.write_back("shop/crm", &Outcome::ChannelDown { reason: "404".into(), after: None });
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for outcome in ["rejected", "channel_down"] {
+            let line = format!("rekindle_write_backs_total{{connection=\"shop/crm\",outcome=\"{outcome}\"}} 1");
+            assert!(text.contains(&line), "{text}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Effects that wait in the store: write-backs to the CRM, and messages that certainly were not accepted before.
 
 use super::{
+    Clock, EngineMetrics,
     adapters::ConnectionState,
     engine::{Engine, WorkerError},
     flights::Flights,
@@ -25,7 +26,11 @@ impl Engine {
     pub(super) async fn outbox_pass(&self) -> Result<usize, WorkerError> {
         let held = self.held()?;
         let now = self.clock.now();
-        let mut rows = self.journal.outbox(now, self.settings.batch).await?;
+        // What waits for a connection that is at work must not keep what is due behind it from being seen.
+        let adapters = self.adapters.load_full();
+        let busy = adapters.connections.iter().filter(|(_, connection)| connection.writing.load(Ordering::SeqCst));
+        let busy: Vec<String> = busy.map(|(key, _)| key.clone()).collect();
+        let mut rows = self.journal.outbox_beside(&busy, now, self.settings.batch).await?;
         rows.retain(|row| !self.flights.contains(row.effect));
         let (messages, writes): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.kind == "message");
         Ok(self.resend(&held, messages, now).await? + self.write_backs(&held, writes, now).await?)
@@ -134,7 +139,14 @@ impl Engine {
         let adapters = self.adapters.load();
         let mut count = 0;
         for (key, rows) in by_connection {
-            let Some(connection) = adapters.connections.get(&key) else { continue };
+            let Some(connection) = adapters.connections.get(&key) else {
+                // It may come back, like a channel. Who has not seen the resources yet knows of none.
+                if self.is_wired() {
+                    count += rows.len();
+                    self.journal.mark(rows.into_iter().map(|row| put_off(row, now)).collect()).await?;
+                }
+                continue;
+            };
             // One batch at a time: the order within a deal holds only then.
             if connection.writing.swap(true, Ordering::SeqCst) {
                 continue;
@@ -150,7 +162,8 @@ impl Engine {
             let rows: Vec<Outbox> = rows.into_iter().filter(|row| started.contains(&row.effect)).collect();
             count += rows.len();
             self.flights.begin_other();
-            let writing = write(connection.clone(), self.journal.clone(), self.flights.clone(), rows, now);
+            let told = (self.flights.clone(), self.metrics.clone(), self.clock.clone());
+            let writing = write(connection.clone(), self.journal.clone(), told, rows, now);
             if self.clock.is_virtual() {
                 writing.await;
             } else {
@@ -161,30 +174,44 @@ impl Engine {
     }
 }
 
+/// A write-back of a connection that is not there: it waits, and stands in nobody's way.
+fn put_off(row: Outbox, now: Timestamp) -> Mark {
+    let next = NextAttempt { at: now + SignedDuration::from_secs(60), payload: row.payload };
+    Mark { effect: row.effect, attempt: row.attempt, outcome: Outcome::NotStarted, at: now, next: Some(next) }
+}
+
 /// Performs write-backs in order and writes down what became of them.
 async fn write(
     connection: Arc<ConnectionState>,
     journal: Arc<dyn crate::store::Journal>,
-    flights: Arc<Flights>,
+    (flights, metrics, clock): (Arc<Flights>, EngineMetrics, Clock),
     rows: Vec<Outbox>,
     now: Timestamp,
 ) {
     let (jobs, rows): (Vec<WriteBack>, Vec<Outbox>) =
         rows.into_iter().filter_map(|row| serde_json::from_str(&row.payload).ok().map(|job: WriteBack| (job, row))).unzip();
     let outcomes = connection.connector.write(&jobs).await;
+    let answered = clock.now();
     let marks: Vec<Mark> = rows
         .into_iter()
         .zip(outcomes)
         .map(|(row, outcome)| {
             let attempt = row.attempt + 1;
-            // A write-back carries its own dedupe key: what is ambiguous is simply written again.
-            let next = match &outcome {
+            metrics.write_back(&connection.wiring.key, &outcome);
+            let seconds = 5_i64.saturating_mul(1 << attempt.clamp(1, 8)).min(900);
+            let at = match &outcome {
+                // The receiver says itself how long it wants to be left alone.
+                Outcome::Retry { after: Some(after), .. } | Outcome::ChannelDown { after: Some(after), .. } => {
+                    let after = SignedDuration::try_from(*after).unwrap_or(SignedDuration::from_secs(seconds));
+                    Some(answered + after.max(SignedDuration::from_secs(1)))
+                }
+                // A write-back carries its own dedupe key: what is ambiguous is simply written again.
                 Outcome::Retry { .. } | Outcome::Unknown { .. } | Outcome::ChannelDown { .. } | Outcome::NotStarted => {
-                    let seconds = 5_i64.saturating_mul(1 << attempt.clamp(1, 8)).min(900);
-                    Some(NextAttempt { at: now + SignedDuration::from_secs(seconds), payload: row.payload })
+                    Some(now + SignedDuration::from_secs(seconds))
                 }
                 _ => None,
             };
+            let next = at.map(|at| NextAttempt { at, payload: row.payload });
             let outcome = match outcome {
                 Outcome::Unknown { reason } => Outcome::Retry { reason, after: None },
                 other => other,

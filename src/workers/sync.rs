@@ -7,7 +7,7 @@ use super::{
     prepare::Prepared,
 };
 use crate::{
-    crm::{CrmError, ReadPage},
+    crm::{CrmError, Ids, ReadPage},
     engine::{Client, Copy, CopyState, Event, Plan, Spent, Subject},
     model::{ClientId, Contact, CopyId, Deal, DealState, Manager, ManagerId, Role, same_title, stable_hash},
     store::{Batch, Cursor, Load, Loaded, Page},
@@ -49,6 +49,10 @@ impl Engine {
     async fn sync(&self, held: &Held, key: &str, connection: &ConnectionState, now: Timestamp) -> Result<usize, WorkerError> {
         let mut cursor = self.journal.cursor(key).await?;
         let readers = self.readers(key);
+        if !cursor.weighed {
+            // Read by a version for which the contact read last spoke for all who share its address: all of them are asked once more.
+            cursor.met.clear();
+        }
         cursor.met.retain(|met| readers.contains(met));
         let newcomers: Vec<String> = readers.iter().filter(|reader| !cursor.met.contains(reader)).cloned().collect();
         if !newcomers.iter().all(|reader| cursor.meeting.contains(reader)) {
@@ -58,7 +62,7 @@ impl Engine {
         }
         // Where it was broken off, nobody knows any more who was seen: it begins again, and stays unfinished until its end.
         let mut unfinished = std::mem::take(&mut cursor.looking);
-        let (met, meeting) = (cursor.met.clone(), cursor.meeting.clone());
+        let (met, meeting, weighed) = (cursor.met.clone(), cursor.meeting.clone(), cursor.weighed);
         match if unfinished { Ok(true) } else { connection.connector.changed(&cursor).await } {
             Ok(true) => {}
             Ok(false) => {
@@ -75,7 +79,7 @@ impl Engine {
         loop {
             // A long import outlives a lease: each page runs under the newest renewal.
             let held = self.held()?;
-            let page = match connection.connector.read(&cursor, PAGE, now).await {
+            let mut page = match connection.connector.read(&cursor, PAGE, now).await {
                 Ok(page) => page,
                 Err(error) => {
                     let cursor = Cursor { looking: unfinished, ..cursor };
@@ -83,15 +87,17 @@ impl Engine {
                 }
             };
             let (more, full_look) = (page.more, page.full_look);
+            let people = (page.managers_there.take(), page.contacts_there.take());
             let here = page.deals.iter().map(|deal| &deal.id).chain(&page.kept);
             seen.extend(here.map(|id| stable_hash(&[id.as_bytes()])));
             managers.extend(page.managers.iter().map(|m| (m.id.clone(), m.clone())));
             // Whoever is gone is known only after the last page: until that is stored as well, the look is not finished.
             let before = Cursor { looking: true, ..std::mem::replace(&mut cursor, page.cursor.clone()) };
             (cursor.looking, unfinished) = (more, more);
-            (cursor.met, cursor.meeting) = (met.clone(), meeting.clone());
+            (cursor.met, cursor.meeting, cursor.weighed) = (met.clone(), meeting.clone(), weighed);
             if !more {
                 if full_look {
+                    cursor.weighed |= !newcomers.is_empty();
                     cursor.met.extend(cursor.meeting.drain(..).filter(|reader| newcomers.contains(reader)));
                 }
                 cursor.read_at = Some(now);
@@ -106,6 +112,7 @@ impl Engine {
             }
             if leaves {
                 done += self.take_leave(key, &seen, &managers, now).await?;
+                self.forget_people(key, people, &managers, now).await?;
                 self.journal.set_cursor(&self.held()?.lease, key, &cursor).await?;
             }
             return Ok(done);
@@ -162,11 +169,12 @@ impl Engine {
         self.bury(&held.lease, &mut prepared, now).await?;
         let page = Page {
             connection: key.to_owned(),
-            // All or none of them: what two of them say of one address is weighed in one place.
-            contacts: if news.is_empty() { Vec::new() } else { page.contacts },
+            // Of those who say what they have said before, the words are weighed already.
+            contacts: page.contacts.into_iter().filter(|contact| introduce || news.contains(&contact.id)).collect(),
             managers: page.managers,
             deals: changed,
             cursor: Some(cursor.clone()),
+            ..Page::default()
         };
         self.commit_and_send(held, prepared, Batch { now: Some(now), page: Some(page), ..Batch::default() }).await?;
         self.metrics.deals(key, count);
@@ -194,6 +202,40 @@ impl Engine {
             }
             count += gone.len();
         }
+    }
+
+    /// Managers and contacts of whom a full look says nothing any more: nobody is told through the ones or written to through the others.
+    /// What was done and sent stays told, and waiting messages keep their addresses.
+    async fn forget_people(
+        &self,
+        key: &str,
+        (managers_there, contacts_there): (Option<Ids>, Option<Ids>),
+        managers: &HashMap<ManagerId, Manager>,
+        now: Timestamp,
+    ) -> Result<(), WorkerError> {
+        if let Some(there) = managers_there {
+            let gone: Vec<ManagerId> = managers.keys().filter(|id| !there.has(&id.0)).cloned().collect();
+            for gone in gone.chunks(PAGE) {
+                self.forget(Page { connection: key.to_owned(), gone_managers: gone.to_vec(), ..Page::default() }, now).await?;
+            }
+        }
+        let Some(there) = contacts_there else { return Ok(()) };
+        let mut after = String::new();
+        loop {
+            let page = self.journal.contact_ids(key, &after, IDS).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after.clone_from(last);
+            let gone: Vec<String> = page.into_iter().filter(|id| !there.has(id)).collect();
+            for gone in gone.chunks(PAGE) {
+                self.forget(Page { connection: key.to_owned(), gone_contacts: gone.to_vec(), ..Page::default() }, now).await?;
+            }
+        }
+    }
+
+    async fn forget(&self, page: Page, now: Timestamp) -> Result<(), WorkerError> {
+        let batch = Batch { now: Some(now), page: Some(page), ..Batch::default() };
+        self.journal.commit(&self.held()?.lease, batch).await?;
+        Ok(())
     }
 
     async fn leave(

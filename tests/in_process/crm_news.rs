@@ -9,7 +9,7 @@ use rekindle::{
     store::{Cursor, Load},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -282,4 +282,58 @@ async fn deals_of_a_connection_that_is_read_no_more_are_left_behind() {
     let sent: Vec<String> = town.sent().await.into_iter().map(|(deal, item, _)| format!("{deal} {item}")).collect();
     let each = ["d1 warm/one", "d1 warm/three", "d1 warm/two", "d2 warm/one", "d2 warm/three", "d2 warm/two"];
     assert_eq!(sent, each, "nothing twice");
+}
+
+/// Somebody mended the connection's time zone, or the CRM was moved: times of changes went back, and the win is a win all the same.
+#[tokio::test]
+async fn a_sale_is_seen_although_its_time_of_change_went_back() {
+    let manifests =
+        format!("{BASE}{}", funnel("flats", "")).replace("contactId: contact}", "contactId: contact, updatedAt: updated}");
+    let deals_file = |row: &str, updated: &str| format!("{};updated\n{};{updated}\n", DEALS.trim_end(), row.trim_end());
+    let row = open(1, 1, "2026-03-01");
+    let (contacts, begun) = (CONTACTS.to_owned() + &contact(1), deals_file(&row, "2026-03-02 08:50"));
+    let files = [("all.yaml", manifests.as_str()), ("contacts.csv", &contacts), ("deals.csv", &begun)];
+    let town = Town::with(&files, monday()).await;
+    assert_eq!(deals(&town, Role::InWork).await, 1);
+    let won = row.replace(";Talks;", ";Won;");
+    std::fs::write(town.folder.join("deals.csv"), deals_file(&won, "2026-03-02 05:50")).unwrap();
+    town.engine.sync_soon();
+    town.engine.settle().await.unwrap();
+    assert_eq!((deals(&town, Role::InWork).await, deals(&town, Role::Archived).await), (0, 1));
+}
+
+/// A manager left, and a client had their data erased: their deals still name them.
+#[tokio::test]
+async fn who_left_the_files_is_told_nothing_and_written_to_no_more() {
+    let files = "    contacts: {path: contacts.csv}\n";
+    let manifests = format!("{BASE}{}", funnel("flats", "  managers: {fallback: m9}"))
+        .replace(files, &format!("{files}    managers: {{path: managers.csv}}\n"))
+        .replace("    timeZone:", "    writeBack: {path: out.jsonl}\n    timeZone:");
+    let rows = |rows: &[String]| {
+        let rows = rows.iter().map(|row| format!("{};m1\n", row.trim_end()));
+        format!("{};manager\n", DEALS.trim_end()) + &rows.collect::<Vec<_>>().concat()
+    };
+    let contacts = CONTACTS.to_owned() + &contact(1) + &contact(2) + &contact(3);
+    let begun = rows(&[open(1, 1, "2026-02-01"), open(2, 2, "2026-03-01"), open(3, 3, "2026-03-01")]);
+    let managers = "id;name\nm1;Ivan\nm2;Petra\n";
+    let all = [("all.yaml", manifests.as_str()), ("contacts.csv", &contacts), ("deals.csv", &begun), ("managers.csv", managers)];
+    let mut town = Town::with(&all, monday()).await;
+    let lost = rows(&[open(1, 1, "2026-02-01"), lost(2, 2, "2026-03-02"), lost(3, 3, "2026-03-02")]);
+    std::fs::write(town.folder.join("deals.csv"), lost).unwrap();
+    town.engine.sync_soon();
+    town.engine.settle().await.unwrap();
+    assert_eq!((deals(&town, Role::Stalled).await, deals(&town, Role::Warming).await), (1, 2));
+
+    std::fs::write(town.folder.join("contacts.csv"), CONTACTS.to_owned() + &contact(1) + &contact(3)).unwrap();
+    std::fs::write(town.folder.join("managers.csv"), "id;name\nm2;Petra\n").unwrap();
+    town.engine.sync_soon();
+    town.engine.settle().await.unwrap();
+    crate::write_backs::call(&town, std::iter::once(1)).await;
+    let told = std::fs::read_to_string(town.folder.join("out.jsonl")).unwrap_or_default();
+    assert!(told.contains("dev.rekindle.deal.task") && told.contains("\"m9\"") && !told.contains("\"m1\""), "{told}");
+    town.run(monday() + hours(24 * 5)).await;
+    let sent: BTreeSet<String> = town.sent().await.into_iter().map(|(deal, ..)| deal).collect();
+    assert_eq!(sent, BTreeSet::from(["d3".to_owned()]));
+    let story = town.story("flats", "d2").await.join("\n");
+    assert!(story.contains("NoAddress") || story.contains("address"), "{story}");
 }

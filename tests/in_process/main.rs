@@ -14,3 +14,4 @@ mod simulate;
 mod store_contract;
 mod town;
 mod web;
+mod write_backs;

@@ -264,6 +264,11 @@ impl Journal for SimJournal {
         self.read(move |journal| Box::pin(async move { journal.deal_ids(&connection, &after, limit).await })).await
     }
 
+    async fn contact_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>> {
+        let (connection, after) = (connection.to_owned(), after.to_owned());
+        self.read(move |journal| Box::pin(async move { journal.contact_ids(&connection, &after, limit).await })).await
+    }
+
     async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
         let (connection, ids) = (connection.to_owned(), ids.to_vec());
         self.read(move |journal| Box::pin(async move { journal.contacts(&connection, &ids).await })).await
@@ -381,8 +386,9 @@ impl Journal for SimJournal {
         self.write(move |journal| Box::pin(async move { journal.bury(&lease, source, id, &error, now).await })).await
     }
 
-    async fn outbox(&self, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
-        let mut rows = self.read(move |journal| Box::pin(async move { journal.outbox(now, limit).await })).await?;
+    async fn outbox_beside(&self, busy: &[String], now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+        let busy = busy.to_vec();
+        let mut rows = self.read(move |journal| Box::pin(async move { journal.outbox_beside(&busy, now, limit).await })).await?;
         if self.bug(Bug::RenderedAgain) {
             for row in rows.iter_mut().filter(|row| row.kind == "message" && row.attempt > 0) {
                 row.payload = row.payload.replace("One", "Two");

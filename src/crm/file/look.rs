@@ -8,7 +8,7 @@ use super::source::Input;
 use super::table::{Bad, Item, Row, Scan, Table, Want, id_hash};
 use super::told::{Telling, Told, row_hash};
 use super::values;
-use crate::crm::{CrmError, ReadPage};
+use crate::crm::{CrmError, Ids, ReadPage};
 use crate::model::Contact;
 use crate::store::MOST_PIPELINES;
 use jiff::Timestamp;
@@ -49,8 +49,10 @@ pub(super) struct Look {
     pipelines: BTreeMap<String, BTreeSet<String>>,
     /// A file was written while we read it.
     torn: bool,
-    /// Rows of which nobody can say whose they are.
-    hidden: u64,
+    /// Rows of each file of which nobody can say whose they are.
+    hidden: [u64; 3],
+    /// Beside a file of contacts: whom rows of deals tell of themselves.
+    own: HashSet<u64>,
     /// What the last look told, if all of it was stored; then what this one tells.
     told: Option<Arc<Told>>,
     telling: Telling,
@@ -118,7 +120,8 @@ impl Look {
             contacts_unchanged,
             pipelines: BTreeMap::new(),
             torn: false,
-            hidden: 0,
+            hidden: [0; 3],
+            own: HashSet::new(),
             told: told.is_stored(before).then_some(told),
             telling: Telling::default(),
             renewed: HashSet::new(),
@@ -226,6 +229,9 @@ impl Look {
             DEALS if told.deal(hash) && self.known.all_of(row) && !self.renewed.contains(&whose(row, self.inline)) => {
                 self.meet(row);
                 page.kept.push(row.cell(0).to_owned());
+                if self.inline && self.known.contacts.is_some() && row_names_nobody(row) {
+                    self.own.insert(own_hash(row.cell(0)));
+                }
                 self.telling.deal(whose(row, self.inline), hash);
             }
             _ => return false,
@@ -264,6 +270,9 @@ impl Look {
             _ => {
                 let (deal, contact) = mapper.deal(row, &self.known, self.inline);
                 if let Some(contact) = contact {
+                    if self.known.contacts.is_some() {
+                        self.own.insert(id_hash(&contact.id));
+                    }
                     if self.told.is_some() {
                         self.renewed.insert(whose(row, self.inline));
                     }
@@ -285,9 +294,12 @@ impl Look {
 
     fn bad(&mut self, bad: Bad, which: usize, page: &mut ReadPage) {
         self.findings.note(bad.kind, name(&self.inputs, which), bad.line, || bad.what.to_owned());
+        if let Some(hidden) = self.hidden.get_mut(which) {
+            *hidden += u64::from(bad.hidden);
+        }
         if which == DEALS {
+            self.own.extend(bad.id.as_deref().map(own_hash));
             page.kept.extend(bad.id);
-            self.hidden += u64::from(bad.hidden);
         }
     }
 
@@ -301,13 +313,26 @@ impl Look {
                 _ => true,
             });
         self.torn = !same;
-        if self.hidden > 0 {
-            let hidden = self.hidden;
-            self.findings.note(Kind::DeletionsWithheld, name(&self.inputs, DEALS), 1, || {
-                format!("{hidden} rows cannot be told apart, so no missing deal is taken as deleted; repair them")
+        for ((which, what), hidden) in [(MANAGERS, "manager"), (CONTACTS, "contact"), (DEALS, "deal")].into_iter().zip(self.hidden)
+        {
+            if hidden > 0 {
+                self.findings.note(Kind::DeletionsWithheld, name(&self.inputs, which), 1, || {
+                    format!("{hidden} rows cannot be told apart, so no missing {what} is taken as deleted; repair them")
+                });
+            }
+        }
+        let [managers, contacts, deals] = self.hidden.map(|hidden| hidden == 0);
+        page.full_look = !self.torn && deals;
+        if page.full_look && managers {
+            page.managers_there = self.known.managers.take().map(|ids| Ids::new(ids, id_hash));
+        }
+        // Where the file is as it was, and no deal tells of contacts, nobody can have left.
+        if page.full_look && contacts && (self.inline || !self.contacts_unchanged) {
+            page.contacts_there = self.known.contacts.take().map(|mut ids| {
+                ids.extend(std::mem::take(&mut self.own));
+                Ids::new(ids, id_hash)
             });
         }
-        page.full_look = !self.torn && self.hidden == 0;
         page.findings = self.findings.list();
         Step { page, done: true }
     }
@@ -316,7 +341,16 @@ impl Look {
 /// Whose contact a deal's row tells: the first that it names, else the deal's own. `inline`: it tells one.
 fn whose(row: &Row, inline: bool) -> u64 {
     let named = if inline { values::several(row.cell(DealColumn::ContactId as usize)).next() } else { None };
-    id_hash(named.unwrap_or_else(|| row.cell(0)))
+    named.map_or_else(|| own_hash(row.cell(0)), id_hash)
+}
+
+/// The contact that a deal's row tells of itself, as the mapper names it.
+fn own_hash(deal: &str) -> u64 {
+    id_hash(deal)
+}
+
+fn row_names_nobody(row: &Row) -> bool {
+    values::several(row.cell(DealColumn::ContactId as usize)).next().is_none()
 }
 
 /// A store takes each id once a page; the last row counts.

@@ -109,7 +109,9 @@ impl Mapper<'_> {
             currency: self.currency(row),
             manager,
             created_at: self.past(row, D::CreatedAt as usize),
-            updated_at: self.past(row, D::UpdatedAt as usize),
+            // Read for its findings only. A file is the whole state, and the one read last is the newest, whatever a column says: clocks are
+            // set, zones are mended, CRMs are moved and restored.
+            updated_at: self.past(row, D::UpdatedAt as usize).and(None),
             stage_changed_at: stage_changed_at.or(if state == DealState::Open { None } else { closed_at }),
             last_activity_at: self.past(row, D::LastActivityAt as usize),
             next_task_at: self.moment(row, D::NextTaskAt as usize, values::deadline),

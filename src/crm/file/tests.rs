@@ -508,6 +508,63 @@ async fn unchanged_contacts_are_not_handed_out_again() {
 }
 
 #[tokio::test]
+async fn people_count_as_gone_only_where_their_file_can_be_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let [deals, contacts, managers] = ["deals.csv", "contacts.csv", "managers.csv"].map(|name| folder.path().join(name));
+    write_old(&deals, "id,stage,contactId,manager,phone\nD1,New,K1,M1,\nD2,New,,M1,+79990000002\n", 100);
+    write_old(&contacts, "id,phone\nK1,+79990000001\nK2,+79990000003\n", 100);
+    write_old(&managers, "id,name\nM1,Ivan\nM2,Petra\n", 100);
+    let mut file = wiring(FileSource::Path(deals.clone()));
+    file.contacts = Some(FileSource::Path(contacts.clone()));
+    file.managers = Some(FileSource::Path(managers.clone()));
+    let connector = connector(file);
+    let own = |page: &ReadPage| {
+        let told = page.contacts.iter().map(|c| c.id.clone()).filter(|id| !id.starts_with('K'));
+        told.collect::<Vec<String>>()
+    };
+    let there = |page: &ReadPage, ids: &[&str]| {
+        let has = |ids: &[&str], of: &Option<crate::crm::Ids>| of.as_ref().map(|of| ids.iter().filter(|id| of.has(id)).count());
+        (has(ids, &page.contacts_there), has(&["M1", "M2"], &page.managers_there))
+    };
+    let first = connector.read(&Cursor::default(), 100, now()).await.unwrap();
+    let own = own(&first);
+    assert_eq!(own.len(), 1, "the deal's own contact");
+    let everybody = ["K1", "K2", own[0].as_str()];
+    assert_eq!(there(&first, &everybody), (Some(3), Some(2)));
+    assert_eq!(there(&first, &["K3"]), (Some(0), Some(2)));
+
+    write_old(&contacts, "id,phone\nK1,+79990000001\n", 90);
+    write_old(&managers, "id,name\nM2,Petra\n", 90);
+    let fewer = connector.read(&first.cursor, 100, now()).await.unwrap();
+    assert_eq!(there(&fewer, &["K1", own[0].as_str()]), (Some(2), Some(1)), "with rows that were told before");
+    assert_eq!(there(&fewer, &["K2"]), (Some(0), Some(1)));
+
+    // A row of which nobody can say whose it is.
+    std::fs::write(&contacts, b"id,phone\nK1,+79990000001\n\xff\xfe,+79990000003\n").unwrap();
+    let hidden = connector.read(&fewer.cursor, 100, now()).await.unwrap();
+    assert_eq!((there(&hidden, &everybody), hidden.full_look), ((None, Some(1)), true));
+    assert!(hidden.findings.iter().any(|f| f.kind == "DeletionsWithheld"), "{:?}", hidden.findings);
+
+    for (path, emptied) in [(&managers, "id,name\n"), (&contacts, "id,phone\n")] {
+        let before = std::fs::read(path).unwrap();
+        std::fs::write(path, emptied).unwrap();
+        for _ in 0..5 {
+            assert_eq!(connector.read(&hidden.cursor, 100, now()).await.unwrap_err().label(), "suspicious");
+        }
+        std::fs::write(path, before).unwrap();
+    }
+    let many = (0..30).map(|n| format!("K{n},\n")).collect::<Vec<_>>().concat();
+    std::fs::write(&contacts, format!("id,phone\n{many}")).unwrap();
+    let many = connector.read(&hidden.cursor, 100, now()).await.unwrap();
+    std::fs::write(&contacts, "id,phone\nK1,+79990000001\n").unwrap();
+    for _ in 0..2 {
+        assert_eq!(connector.read(&many.cursor, 100, now()).await.unwrap_err().label(), "suspicious", "more than half of them");
+    }
+    let believed = connector.read(&many.cursor, 100, now()).await.unwrap();
+    assert_eq!(there(&believed, &["K1", "K2"]), (Some(1), Some(1)), "it stays so");
+}
+
+#[tokio::test]
 async fn of_an_export_written_anew_only_the_changes_are_handed_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deals.csv");

@@ -635,6 +635,18 @@ fn of_two_words_at_the_same_instant_the_refusal_holds() {
     }
 }
 
+/// A CRM that goes on saying yes does not give back what the client took back through us.
+#[test]
+fn what_the_client_took_back_with_us_no_newer_word_of_the_crm_gives_back() {
+    use ConsentStatus::{Given, Withdrawn};
+    let later = consent(PHONE, Given, None, "2026-01-07T12:00");
+    let own =
+        |brand| Consent { source: Consent::UNSUBSCRIBED.into(), ..consent(PHONE, Withdrawn, Some(brand), "2026-01-05T12:00") };
+    let got = |brand| ask(&plan(), |s| s.client.consents = vec![own(brand), later.clone()], noon());
+    assert_eq!(got("novydom"), Admission::Never(SkipReason::NoConsent));
+    assert!(matches!(got("another"), Admission::Now(_)));
+}
+
 #[test]
 fn a_plan_says_in_whose_name_it_speaks() {
     let plan = Plan { priority: 3, ..plan() };

@@ -371,6 +371,12 @@ impl Journal for MemoryStore {
         Ok(there.map(|((_, id), _)| id.clone()).take(limit as usize).collect())
     }
 
+    async fn contact_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>> {
+        let data = self.data();
+        let there = data.contacts.keys().filter(|(c, id)| c == connection && id.as_str() > after);
+        Ok(there.map(|(_, id)| id.clone()).take(limit as usize).collect())
+    }
+
     async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
         let data = self.data();
         Ok(ids.iter().filter_map(|id| data.contacts.get(&(connection.to_owned(), id.clone())).cloned()).collect())
@@ -462,12 +468,13 @@ impl Journal for MemoryStore {
         Ok(())
     }
 
-    async fn outbox(&self, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+    async fn outbox_beside(&self, busy: &[String], now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
         let data = self.data();
         let mut due: Vec<(&EffectRef, &Open)> = data
             .outbox
             .iter()
             .filter(|(e, o)| o.epoch.is_none() && o.due_at <= now && !data.held(**e, o) && !data.behind(**e, o))
+            .filter(|(_, o)| o.kind == "message" || !busy.contains(&o.target))
             .collect();
         due.sort_by_key(|(e, o)| (o.due_at, **e));
         let row = |(effect, open): (&EffectRef, &Open)| {

@@ -7,9 +7,10 @@ use crate::model::{
     Suppression, SuppressionReason, SuppressionScope, shard_of,
 };
 use crate::store::Page;
+use crate::store::identity::Words;
 use crate::store::rules::{AddressHasher, with_state};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn addresses(hasher: &AddressHasher, contact: &Contact) -> Vec<KnownAddress> {
     let phones = contact.phones.iter().cloned().map(Address::Phone);
@@ -61,12 +62,16 @@ impl Data {
         for manager in page.managers {
             self.managers.insert(named(&manager.id.0), manager);
         }
-        let mut said: std::collections::BTreeMap<(AddressHash, Medium), bool> = std::collections::BTreeMap::new();
+        for id in &page.gone_managers {
+            self.managers.remove(&named(&id.0));
+        }
         // The last of each id: a page may name a row twice.
-        let contacts: std::collections::BTreeMap<String, Contact> = page.contacts.into_iter().map(|c| (c.id.clone(), c)).collect();
-        for (id, contact) in contacts {
-            let name = named(&id);
-            let known = addresses(hasher, &contact);
+        let told = page.contacts.into_iter().map(|c| (named(&c.id), (addresses(hasher, &c), c)));
+        let contacts: BTreeMap<Named, (Vec<KnownAddress>, Contact)> = told.collect();
+        self.let_go(&contacts);
+        // What is said of the addresses that they have or had.
+        let mut touched: BTreeSet<AddressHash> = BTreeSet::new();
+        for (name, (known, contact)) in contacts {
             let mut keys = vec![contact_key(&name)];
             keys.extend(known.iter().map(|k| address_key(&k.hash)));
             let client = self.identify(&keys);
@@ -76,27 +81,73 @@ impl Data {
                 names.remove(&name);
             }
             self.contacts_of.entry(client).or_default().insert(name.clone());
-            for k in &known {
-                let medium = k.address.medium();
-                let answer = match medium {
-                    Medium::Sms => contact.consent.sms,
-                    Medium::Email => contact.consent.email,
-                };
-                if let Some(given) = answer {
-                    said.entry((k.hash.clone(), medium)).and_modify(|g| *g &= given).or_insert(given);
-                }
-            }
-            self.addresses.insert(name.clone(), known);
+            touched.extend(known.iter().map(|k| k.hash.clone()));
+            let had = self.addresses.insert(name.clone(), known);
+            touched.extend(had.into_iter().flatten().map(|k| k.hash));
             self.contacts.insert(name, contact);
         }
-        for ((address, medium), given) in said {
-            self.crm_consent(address, medium, given, format!("crm:{}", page.connection), now);
-        }
+        self.weigh(touched, now);
         for (deal, hash) in page.deals {
             self.take_deal(&page.connection, deal, hash);
         }
+        let mut touched = BTreeSet::new();
+        for name in page.gone_contacts.iter().map(|id| named(id)) {
+            touched.extend(self.addresses.remove(&name).into_iter().flatten().map(|k| k.hash));
+            self.contacts.remove(&name);
+            if let Some(client) = self.contact_clients.remove(&name)
+                && let Some(names) = self.contacts_of.get_mut(&client)
+            {
+                names.remove(&name);
+            }
+        }
+        self.weigh(touched, now);
         if let Some(cursor) = page.cursor {
             self.cursors.insert(page.connection, cursor);
+        }
+    }
+
+    /// Who has this address now.
+    fn holders(&self, hash: &AddressHash) -> Vec<Named> {
+        let root = self.keys.get(&address_key(hash)).map(|client| self.root(*client));
+        let members = root.and_then(|root| self.members.get(&root)).into_iter().flatten();
+        let theirs = members.filter_map(|member| self.contacts_of.get(member)).flatten();
+        let has = |name: &&Named| self.addresses.get(*name).is_some_and(|known| known.iter().any(|k| k.hash == *hash));
+        theirs.filter(has).cloned().collect()
+    }
+
+    /// An address that nobody has any more joins nobody: it is whose it is now.
+    fn let_go(&mut self, told: &BTreeMap<Named, (Vec<KnownAddress>, Contact)>) {
+        for hash in told.values().flat_map(|(known, _)| known).map(|k| &k.hash) {
+            // Who tells of no address at all any more may be told under another id from now on.
+            let has = |now: &[KnownAddress]| now.is_empty() || now.iter().any(|k| k.hash == *hash);
+            let still_has = |name: &Named| told.get(name).is_none_or(|(now, _)| has(now));
+            if !self.holders(hash).iter().any(still_has) {
+                self.keys.remove(&address_key(hash));
+            }
+        }
+    }
+
+    /// What all contacts of these addresses say of them together.
+    fn weigh(&mut self, touched: BTreeSet<AddressHash>, now: Timestamp) {
+        let mut words = Words::default();
+        for hash in &touched {
+            for name in self.holders(hash) {
+                let known = self.addresses.get(&name).and_then(|known| known.iter().find(|k| k.hash == *hash));
+                if let (Some(known), Some(contact)) = (known, self.contacts.get(&name)) {
+                    words.hear(&name.0, &contact.consent, hash, known.address.medium());
+                }
+            }
+        }
+        for key in touched.into_iter().flat_map(|hash| [Medium::Sms, Medium::Email].map(|medium| (hash.clone(), medium))) {
+            let Some((given, source)) = words.0.remove(&key) else {
+                let (address, medium) = key;
+                let key = (address, String::new(), medium);
+                if self.consents.get(&key).is_some_and(|(_, own)| !own) {
+                    self.consents.remove(&key);
+                }
+                continue;
+            };
+            self.crm_consent(key.0, key.1, given, source, now);
         }
     }
 
@@ -169,7 +220,7 @@ impl Data {
                 medium,
                 purpose: Purpose::Advertising,
                 status: ConsentStatus::Withdrawn,
-                source: "unsubscribed".into(),
+                source: Consent::UNSUBSCRIBED.into(),
                 at: suppression.at,
                 wording: None,
             };

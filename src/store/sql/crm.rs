@@ -43,6 +43,11 @@ pub(super) async fn deal_ids(database: &Database, connection: &str, after: &str,
     rows.into_iter().map(|mut c| c.text()).collect()
 }
 
+pub(super) async fn contact_ids(database: &Database, connection: &str, after: &str, limit: u32) -> Result<Vec<String>> {
+    let rows = database.read().await?.rows(sql!("crm/contact_ids"), args![connection, after, limit]).await?;
+    rows.into_iter().map(|mut c| c.text()).collect()
+}
+
 pub(super) async fn contacts(database: &Database, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
     let names: Vec<Named> = ids.iter().map(|id| Named { connection: connection.into(), id: id.clone() }).collect();
     let mut found = contacts_by_id(&mut database.read().await?, &names).await?;

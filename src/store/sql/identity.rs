@@ -2,6 +2,7 @@
 //! oldest survives, the others point at it for ever.
 
 use super::Result;
+use super::crm::Named;
 use super::dialect::sql;
 use super::session::{Session, args, json_rows};
 use crate::model::{Address, AddressHash, ClientId, Contact, Deal, shard_of};
@@ -15,6 +16,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 #[derive(Serialize)]
 struct Key<'a> {
     key: &'a str,
+}
+
+#[derive(Serialize)]
+struct Person {
+    root: i64,
 }
 
 #[derive(Serialize)]
@@ -50,32 +56,85 @@ pub(super) fn addresses(hasher: &AddressHasher, contact: &Contact) -> Vec<(Addre
     phones.chain(emails).map(|a| (hasher.hash(&a), a)).filter(|(h, _)| seen.insert(h.clone())).map(|(h, a)| (a, h)).collect()
 }
 
+/// A contact of a page with the addresses that it has from now on.
+pub(super) struct Told<'p> {
+    pub contact: &'p Contact,
+    pub addresses: Vec<(Address, AddressHash)>,
+}
+
+/// Which contacts have an address, by its hash.
+pub(super) struct Holders(pub HashMap<String, BTreeSet<Named>>);
+
+impl Holders {
+    /// Of all addresses of these people: whoever has one of them is one of these people, too.
+    async fn of(tx: &mut Session, roots: BTreeSet<i64>) -> Result<Self> {
+        let mut holders: HashMap<String, BTreeSet<Named>> = HashMap::new();
+        if roots.is_empty() {
+            return Ok(Self(holders));
+        }
+        let roots: Vec<Person> = roots.into_iter().map(|root| Person { root }).collect();
+        for mut c in tx.rows(sql!("client/holders"), args![json_rows(&roots)?]).await? {
+            let name = Named { connection: c.text()?, id: c.text()? };
+            holders.entry(c.text()?).or_default().insert(name);
+        }
+        Ok(Self(holders))
+    }
+
+    /// Of the people whom contacts of a connection are.
+    pub async fn of_contacts(tx: &mut Session, connection: &str, ids: &[String]) -> Result<Self> {
+        let keys: Vec<String> = ids.iter().map(|id| contact_key(connection, id)).collect();
+        let roots = by_keys(tx, keys.iter()).await?.into_values().collect();
+        Self::of(tx, roots).await
+    }
+}
+
+/// The clients that keys lead to, by key.
+async fn by_keys<'k>(tx: &mut Session, keys: impl Iterator<Item = &'k String>) -> Result<HashMap<String, i64>> {
+    let wanted: BTreeSet<&str> = keys.map(String::as_str).collect();
+    let wanted: Vec<Key> = wanted.into_iter().map(|key| Key { key }).collect();
+    let mut known = HashMap::new();
+    for mut c in tx.rows(sql!("client/by_keys"), args![json_rows(&wanted)?]).await? {
+        known.insert(c.text()?, c.int()?);
+    }
+    Ok(known)
+}
+
 /// Clients of the contacts and deals of a page: by contact id, and by deal id.
 pub(super) struct Identified {
     pub contacts: HashMap<String, i64>,
     pub deals: HashMap<String, i64>,
+    /// Who had which address before the page.
+    pub holders: Holders,
 }
 
 pub(super) async fn identify(
     tx: &mut Session,
-    hasher: &AddressHasher,
     connection: &str,
-    contacts: &[&Contact],
+    contacts: &[Told<'_>],
     deals: &[&(Deal, i64)],
 ) -> Result<Identified> {
     let mut groups: Vec<Vec<String>> = Vec::with_capacity(contacts.len() + deals.len());
-    for contact in contacts {
+    for Told { contact, addresses } in contacts {
         let mut keys = vec![contact_key(connection, &contact.id)];
-        keys.extend(addresses(hasher, contact).iter().map(|(_, hash)| address_key(hash)));
+        keys.extend(addresses.iter().map(|(_, hash)| address_key(hash)));
         groups.push(keys);
     }
     groups.extend(deals.iter().map(|(deal, _)| vec![deal_key(connection, deal)]));
 
-    let wanted: BTreeSet<&str> = groups.iter().flatten().map(String::as_str).collect();
-    let wanted: Vec<Key> = wanted.into_iter().map(|key| Key { key }).collect();
-    let mut known: HashMap<String, i64> = HashMap::new();
-    for mut c in tx.rows(sql!("client/by_keys"), args![json_rows(&wanted)?]).await? {
-        known.insert(c.text()?, c.int()?);
+    let mut known = by_keys(tx, groups.iter().flatten()).await?;
+    let about = groups.iter().take(contacts.len()).flatten().filter_map(|key| known.get(key).copied());
+    let holders = Holders::of(tx, about.collect()).await?;
+    // An address that nobody has any more (a number that was mistyped and corrected) joins nobody: it is whose it is now.
+    let told: HashMap<&str, &Told> = contacts.iter().map(|told| (told.contact.id.as_str(), told)).collect();
+    let still_has = |who: &Named, hash: &AddressHash| {
+        let now = told.get(who.id.as_str()).filter(|_| who.connection == connection);
+        // Who tells of no address at all any more may be told under another id from now on.
+        now.is_none_or(|now| now.addresses.is_empty() || now.addresses.iter().any(|(_, has)| has == hash))
+    };
+    for (_, hash) in contacts.iter().flat_map(|told| &told.addresses) {
+        if !holders.0.get(&hash.0).is_some_and(|all| all.iter().any(|who| still_has(who, hash))) {
+            known.remove(&address_key(hash));
+        }
     }
 
     let stored: HashSet<String> = known.keys().cloned().collect();
@@ -95,8 +154,8 @@ pub(super) async fn identify(
             .map(|id| number(forest.root(*id)))
             .ok_or_else(|| StoreError::Corrupt { what: "a contact or deal has no client".into(), source: None })
     };
-    let mut out = Identified { contacts: HashMap::new(), deals: HashMap::new() };
-    for contact in contacts {
+    let mut out = Identified { contacts: HashMap::new(), deals: HashMap::new(), holders };
+    for Told { contact, .. } in contacts {
         out.contacts.insert(contact.id.clone(), client_of(&contact_key(connection, &contact.id))?);
     }
     for (deal, _) in deals {

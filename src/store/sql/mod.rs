@@ -102,6 +102,10 @@ impl Journal for SqlStore {
         crm::deal_ids(&self.database, connection, after, limit).await
     }
 
+    async fn contact_ids(&self, connection: &str, after: &str, limit: u32) -> Result<Vec<String>> {
+        crm::contact_ids(&self.database, connection, after, limit).await
+    }
+
     async fn contacts(&self, connection: &str, ids: &[String]) -> Result<Vec<Contact>> {
         crm::contacts(&self.database, connection, ids).await
     }
@@ -134,8 +138,8 @@ impl Journal for SqlStore {
         inbox::bury(&self.database, lease, source, id, error, now).await
     }
 
-    async fn outbox(&self, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
-        outbox::due(&self.database, now, limit).await
+    async fn outbox_beside(&self, busy: &[String], now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+        outbox::due(&self.database, busy, now, limit).await
     }
 
     async fn start(&self, lease: &Lease, effects: &[EffectRef], _now: Timestamp) -> Result<Vec<EffectRef>> {

@@ -1,16 +1,17 @@
 //! Taking over rows that were read from a CRM.
 
 use super::Result;
-use super::crm::{named_rows, put_cursor};
+use super::crm::{Named, contacts_by_id, named_rows, put_cursor};
 use super::dialect::sql;
-use super::identity::{addresses, identify};
+use super::identity::{Holders, Told, addresses, identify};
 use super::session::{Session, args, json_rows, to_json};
-use crate::model::{Contact, Deal, DealState, Medium};
+use crate::model::{Deal, DealState, ManagerId};
 use crate::store::Page;
+use crate::store::identity::Words;
 use crate::store::rules::AddressHasher;
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -28,17 +29,23 @@ struct ContactRow<'a> {
 #[derive(Serialize)]
 struct AddressRow<'a> {
     contact: &'a str,
-    hash: String,
+    hash: &'a str,
     client_id: i64,
     address: String,
     rank: usize,
 }
 
 #[derive(Serialize)]
-struct ConsentRow {
-    address: String,
+struct ConsentRow<'a> {
+    address: &'a str,
     medium: &'static str,
     given: u8,
+    source: &'a str,
+}
+
+#[derive(Serialize)]
+struct Hash<'a> {
+    hash: &'a str,
 }
 
 #[derive(Serialize)]
@@ -77,12 +84,27 @@ pub(super) async fn take_over(tx: &mut Session, hasher: &AddressHasher, page: &P
         let rows: Vec<Body> = managers.into_iter().map(|m| Ok(Body { id: &m.id.0, body: to_json(m)? })).collect::<Result<_>>()?;
         tx.run(sql!("crm/put_managers"), args![connection, json_rows(&rows)?]).await?;
     }
+    if !page.gone_managers.is_empty() {
+        let gone = page.gone_managers.iter().map(|ManagerId(id)| id);
+        tx.run(sql!("crm/drop_managers"), args![named_rows(connection, gone)?]).await?;
+    }
     let contacts = last_of(&page.contacts, |c| &c.id);
+    let contacts: Vec<Told> = contacts.into_iter().map(|contact| Told { contact, addresses: addresses(hasher, contact) }).collect();
     let deals = newest_of(&page.deals);
     if !contacts.is_empty() || !deals.is_empty() {
-        let clients = identify(tx, hasher, connection, &contacts, &deals).await?;
-        put_contacts(tx, hasher, connection, &contacts, &clients.contacts, now).await?;
+        let clients = identify(tx, connection, &contacts, &deals).await?;
+        if !contacts.is_empty() {
+            put_contacts(tx, connection, &contacts, &clients.contacts).await?;
+            weigh(tx, hasher, connection, &contacts, &[], &clients.holders, now).await?;
+        }
         put_deals(tx, connection, &deals, &clients.deals).await?;
+    }
+    if !page.gone_contacts.is_empty() {
+        let gone = &page.gone_contacts;
+        let holders = Holders::of_contacts(tx, connection, gone).await?;
+        tx.run(sql!("client/drop_addresses"), args![named_rows(connection, gone.iter())?]).await?;
+        tx.run(sql!("crm/drop_contacts"), args![named_rows(connection, gone.iter())?]).await?;
+        weigh(tx, hasher, connection, &[], gone, &holders, now).await?;
     }
     if let Some(cursor) = &page.cursor {
         put_cursor(tx, connection, cursor).await?;
@@ -102,45 +124,70 @@ fn newest_of(deals: &[(Deal, i64)]) -> Vec<&(Deal, i64)> {
     newest.into_values().collect()
 }
 
-async fn put_contacts(
-    tx: &mut Session,
-    hasher: &AddressHasher,
-    connection: &str,
-    contacts: &[&Contact],
-    clients: &HashMap<String, i64>,
-    now: Timestamp,
-) -> Result<()> {
-    if contacts.is_empty() {
-        return Ok(());
-    }
+async fn put_contacts(tx: &mut Session, connection: &str, contacts: &[Told<'_>], clients: &HashMap<String, i64>) -> Result<()> {
     let mut rows = Vec::with_capacity(contacts.len());
     let mut address_rows = Vec::new();
-    let mut consents: BTreeMap<(String, &'static str), bool> = BTreeMap::new();
-    for contact in contacts {
+    for Told { contact, addresses } in contacts {
         let client_id = clients.get(&contact.id).copied().unwrap_or_default();
         rows.push(ContactRow { id: &contact.id, client_id, body: to_json(contact)? });
-        for (rank, (address, hash)) in addresses(hasher, contact).into_iter().enumerate() {
-            let medium = address.medium();
-            let said = match medium {
-                Medium::Sms => contact.consent.sms,
-                Medium::Email => contact.consent.email,
-            };
-            if let Some(given) = said {
-                // Two contacts with one address who disagree: no.
-                consents.entry((hash.0.clone(), medium.as_str())).and_modify(|g| *g &= given).or_insert(given);
-            }
-            address_rows.push(AddressRow { contact: &contact.id, hash: hash.0, client_id, address: to_json(&address)?, rank });
+        for (rank, (address, hash)) in addresses.iter().enumerate() {
+            address_rows.push(AddressRow { contact: &contact.id, hash: &hash.0, client_id, address: to_json(address)?, rank });
         }
     }
     tx.run(sql!("crm/put_contacts"), args![connection, json_rows(&rows)?]).await?;
-    tx.run(sql!("client/drop_addresses"), args![named_rows(connection, contacts.iter().map(|c| &c.id))?]).await?;
+    let ids = contacts.iter().map(|told| &told.contact.id);
+    tx.run(sql!("client/drop_addresses"), args![named_rows(connection, ids)?]).await?;
     if !address_rows.is_empty() {
         tx.run(sql!("client/put_addresses"), args![connection, json_rows(&address_rows)?]).await?;
     }
-    if !consents.is_empty() {
-        let rows: Vec<ConsentRow> =
-            consents.into_iter().map(|((address, medium), given)| ConsentRow { address, medium, given: u8::from(given) }).collect();
-        tx.run(sql!("client/put_consents"), args![format!("crm:{connection}"), now, json_rows(&rows)?]).await?;
+    Ok(())
+}
+
+/// What is said of the addresses that contacts of this page have, or had before it (`holders`): by these contacts and by whoever else has
+/// them, so that the word of one who is not in the page is not lost, and a word that is taken back is.
+async fn weigh(
+    tx: &mut Session,
+    hasher: &AddressHasher,
+    connection: &str,
+    told: &[Told<'_>],
+    gone: &[String],
+    holders: &Holders,
+    now: Timestamp,
+) -> Result<()> {
+    let ids: HashSet<&str> = told.iter().map(|t| t.contact.id.as_str()).chain(gone.iter().map(String::as_str)).collect();
+    let in_page = |who: &Named| who.connection == connection && ids.contains(who.id.as_str());
+    let before = holders.0.iter().filter(|(_, all)| all.iter().any(in_page)).map(|(hash, _)| hash.as_str());
+    let after = told.iter().flat_map(|t| &t.addresses).map(|(_, hash)| hash.0.as_str());
+    let touched: BTreeSet<&str> = before.chain(after).collect();
+    let others: BTreeSet<&Named> =
+        touched.iter().filter_map(|hash| holders.0.get(*hash)).flatten().filter(|who| !in_page(who)).collect();
+    let others: Vec<Named> = others.into_iter().cloned().collect();
+
+    let mut words = Words::default();
+    for Told { contact, addresses } in told {
+        for (address, hash) in addresses {
+            words.hear(connection, &contact.consent, hash, address.medium());
+        }
+    }
+    for (who, contact) in &contacts_by_id(tx, &others).await? {
+        for (address, hash) in addresses(hasher, contact).iter().filter(|(_, hash)| touched.contains(hash.0.as_str())) {
+            words.hear(&who.connection, &contact.consent, hash, address.medium());
+        }
+    }
+    let said: HashSet<&str> = words.0.keys().map(|(address, _)| address.0.as_str()).collect();
+    let unsaid: Vec<Hash> = touched.iter().filter(|hash| !said.contains(*hash)).map(|hash| Hash { hash }).collect();
+    if !unsaid.is_empty() {
+        tx.run(sql!("client/unsay_consents"), args![json_rows(&unsaid)?]).await?;
+    }
+    let rows = words.0.iter().map(|((address, medium), (given, source))| ConsentRow {
+        address: &address.0,
+        medium: medium.as_str(),
+        given: u8::from(*given),
+        source,
+    });
+    let rows: Vec<ConsentRow> = rows.collect();
+    if !rows.is_empty() {
+        tx.run(sql!("client/put_consents"), args![now, json_rows(&rows)?]).await?;
     }
     Ok(())
 }

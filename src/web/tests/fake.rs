@@ -85,6 +85,9 @@ impl Journal for Fake {
     async fn deal_ids(&self, _: &str, _: &str, _: u32) -> Result<Vec<String>> {
         unused()
     }
+    async fn contact_ids(&self, _: &str, _: &str, _: u32) -> Result<Vec<String>> {
+        unused()
+    }
     async fn contacts(&self, _: &str, _: &[String]) -> Result<Vec<Contact>> {
         unused()
     }
@@ -128,7 +131,7 @@ impl Journal for Fake {
     async fn bury(&self, _: &Lease, _: Source, _: i64, _: &str, _: Timestamp) -> Result<()> {
         unused()
     }
-    async fn outbox(&self, _: Timestamp, _: u32) -> Result<Vec<Outbox>> {
+    async fn outbox_beside(&self, _: &[String], _: Timestamp, _: u32) -> Result<Vec<Outbox>> {
         unused()
     }
     async fn start(&self, _: &Lease, _: &[EffectRef], _: Timestamp) -> Result<Vec<EffectRef>> {

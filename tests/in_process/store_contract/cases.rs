@@ -826,6 +826,8 @@ pub async fn a_withdrawn_consent_outlives_the_crms_yes(backend: &Backend) {
     let crm = || "crm:default/crm".to_owned();
     assert_eq!(say(None).await, []);
     assert_eq!(say(Some(true)).await, [(None, Medium::Sms, ConsentStatus::Given, crm())]);
+    assert_eq!(say(None).await, [], "what the CRM says no more is unknown");
+    assert_eq!(say(Some(true)).await, [(None, Medium::Sms, ConsentStatus::Given, crm())]);
     assert_eq!(say(Some(false)).await, [(None, Medium::Sms, ConsentStatus::Withdrawn, crm())]);
     assert_eq!(say(Some(true)).await, [(None, Medium::Sms, ConsentStatus::Given, crm())]);
     let suppression = Suppression {
@@ -837,10 +839,127 @@ pub async fn a_withdrawn_consent_outlives_the_crms_yes(backend: &Backend) {
         at: at(2),
     };
     world.store.journal.receive(vec![Incoming { suppress: vec![suppression], ..incoming("u", call(1)) }]).await.unwrap();
-    let mut withdrawn = say(Some(true)).await;
-    withdrawn.sort_by_key(|w| w.1);
     let ours = |medium| (None, medium, ConsentStatus::Withdrawn, "unsubscribed".to_owned());
-    assert_eq!(withdrawn, [ours(Medium::Sms), ours(Medium::Email)]);
+    for word in [Some(true), None] {
+        let mut withdrawn = say(word).await;
+        withdrawn.sort_by_key(|w| w.1);
+        assert_eq!(withdrawn, [ours(Medium::Sms), ours(Medium::Email)], "{word:?}");
+    }
+}
+
+pub async fn a_no_to_an_address_holds_whichever_of_its_contacts_is_edited(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c1", 1)]).await[0];
+    let person = |id: &str, sms| Contact { consent: ContactConsent { sms, email: None }, ..contact(id, 1) };
+    let says = async |connection: &str, contacts: Vec<Contact>, gone: &[&str]| {
+        let gone_contacts = gone.iter().map(|id| (*id).to_owned()).collect();
+        let page = Page { connection: connection.into(), gone_contacts, ..page(contacts, vec![]) };
+        world.commit(Batch { now: Some(at(1)), page: Some(page), ..Batch::default() }).await;
+        let consents = world.copy(copy).await.client.consents;
+        consents.into_iter().map(|c| (c.status, c.source)).collect::<Vec<_>>()
+    };
+    let (no, yes) = (ConsentStatus::Withdrawn, ConsentStatus::Given);
+    let told = |status, by: &str| [(status, format!("crm:{by}"))];
+    let (one, two) = (person("c1", Some(false)), person("c2", Some(true)));
+    assert_eq!(says(CRM, vec![one.clone(), two.clone()], &[]).await, told(no, CRM), "both at once");
+    let edited = Contact { name: Text("Anna".into()), ..two };
+    assert_eq!(says(CRM, vec![edited], &[]).await, told(no, CRM), "the other was edited");
+    assert_eq!(says("default/other", vec![person("x", Some(true))], &[]).await, told(no, CRM), "another CRM says yes");
+    assert_eq!(says(CRM, vec![person("c1", None)], &[]).await, told(yes, CRM), "the no is taken back");
+    assert_eq!(says(CRM, vec![one], &[]).await, told(no, CRM));
+    assert_eq!(says(CRM, vec![contact("c1", 2)], &[]).await, told(yes, CRM), "who said no has another number");
+    assert_eq!(says(CRM, vec![], &["c2"]).await, told(yes, "default/other"), "who said yes is gone");
+    assert_eq!(says("default/other", vec![], &["x"]).await, [], "and nobody says anything any more");
+}
+
+pub async fn a_number_that_was_corrected_joins_no_strangers(backend: &Backend) {
+    let world = World::new(backend).await;
+    let first = world.deals(&[("d1", "c1", 1)]).await[0];
+    let put = async |contacts: Vec<Contact>| {
+        world.commit(Batch { now: Some(at(1)), page: Some(page(contacts, vec![])), ..Batch::default() }).await;
+    };
+    let client = async |copy| world.copy(copy).await.client.id.unwrap();
+    let one = client(first).await;
+    let refused = Suppression {
+        scope: SuppressionScope::Client(one),
+        brand: Some("acme".into()),
+        medium: None,
+        purpose: Some(Purpose::Advertising),
+        reason: SuppressionReason::Unsubscribed,
+        at: at(1),
+    };
+    world.commit(Batch { now: Some(at(1)), suppress: vec![refused], ..Batch::default() }).await;
+    put(vec![contact("c1", 2)]).await;
+    let second = world.deals(&[("d2", "c2", 1)]).await[0];
+    let two = client(second).await;
+    assert_ne!(two, one, "the number's owner is not whom it was written down for by mistake");
+    let subject = world.copy(second).await;
+    assert!(subject.client.suppressions.is_empty() && subject.client.siblings.is_empty());
+    let withdrawn = |c: &Consent| c.status == ConsentStatus::Withdrawn && c.source == Consent::UNSUBSCRIBED;
+    assert!(subject.client.consents.iter().all(withdrawn) && subject.client.consents.len() == 2, "what was refused there, is");
+    let call = Load::Signal(SignalSubject { phone: Some(phone(1)), ..SignalSubject::default() });
+    let called = world.store.journal.load(&call, at(1)).await.unwrap();
+    assert_eq!(called.iter().map(|s| s.copy.id).collect::<Vec<_>>(), [second], "who calls from it is its owner");
+    // In one page, too: the number goes from one to the other.
+    put(vec![contact("c1", 3), contact("c3", 2)]).await;
+    let third = world.deals(&[("d3", "c3", 2)]).await[0];
+    assert!(![one, two].contains(&client(third).await));
+    // Whoever has a number still is joined, and comes back to their own.
+    let fourth = world.deals(&[("d4", "c4", 3)]).await[0];
+    assert_eq!((client(fourth).await, client(first).await), (one, one));
+    put(vec![contact("c4", 4)]).await;
+    put(vec![contact("c4", 3)]).await;
+    assert_eq!(client(fourth).await, one);
+    // The same contact, told under another id from now on.
+    put(vec![Contact { id: "c3".into(), ..Contact::default() }, contact("c9", 2)]).await;
+    let renamed = world.deals(&[("d9", "c9", 2)]).await[0];
+    assert_eq!(client(renamed).await, client(third).await);
+}
+
+pub async fn who_left_the_crm_is_forgotten_and_what_was_done_is_not(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let put = async |page: Page| {
+        world.commit(Batch { now: Some(at(1)), page: Some(page), ..Batch::default() }).await;
+    };
+    put(Page { managers: vec![manager("m1"), manager("m2")], ..page(vec![contact("c2", 2)], vec![]) }).await;
+    world.decide(copy, vec![message(&world.store, 1, "a", &phone(1)), write_back(2, "task")]).await;
+    let before = world.copy(copy).await;
+    assert_eq!((before.client.addresses.len(), before.manager.is_some()), (2, true));
+    assert_eq!(journal.contact_ids(CRM, "", 9).await.unwrap(), ["c", "c2"]);
+    assert_eq!(journal.contact_ids(CRM, "c", 9).await.unwrap(), ["c2"]);
+    let (gone_contacts, gone_managers) = (vec!["c".into(), "x".into()], vec![ManagerId("m1".into())]);
+    put(Page { gone_contacts, gone_managers, ..page(vec![], vec![]) }).await;
+    let after = world.copy(copy).await;
+    assert!(after.contact.is_none() && after.client.addresses.is_empty() && after.manager.is_none());
+    assert_eq!(journal.contact_ids(CRM, "", 9).await.unwrap(), ["c2"]);
+    assert_eq!(journal.managers(CRM).await.unwrap(), [manager("m2")]);
+    assert_eq!((after.ledger.len(), after.client.id), (before.ledger.len(), before.client.id));
+    assert_eq!(world.outbox(at(20)).await.len(), 1, "the task is still due");
+    assert!(!world.store.views.timeline(&funnel(), "d").await.unwrap().is_empty());
+    put(page(vec![contact("c", 1)], vec![])).await;
+    assert_eq!(world.copy(copy).await.client.id, before.client.id, "who comes back is who they were");
+}
+
+pub async fn what_waits_for_a_busy_connection_hides_nothing_behind_it(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let other = NewEffect { target: "default/other".into(), ..write_back(3, "note") };
+    world.decide(copy, vec![write_back(1, "move"), write_back(2, "task"), other]).await;
+    let later =
+        NewEffect { status: EffectStatus::Planned, payload: Some("text".into()), ..message(&world.store, 4, "a", &phone(1)) };
+    world.decide(copy, vec![later]).await;
+    let beside = async |busy: &[&str], limit| {
+        let busy: Vec<String> = busy.iter().map(|name| (*name).to_owned()).collect();
+        let rows = world.store.journal.outbox_beside(&busy, at(20), limit).await.unwrap();
+        rows.into_iter().map(|row| row.effect.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(beside(&[], 2).await, [1, 2]);
+    assert_eq!(beside(&[CRM], 2).await, [3, 4]);
+    assert_eq!(beside(&["default/other"], 9).await, [1, 2, 4]);
+    assert_eq!(beside(&["default/other", CRM], 9).await, [4]);
+    assert_eq!(beside(&["default/cr", "efault/crm"], 9).await, [1, 2, 3, 4], "only whole names");
 }
 
 pub async fn an_older_page_never_overwrites_a_newer_state(backend: &Backend) {

@@ -28,6 +28,7 @@ impl Dice {
 #[derive(Clone, Debug)]
 enum Step {
     Page { person: u32, second: Option<u32>, deal: u64, state: DealState, version: i64, consent: Option<bool> },
+    Gone { person: u32 },
     Message { deal: u64, person: u32, item: u64, planned: bool, resend: bool, costs: Option<i64> },
     WriteBacks { deal: u64 },
     Cycle { deal: u64, end: bool },
@@ -56,7 +57,7 @@ fn step(dice: &mut Dice, n: i64) -> Step {
     let reason = || "Busy".to_owned();
     let seq = |dice: &mut Dice| 1 + i32::try_from(dice.roll(6)).unwrap();
     let verdict = |dice: &mut Dice| if dice.roll(2) == 0 { ClickVerdict::Human } else { ClickVerdict::Machine };
-    match dice.roll(26) {
+    match dice.roll(27) {
         0..=3 => Step::Page {
             person: dice.person(),
             second: (dice.roll(6) == 0).then(|| dice.person()),
@@ -109,6 +110,7 @@ fn step(dice: &mut Dice, n: i64) -> Step {
             seq: seq(dice),
             how: [Resolution::Accepted, Resolution::Dropped, Resolution::Resend][usize::try_from(dice.roll(3)).unwrap()],
         },
+        25 => Step::Gone { person: dice.person() },
         24 => Step::Bury { source: [Source::Inbox, Source::Copy][usize::try_from(dice.roll(2)).unwrap()], deal },
         _ => match dice.roll(4) {
             0 => Step::Retire,
@@ -168,6 +170,10 @@ impl Side {
                     self.copies[usize::try_from(number).unwrap()] = commit.created[0];
                 }
                 format!("{commit:?}")
+            }
+            Step::Gone { person } => {
+                let page = Page { gone_contacts: vec![format!("c{person}")], ..page(vec![], vec![]) };
+                self.commit(Batch { now: Some(now), page: Some(page), ..Batch::default() }).await
             }
             Step::Message { deal, person, item, planned, resend, costs } => {
                 let store = self.world.store.clone();
@@ -339,6 +345,7 @@ impl Side {
         let _ =
             writeln!(out, "{:#?} {:#?}", journal.next_due().await.unwrap(), journal.due(at(n + 99), Some(at(3)), 4).await.unwrap());
         let _ = writeln!(out, "{:#?} {:#?}", journal.holds().await.unwrap(), journal.deal_ids(CRM, "", 1_000).await.unwrap());
+        let _ = writeln!(out, "{:#?}", journal.contact_ids(CRM, "", 1_000).await.unwrap());
         let views = &store.views;
         let _ =
             writeln!(out, "{:#?} {:#?}", views.counts(&funnel(), Some(at(5)), now).await.unwrap(), views.channels().await.unwrap());

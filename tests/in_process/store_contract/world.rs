@@ -67,13 +67,7 @@ pub fn manager(id: &str) -> Manager {
 }
 
 pub fn page(contacts: Vec<Contact>, deals: Vec<Deal>) -> Page {
-    Page {
-        connection: CRM.into(),
-        contacts,
-        managers: Vec::new(),
-        deals: deals.into_iter().map(|d| (d, 1)).collect(),
-        cursor: None,
-    }
+    Page { connection: CRM.into(), contacts, deals: deals.into_iter().map(|d| (d, 1)).collect(), ..Page::default() }
 }
 
 pub fn new_copy(deal: &Deal) -> Change {

@@ -1,0 +1,1 @@
+DELETE FROM contact WHERE (connection, id) IN (SELECT r.connection, r.id FROM rows($1, connection text, id text) r)

@@ -1,0 +1,137 @@
+//! Write-backs through a real store: when they are tried again, and whom they keep waiting.
+
+use crate::town::{BASE, CONTACTS, DEALS, Town, contact, funnel, open};
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use rekindle::{
+    crm::{Connector, CrmError, ReadPage, WriteBack},
+    model::{Contact, Deal, InboxEvent, Outcome, Phone, SignalKind, SignalSubject},
+    store::{Cursor, Incoming},
+};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+fn monday() -> Timestamp {
+    "2026-03-02T05:59:30Z".parse().unwrap()
+}
+
+/// Clients call, by the number of their contact.
+pub async fn call(town: &Town, numbers: impl Iterator<Item = u32>) {
+    let one = |n: u32| {
+        let phone = Phone::parse(&format!("+7999000{n:04}"), "RU").unwrap();
+        let subject = SignalSubject { phone: Some(phone), ..SignalSubject::default() };
+        let event = InboxEvent::Signal { kind: SignalKind::InboundCall, subject, at: town.clock.now(), text: None, reaction: None };
+        Incoming {
+            source: "test".into(),
+            id: format!("call {n} {}", town.clock.now()),
+            event,
+            received_at: town.clock.now(),
+            not_before: None,
+            suppress: Vec::new(),
+            click: None,
+        }
+    };
+    town.store.journal.receive(numbers.map(one).collect()).await.unwrap();
+    town.engine.settle().await.unwrap();
+}
+
+/// Three hundred write-backs wait for a CRM that is away, and its connection is taken out of Git. The manager of another CRM is told at
+/// once who called, and nothing is lost: the connection comes back, and so do its tasks.
+#[tokio::test]
+async fn tasks_of_a_connection_that_is_gone_hold_up_nobody_elses() {
+    let connection = BASE.split("---").next().unwrap();
+    let journal = |of: &str, name: &str| of.replace("    timeZone:", &format!("    writeBack: {{path: {name}}}\n    timeZone:"));
+    let other = connection.replace("name: crm,", "name: other,").replace("deals.csv", "other.csv");
+    let other = journal(&other, "other.jsonl").replace("contacts.csv", "people.csv");
+    let rest = BASE.replace(connection, "");
+    let flats = funnel("flats", "  managers: {fallback: m1}");
+    let houses = funnel("houses", "  managers: {fallback: m2}").replace("crmRef: {name: crm}", "crmRef: {name: other}");
+    let without = format!("{other}{rest}{houses}");
+    let manifests = format!("{}---{without}{flats}", journal(connection, "away/crm.jsonl"));
+    let (mut contacts, mut deals) = (CONTACTS.to_owned(), DEALS.to_owned());
+    for n in 1..=100 {
+        contacts += &contact(n);
+        deals += &open(n, n, "2026-02-01");
+    }
+    let (people, theirs) = (CONTACTS.to_owned() + &contact(200), DEALS.to_owned() + &open(1, 200, "2026-02-01"));
+    let files = [
+        ("all.yaml", manifests.as_str()),
+        ("contacts.csv", &contacts),
+        ("deals.csv", &deals),
+        ("people.csv", &people),
+        ("other.csv", &theirs),
+    ];
+    let mut town = Town::with(&files, monday()).await;
+    call(&town, 1..=100).await;
+    let waiting = |town: &Town| {
+        let (store, later) = (town.store.clone(), town.clock.now() + SignedDuration::from_hours(2));
+        async move { store.journal.outbox(later, 1000).await.unwrap().len() }
+    };
+    assert_eq!(waiting(&town).await, 300);
+    std::fs::write(town.folder.join("all.yaml"), without).unwrap();
+    town.publish().await;
+    town.run(monday() + SignedDuration::from_hours(1)).await;
+    call(&town, std::iter::once(200)).await;
+    let told = std::fs::read_to_string(town.folder.join("other.jsonl")).unwrap_or_default();
+    assert!(told.contains("dev.rekindle.deal.task") && told.contains("m2"), "{told}");
+    std::fs::create_dir(town.folder.join("away")).unwrap();
+    std::fs::write(town.folder.join("all.yaml"), manifests).unwrap();
+    town.publish().await;
+    town.run(monday() + SignedDuration::from_hours(2)).await;
+    let told = std::fs::read_to_string(town.folder.join("away/crm.jsonl")).unwrap_or_default();
+    assert_eq!((told.lines().count(), waiting(&town).await), (300, 0));
+}
+
+/// A CRM that answers 429 once, and says for how long.
+#[derive(Default)]
+struct Strict(Mutex<u32>);
+
+#[async_trait]
+impl Connector for Strict {
+    async fn changed(&self, cursor: &Cursor) -> Result<bool, CrmError> {
+        Ok(cursor.position != 1)
+    }
+
+    async fn read(&self, cursor: &Cursor, _: usize, _: Timestamp) -> Result<ReadPage, CrmError> {
+        let phones = vec![Phone::parse("+79990000001", "RU").unwrap()];
+        let touched = Some(monday() - SignedDuration::from_hours(24 * 30));
+        let deal = Deal { id: "d1".into(), contacts: vec!["k1".into()], last_activity_at: touched, ..Deal::default() };
+        Ok(ReadPage {
+            contacts: vec![Contact { id: "k1".into(), phones, ..Contact::default() }],
+            deals: vec![deal],
+            full_look: true,
+            cursor: Cursor { position: 1.into(), ..cursor.clone() },
+            ..ReadPage::default()
+        })
+    }
+
+    async fn write(&self, jobs: &[WriteBack]) -> Vec<Outcome> {
+        let mut asked = self.0.lock().unwrap();
+        *asked += 1;
+        let wait = Outcome::Retry { reason: "429".into(), after: Some(Duration::from_mins(10)) };
+        let accepted = Outcome::Accepted { provider: "strict".into(), provider_id: None };
+        let answers = jobs.iter().enumerate().map(|(n, _)| match n {
+            0 if *asked == 1 => wait.clone(),
+            _ if *asked == 1 => Outcome::NotStarted,
+            _ => accepted.clone(),
+        });
+        answers.collect()
+    }
+}
+
+#[tokio::test]
+async fn a_crm_that_says_when_to_come_again_is_left_alone_until_then() {
+    let crm = Arc::new(Strict::default());
+    let manifests = format!("{BASE}{}", funnel("flats", "  managers: {fallback: m1}"));
+    let mut town = Town::with_crm(&[("all.yaml", manifests.as_str())], monday(), Some(crm.clone())).await;
+    call(&town, std::iter::once(1)).await;
+    let asked = || *crm.0.lock().unwrap();
+    assert_eq!(asked(), 1);
+    town.run(monday() + SignedDuration::from_secs(599)).await;
+    assert_eq!(asked(), 1);
+    town.run(monday() + SignedDuration::from_secs(602)).await;
+    assert_eq!(asked(), 2);
+    assert!(town.store.journal.outbox(monday() + SignedDuration::from_hours(9), 99).await.unwrap().is_empty());
+}
