@@ -496,6 +496,17 @@ fn a_message_gives_way_to_one_whose_room_it_would_take() {
     }
 }
 
+/// A day that has room may be the last of one that others fill tomorrow: it is looked on until all caps have room at once.
+#[test]
+fn a_cap_looks_past_what_others_are_about_to_say() {
+    let mut policy = plan().policy;
+    policy.caps = vec![Cap { medium: None, at_most: 1, per: CapPer::Day }];
+    let (zone, sms) = (zone("Europe/Moscow"), |at| (t(at), Medium::Sms));
+    let days = [sms("2026-03-02T10:00"), sms("2026-03-03T11:00"), sms("2026-03-04T11:00")];
+    let fits = |n: usize| crate::engine::caps::fits_at(&policy, &days[..n], Medium::Sms, &zone, noon());
+    assert_eq!([1, 2, 3].map(fits), ["2026-03-03T00:00", "2026-03-04T00:00", "2026-03-05T00:00"].map(|at| Some(t(at))));
+}
+
 #[test]
 fn caps_count_what_their_own_policy_sent() {
     for (policy, free) in [(None, false), (Some("marketing/default"), false), (Some("marketing/else"), true)] {
