@@ -163,8 +163,11 @@ impl Engine {
         let mut outcome = report.outcome.clone();
         let channel = flight.slot.channel();
         let wiring = &channel.wiring;
-        channel.heard(report.effect, &outcome, now);
         let of_channel = lock(&self.flights.refusals).is_of_channel(&wiring.key, report, now);
+        // What this message alone is told says nothing of the channel.
+        if of_channel || !matches!(outcome, Outcome::ChannelDown { .. }) {
+            channel.heard(report.effect, &outcome, now);
+        }
         let again_at = match &outcome {
             Outcome::Retry { after, .. } => Some(now + said(*after).unwrap_or_else(|| backoff(wiring, report))),
             Outcome::ChannelDown { reason, after } if of_channel => {

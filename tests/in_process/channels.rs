@@ -450,7 +450,7 @@ fn settings_that_cannot_work_are_named_with_what_to_write() {
     let bad = HttpSmsWiring { success: "jason.ok".into(), ..http("https://x.test".into()) };
     assert_eq!(
         error(ProviderKind::Http(bad), Medium::Sms),
-        "provider p0: success: `jason` is not known here; known are status, body, json, headers"
+        "provider p0: accepted: `jason` is not known here; known are status, body, json, headers"
     );
     let bad = HttpSmsWiring { headers: vec![("X".into(), "{{ secret.tokn }}".into())], ..http("https://x.test".into()) };
     assert!(error(ProviderKind::Http(bad), Medium::Sms).contains("headers.X: {{ secret.tokn }} is not known here"));
