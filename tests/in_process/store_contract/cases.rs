@@ -600,7 +600,7 @@ pub async fn two_channels_may_name_their_providers_alike(backend: &Backend) {
     let through =
         |seq, item: &str, channel: &str| NewEffect { target: channel.into(), ..message(&world.store, seq, item, &phone(1)) };
     world.decide(copy, vec![through(1, "a", "a/sms"), through(2, "b", "b/sms"), through(3, "old", "b/sms")]).await;
-    let main = |channel| qualified(channel, "main");
+    let main = |channel: &str| qualified(channel, "main");
     let taken = |provider: String, id: &str| Outcome::Accepted { provider, provider_id: Some(id.into()) };
     // Both gateways count from 1000; the third message was sent by the version before this one.
     let marks = [taken(main("a/sms"), "1001"), taken(main("b/sms"), "1001"), taken("main".into(), "7")];
