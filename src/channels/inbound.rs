@@ -42,17 +42,19 @@ pub fn read(given: &Fields, body: &[u8], region: &str) -> Result<Vec<Inbound>, U
 }
 
 fn message(pairs: &[(String, String)], region: &str) -> Option<Inbound> {
-    let values = |names: &'static [&str]| {
-        names.iter().flat_map(|name| pairs.iter().filter(move |(n, _)| n == name)).map(|(_, value)| value.as_str())
-    };
-    let mut senders = values(&FROM).map(str::trim).filter(|from| !from.is_empty()).peekable();
+    let mut senders = values(pairs, &FROM).map(str::trim).filter(|from| !from.is_empty()).peekable();
     senders.peek()?;
-    let text = values(&TEXT).next()?;
+    let text = values(pairs, &TEXT).next()?;
     Some(Inbound {
         from: senders.find_map(|from| client(from, region)),
         text: Text(text.chars().take(4096).collect()),
-        id: values(&ID).find(|id| !id.is_empty() && id.len() <= 128).map(str::to_owned),
+        id: values(pairs, &ID).find(|id| !id.is_empty() && id.len() <= 128).map(str::to_owned),
     })
+}
+
+/// What stands under these names, the first name first.
+fn values<'a>(pairs: &'a [(String, String)], names: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    names.iter().flat_map(move |name| pairs.iter().filter(move |(n, _)| n == name)).map(|(_, value)| value.as_str())
 }
 
 /// Every object with a number and a text, wherever the gateway puts it.
@@ -140,9 +142,9 @@ mod tests {
             text: crate::model::Text("СТОП".into()),
             id: id.map(Into::into),
         };
-        for (given, body, want) in [
+        let cases: [(&[(&str, &str)], &str, Inbound); 9] = [
             // Kannel, by the address that `rekindle hooks` prints
-            (&[("from", "79990001122"), ("to", "7777"), ("text", "СТОП"), ("id", "m-1")][..], "", stop(Some("m-1"))),
+            (&[("from", "79990001122"), ("to", "7777"), ("text", "СТОП"), ("id", "m-1")], "", stop(Some("m-1"))),
             // Twilio
             (&[("From", "+79990001122"), ("To", "+79991112233"), ("Body", "СТОП"), ("MessageSid", "SM1")], "", stop(Some("SM1"))),
             // Vonage
@@ -161,7 +163,8 @@ mod tests {
             ),
             // Bandwidth
             (&[], r#"[{"type":"message-received","message":{"from":"+79990001122","text":"СТОП","id":"b"}}]"#, stop(Some("b"))),
-        ] {
+        ];
+        for (given, body, want) in cases {
             assert_eq!(read(&fields(given), body.as_bytes(), "RU"), Ok(vec![want]), "{given:?} {body}");
         }
         let two = r#"[{"phone":"79990001122","text":"a"},{"phone":"BANK","text":"b"},{"phone":"79990001133"}]"#;
@@ -172,8 +175,8 @@ mod tests {
     #[test]
     fn a_request_without_number_or_text_is_no_answer() {
         let deep = format!("{}{}{}", r#"{"a":"#.repeat(6), r#"{"from":"79990001122","text":"x"}"#, "}".repeat(6));
-        for (given, body) in [
-            (&[][..], ""),
+        let cases: [(&[(&str, &str)], &str); 9] = [
+            (&[], ""),
             (&[("who", "79990001122"), ("what", "STOP")], ""),
             (&[("from", "79990001122")], ""),
             (&[("from", " "), ("text", "STOP")], ""),
@@ -182,7 +185,8 @@ mod tests {
             (&[], r#"{"from":{"phone_number":"79990001122"},"text":"STOP"}"#),
             (&[], "[1, null, \"a\"]"),
             (&[], &deep),
-        ] {
+        ];
+        for (given, body) in cases {
             assert_eq!(read(&fields(given), body.as_bytes(), "RU"), Err(Unreadable), "{given:?} {body}");
         }
     }

@@ -30,8 +30,9 @@ pub(super) async fn receipt(
         && let Some((channel, name)) = of_channel(provider)
     {
         let rows = tx.rows(sql!("effect/by_bare_name"), args![name, id, channel]).await?;
-        let found = rows.into_iter().next().map(|mut c| Ok(EffectRef { copy: CopyId(c.int()?), seq: c.small()? }));
-        effect = found.transpose()?;
+        if let Some(mut c) = rows.into_iter().next() {
+            effect = Some(EffectRef { copy: CopyId(c.int()?), seq: c.small()? });
+        }
     }
     if let Some(effect) = effect {
         mark_in(&mut tx, vec![Mark { effect, attempt: -1, outcome, at, next: None }]).await?;
