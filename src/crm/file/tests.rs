@@ -415,7 +415,8 @@ async fn findings_count_all_show_five_and_hold_no_values() {
     let rows = (0..50).fold(String::new(), |text, i| text + &format!("{i},New,secret-{i},secret{i}@nowhere\n"));
     let seen = read_text(&format!("id,stage,phone,email\n{rows}")).await;
     assert_eq!((seen.count("InvalidPhone"), seen.count("InvalidEmail"), seen.count("NoAddress")), (50, 50, 50));
-    let examples: Vec<&String> = seen.findings.iter().flat_map(|f| &f.examples).collect();
+    let of_rows = seen.findings.iter().filter(|f| f.kind != "MissingColumn");
+    let examples: Vec<&String> = of_rows.flat_map(|f| &f.examples).collect();
     assert_eq!(examples.len(), 15);
     assert!(examples.iter().all(|e| !e.contains("secret")));
 }

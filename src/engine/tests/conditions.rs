@@ -35,7 +35,7 @@ fn answers() {
         // There is one kind of number.
         ("deal.amount / 1000 > 1", true),
         ("deal.rooms / 2 == 1", true),
-        ("deal.rooms + 1 == 3", true),
+        ("deal.rooms + 1 == 3 && deal.rooms + 1u == 3u", true),
         ("deal.rooms * 2 - 1 == 3.0", true),
         ("deal.rooms % 2 == 0 && 5 % 3 == 2 && 5.5 % 2 == 1.5", true),
         ("-deal.rooms < 0 && -1 + deal.rooms == 1", true),
