@@ -112,6 +112,8 @@ pub struct Engine {
     pub(super) next_backfill: Mutex<Option<Timestamp>>,
     /// Hand-over numbers that were set aside at the witness.
     pub(super) block: Mutex<Block>,
+    /// Since when there has been no such connection as write-backs wait for.
+    pub(super) gone: Mutex<BTreeMap<String, Timestamp>>,
     /// The broken funnels that the inbox was last read by, and until when what waits for one that is not any more is looked for.
     pub(super) broken: Mutex<(Option<BTreeSet<FunnelKey>>, Option<Timestamp>)>,
     /// The revision that has reached all copies of a funnel.
@@ -194,6 +196,7 @@ impl Engine {
             next_sync: Mutex::default(),
             next_backfill: Mutex::default(),
             block: Mutex::default(),
+            gone: Mutex::default(),
             broken: Mutex::default(),
             replanned: Mutex::default(),
             caught_up: Mutex::default(),
@@ -412,6 +415,13 @@ impl Engine {
         // A page of a CRM that cannot be stored must not keep what is due from leaving: every pass has its turn.
         round.take(self.sync_pass().await)?;
         round.take(self.inbox_pass().await)?;
+        // Whoever called while their funnel was broken is heard before anything is sent to them.
+        for _ in 0..MOST_ROUNDS {
+            if !self.waits_for_repaired() {
+                break;
+            }
+            round.take(self.inbox_pass().await)?;
+        }
         round.take(self.replan_pass().await)?;
         round.take(self.backfill_pass().await)?;
         round.take(self.tick_pass().await)?;

@@ -47,8 +47,10 @@ pub(super) struct Flights {
 struct Refusals {
     /// When each channel last took a message.
     taken: HashMap<String, Timestamp>,
-    /// When a message that still waits was last refused so.
-    refused: HashMap<EffectRef, Timestamp>,
+    /// When each channel last refused a message, as far as anybody knew for all.
+    down: HashMap<String, Timestamp>,
+    /// When a message that still waits was last refused so, and whether it was found to be refused alone.
+    refused: HashMap<EffectRef, (Timestamp, bool)>,
 }
 
 impl Refusals {
@@ -57,7 +59,8 @@ impl Refusals {
     /// How much later than its channel such a message is tried again: what the others hear first tells whose fault it is.
     const BEHIND: SignedDuration = SignedDuration::from_secs(5);
 
-    /// True: the channel refuses, as far as anybody knows. False: it took others since it last refused this message.
+    /// True: the channel refuses, as far as anybody knows. False: it took others since it last refused this message. That is remembered
+    /// until another one is refused: a quiet channel takes nothing for hours.
     fn is_of_channel(&mut self, channel: &str, report: &Report, now: Timestamp) -> bool {
         match &report.outcome {
             Outcome::Accepted { .. } => {
@@ -68,8 +71,14 @@ impl Refusals {
                 if self.refused.len() >= Self::MOST {
                     self.refused.clear();
                 }
-                let (before, taken) = (self.refused.insert(report.effect, now), self.taken.get(channel));
-                return before.zip(taken).is_none_or(|(before, taken)| *taken <= before);
+                let before = self.refused.get(&report.effect).copied();
+                let since = |of: &HashMap<String, Timestamp>, then| of.get(channel).is_some_and(|at| *at > then);
+                let alone = before.is_some_and(|(then, alone)| since(&self.taken, then) || alone && !since(&self.down, then));
+                self.refused.insert(report.effect, (now, alone));
+                if !alone {
+                    self.down.insert(channel.to_owned(), now);
+                }
+                return !alone;
             }
             Outcome::Delivered | Outcome::Rejected { .. } | Outcome::Expired => {
                 self.refused.remove(&report.effect);
@@ -253,6 +262,7 @@ mod tests {
         assert!(hear("sms", 1, 120, false), "another channel proves nothing");
         hear("sms", 3, 130, true);
         assert!(!hear("sms", 1, 180, false), "it is this message");
+        assert!(!hear("sms", 1, 185, false), "also while nobody else is written to");
         hear("sms", 3, 190, true);
         assert!(!hear("sms", 1, 300, false), "and stays so");
         assert!(hear("sms", 4, 310, false), "another one may be the first of all: the account was closed");

@@ -20,10 +20,12 @@ impl Engine {
         let now = self.clock.now();
         let mut rows = self.journal.inbox(now, self.settings.batch).await?;
         if let Some(ahead) = self.look_ahead(now) {
-            let later = self.journal.inbox(ahead, self.settings.batch).await?;
-            let all = later.len() < self.settings.batch as usize;
+            // Much else may stand before them: clicks whose burst is not over, what waits for another funnel.
+            let later = self.journal.inbox(ahead, MOST_AHEAD).await?;
+            let all = later.len() < MOST_AHEAD as usize;
             let ready: HashSet<i64> = rows.iter().map(|row| row.id).collect();
-            rows.extend(later.into_iter().filter(|row| was_put_off(row) && !ready.contains(&row.id)));
+            let waited = later.into_iter().filter(|row| was_put_off(row) && !ready.contains(&row.id));
+            rows.extend(waited.take(self.settings.batch as usize));
             if all && rows.len() == ready.len() {
                 lock(&self.broken).1 = None;
             }
@@ -48,6 +50,11 @@ impl Engine {
             }
         }
         Ok(count)
+    }
+
+    /// Whether something may still wait that a funnel can have now that it is repaired.
+    pub(super) fn waits_for_repaired(&self) -> bool {
+        lock(&self.broken).1.is_some()
     }
 
     /// What waited for a broken funnel is due the moment that it is repaired, before its copies are looked at again: until when the
@@ -288,6 +295,9 @@ impl Engine {
 
 /// How long what a broken funnel could not take waits before it is tried again, unless the funnel is repaired sooner.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+
+/// So many rows are looked through for what waited for a funnel that has been repaired.
+const MOST_AHEAD: u32 = 20_000;
 
 /// Whether a row waits for a broken funnel, and not for the end of a burst.
 fn was_put_off(row: &InboxRow) -> bool {

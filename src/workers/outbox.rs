@@ -3,7 +3,7 @@
 use super::{
     Clock, EngineMetrics,
     adapters::ConnectionState,
-    engine::{Engine, WorkerError},
+    engine::{Engine, WorkerError, lock},
     flights::Flights,
     plans::connection_key,
     sending::StoredMessage,
@@ -143,10 +143,13 @@ impl Engine {
                 // It may come back, like a channel. Who has not seen the resources yet knows of none.
                 if self.is_wired() {
                     count += rows.len();
-                    self.journal.mark(rows.into_iter().map(|row| put_off(row, now)).collect()).await?;
+                    let gone_since = *lock(&self.gone).entry(key).or_insert(now);
+                    let wait = now.duration_since(gone_since).clamp(LOOK_AGAIN, LOOK_AGAIN * 10);
+                    self.journal.mark(rows.into_iter().map(|row| put_off(row, now, wait)).collect()).await?;
                 }
                 continue;
             };
+            lock(&self.gone).remove(&key);
             // One batch at a time: the order within a deal holds only then.
             if connection.writing.swap(true, Ordering::SeqCst) {
                 continue;
@@ -174,9 +177,12 @@ impl Engine {
     }
 }
 
+/// How soon write-backs of a connection that is not there are looked at again; later and later up to ten times that, for there may be many.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+
 /// A write-back of a connection that is not there: it waits, and stands in nobody's way.
-fn put_off(row: Outbox, now: Timestamp) -> Mark {
-    let next = NextAttempt { at: now + SignedDuration::from_secs(60), payload: row.payload };
+fn put_off(row: Outbox, now: Timestamp, wait: SignedDuration) -> Mark {
+    let next = NextAttempt { at: now + wait, payload: row.payload };
     Mark { effect: row.effect, attempt: row.attempt, outcome: Outcome::NotStarted, at: now, next: Some(next) }
 }
 

@@ -120,10 +120,12 @@ async fn the_day_before_a_visit_is_the_clients_own() {
     for (zone, sent) in [("Europe/Kaliningrad", "12 09:00"), ("America/New_York", "12 15:00"), ("Asia/Vladivostok", "12 01:00")] {
         let with = |text: String, more: &str| format!("{};{more}\n", text.trim_end());
         let contacts = with(CONTACTS.to_owned(), "visit;zone") + &with(contact(1), &format!("13.03.2026;{zone}"));
-        let deals_file = DEALS.to_owned() + &lost(1, 1, "2026-03-01");
+        let deals_file = DEALS.to_owned() + &open(1, 1, "2026-03-01");
         let manifests = clinic(false).replace("consent: consent}", "consent: consent, timeZone: zone}");
         let all = [("all.yaml", manifests.as_str()), ("contacts.csv", contacts.as_str()), ("deals.csv", deals_file.as_str())];
         let mut town = Town::with(&all, monday()).await;
+        town.run(monday() + hours(1)).await;
+        std::fs::write(town.folder.join("deals.csv"), DEALS.to_owned() + &lost(1, 1, "2026-03-01")).unwrap();
         town.run(monday() + hours(24 * 14)).await;
         let sent_at: Vec<String> = town.sent().await.into_iter().map(|(_, item, at)| format!("{} {item}", &at[8..])).collect();
         assert!(sent_at.contains(&format!("{sent} warm/visit")), "{zone}: {sent_at:?}");

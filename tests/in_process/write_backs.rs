@@ -1,11 +1,11 @@
 //! Write-backs through a real store: when they are tried again, and whom they keep waiting.
 
-use crate::town::{BASE, CONTACTS, DEALS, Town, contact, funnel, open};
+use crate::town::{BASE, CONTACTS, DEALS, Town, contact, funnel, open, snapshot};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use rekindle::{
     crm::{Connector, CrmError, ReadPage, WriteBack},
-    model::{Contact, Deal, InboxEvent, Outcome, Phone, SignalKind, SignalSubject},
+    model::{Contact, Deal, FunnelKey, InboxEvent, Outcome, Phone, SignalKind, SignalSubject},
     store::{Cursor, Incoming},
 };
 use std::{
@@ -71,7 +71,9 @@ async fn tasks_of_a_connection_that_is_gone_hold_up_nobody_elses() {
     };
     assert_eq!(waiting(&town).await, 300);
     std::fs::write(town.folder.join("all.yaml"), without).unwrap();
-    town.publish().await;
+    let declared = [FunnelKey { namespace: "shop".into(), name: "houses".into() }].into();
+    town.engine.publish(&snapshot(&town.folder), Some(&declared)).await.unwrap();
+    town.engine.settle().await.unwrap();
     town.run(monday() + SignedDuration::from_hours(1)).await;
     call(&town, std::iter::once(200)).await;
     let told = std::fs::read_to_string(town.folder.join("other.jsonl")).unwrap_or_default();

@@ -99,6 +99,9 @@ struct CycleRow {
 
 pub(super) async fn write_cycles(tx: &mut Session, placed: &[Placed]) -> Result<()> {
     let (mut begin, mut resume, mut held_out, mut contacted, mut end) = <(Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>)>::default();
+    // In the order in which outcomes lock them.
+    let mut placed: Vec<&Placed> = placed.iter().filter(|placed| !placed.change.cycle.is_empty()).collect();
+    placed.sort_by_key(|placed| placed.copy);
     for Placed { copy, change } in placed {
         let row = |cycle, at: Timestamp, holdout, how| CycleRow {
             copy_id: copy.0,

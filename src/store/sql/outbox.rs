@@ -306,8 +306,8 @@ async fn store_states(tx: &mut Session, states: BTreeMap<EffectRef, State>) -> R
             tx.run(sql!("outbox/postpone"), args![json_rows(&again)?]).await?;
         }
     }
-    history::reached(tx, &turned).await?;
     budget::add(tx, &given_back).await?;
     recipient::refund(tx, refunds).await?;
+    history::reached(tx, &turned).await?;
     suppress::put(tx, &suppressions).await
 }

@@ -1450,7 +1450,8 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     let by_funnel = |status, n| (funnel(), status, n);
     let all = [by_funnel(EffectStatus::Intended, 1), by_funnel(EffectStatus::Accepted, 1)];
     assert_eq!(views.messages_by_funnel(at(2)).await.unwrap(), all);
-    assert_eq!(views.messages_by_funnel(at(3)).await.unwrap(), []);
+    assert_eq!(views.messages_by_funnel(at(3)).await.unwrap(), [by_funnel(EffectStatus::Accepted, 1)]);
+    assert_eq!(views.messages_by_funnel(at(21)).await.unwrap(), []);
 
     let story = views.timeline(&funnel(), "d1").await.unwrap();
     let lines: Vec<(&str, &str)> = story.iter().map(|e| (e.kind.as_str(), e.text.as_str())).collect();
