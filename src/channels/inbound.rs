@@ -142,7 +142,8 @@ mod tests {
             text: crate::model::Text("СТОП".into()),
             id: id.map(Into::into),
         };
-        let cases: [(&[(&str, &str)], &str, Inbound); 9] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Inbound);
+        let cases: [Case<'_>; 9] = [
             // Kannel, by the address that `rekindle hooks` prints
             (&[("from", "79990001122"), ("to", "7777"), ("text", "СТОП"), ("id", "m-1")], "", stop(Some("m-1"))),
             // Twilio

@@ -45,6 +45,9 @@ impl WorkerError {
     }
 }
 
+/// So many batches of the inbox are heard before anything is sent, once a funnel is repaired.
+const MOST_ROUNDS: usize = 200;
+
 /// What a process decides about its engine at start.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {

@@ -247,8 +247,10 @@ fn a_closed_task_of_another_deal_changes_nothing() {
                 world.signal(SignalKind::Reply);
             }
             world.subject.client.siblings = vec![sibling];
-            let at = world.now;
+            world.pass("1m");
+            let (at, heard) = (world.now, world.subject.copy.state.heard_at);
             world.decide(&Event::Signal { kind: SignalKind::TaskClosed, at, direct, reaction: Some(reaction) });
+            assert!(meant || world.subject.copy.state.heard_at == heard, "{reaction:?}: nobody was heard of");
             let (role, ends) = if meant { (role, ends.clone()) } else { (Role::Warming, vec![]) };
             assert_eq!((world.role(), world.ends()), (role, ends), "{reaction:?} direct={direct} waits={waits}");
             assert!(!(waits && meant) || world.subject.copy.state.pause.is_none(), "{reaction:?}: the word has come");
