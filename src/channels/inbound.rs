@@ -135,6 +135,8 @@ mod tests {
         }
     }
 
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Inbound);
+
     #[test]
     fn an_answer_is_found_under_the_names_that_gateways_use() {
         let stop = |id: Option<&str>| Inbound {
@@ -142,7 +144,6 @@ mod tests {
             text: crate::model::Text("СТОП".into()),
             id: id.map(Into::into),
         };
-        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Inbound);
         let cases: [Case<'_>; 9] = [
             // Kannel, by the address that `rekindle hooks` prints
             (&[("from", "79990001122"), ("to", "7777"), ("text", "СТОП"), ("id", "m-1")], "", stop(Some("m-1"))),
