@@ -124,7 +124,8 @@ pub struct HttpSms {
     /// A Secret with the keys username and password, sent as HTTP basic authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic_auth_secret_ref: Option<SecretRef>,
-    /// CEL that is true when the provider took the message; asked before errors. Knows status, body, json and headers. Default: any
+    /// CEL that is true when the provider took the message. Knows status, body, json and headers. Asked before errors, so that what was
+    /// taken is never sent again; one that looks at the status alone is asked after them, as it sees no error in the body. Default: any
     /// status 2xx that none of errors matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
@@ -133,8 +134,8 @@ pub struct HttpSms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub id: Option<String>,
-    /// What answers that accepted does not take mean; the first that matches counts. An answer that none matches means what its HTTP
-    /// status says.
+    /// What other answers mean; the first that matches counts. An answer that neither accepted nor any of these matches means what its
+    /// HTTP status says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub errors: Vec<HttpError>,

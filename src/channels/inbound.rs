@@ -9,7 +9,8 @@ use serde_json::Value;
 pub const FROM: [&str; 5] = ["from", "msisdn", "phone", "sender", "originator"];
 /// Names of the text; the first that is there counts.
 pub const TEXT: [&str; 6] = ["text", "body", "message", "mes", "msg", "content"];
-/// Names of the gateway's id of the message, for deduplication. A message needs none.
+/// Names of the gateway's id of the message, for deduplication together with number and text: some gateways mean the message of ours that
+/// is answered, or the conversation. A message needs none.
 pub const ID: [&str; 5] = ["id", "messageid", "messagesid", "messageuuid", "smsid"];
 
 /// Messages may stand so deep in a JSON body.

@@ -130,6 +130,8 @@ async fn follow(engine: Arc<Engine>, settings: Arc<ArcSwap<Settings>>, wiring: A
     loop {
         // Before anything is read: what comes meanwhile is seen in the next round.
         let known = *publications.borrow_and_update() > 0;
+        // Plans come from the store as well, addresses from resources alone.
+        let wired = known && engine.is_wired();
         let (adapters, plans) = (engine.adapters(), engine.plans());
         // Its tokens may be replaced at the same moment.
         settings.rcu(|now| {
@@ -138,9 +140,11 @@ async fn follow(engine: Arc<Engine>, settings: Arc<ArcSwap<Settings>>, wiring: A
             next.brands =
                 plans.0.values().map(|live| (live.plan.policy.brand.clone(), live.plan.policy.brand_title.clone())).collect();
             next.keywords = keywords(&plans);
+            next.channels = adapters.wiring().declared.iter().cloned().chain(channels(&plans)).collect();
+            next.known = known;
             next
         });
-        wiring.store(known.then(|| Arc::new(adapters.wiring().clone())));
+        wiring.store(wired.then(|| Arc::new(adapters.wiring().clone())));
         if publications.changed().await.is_err() {
             return;
         }
@@ -158,6 +162,12 @@ fn keywords(plans: &Plans) -> BTreeMap<String, BTreeSet<String>> {
         }
     }
     words
+}
+
+/// The channels that messages in force leave through, whatever is declared today.
+fn channels(plans: &Plans) -> impl Iterator<Item = String> {
+    let plans = plans.0.values().map(|live| &live.plan);
+    plans.flat_map(|plan| plan.channels.iter().map(move |channel| channel_key(plan, &channel.resource)))
 }
 
 fn engine_state(engine: &Arc<Engine>) -> watch::Receiver<EngineState> {
@@ -178,4 +188,27 @@ fn engine_state(engine: &Arc<Engine>) -> watch::Receiver<EngineState> {
         }
     });
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::channels;
+    use crate::{
+        cli::folder::Reader,
+        compile::{compile, compile_funnel},
+        workers::{Live, Plans},
+    };
+    use jiff::Timestamp;
+
+    #[test]
+    fn a_channel_that_a_funnel_in_force_names_is_not_gone_though_nobody_declares_it_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("all.yaml"), include_str!("../compile/testdata/example.yaml")).unwrap();
+        let output = compile(Reader::new(folder.path()).read().unwrap().snapshot());
+        let live = |snapshot| Live::from(compile_funnel(snapshot, 1, Timestamp::UNIX_EPOCH).unwrap());
+        let plans = Plans(output.funnels.iter().map(|(key, snapshot)| (key.clone(), live(snapshot))).collect(), [].into());
+        let mut named: Vec<String> = channels(&plans).collect();
+        named.sort();
+        assert_eq!(named, ["marketing/mail", "marketing/sms"]);
+    }
 }

@@ -75,6 +75,8 @@ pub fn compile(snapshot: &Snapshot) -> Output {
         }
         out.findings.append(&mut found.list);
     }
+    let broken = all.broken.iter().filter(|(kind, _)| *kind == "MessageChannel").map(|(_, key)| key);
+    out.wiring.declared = all.channels.keys().chain(broken).map(|(namespace, name)| format!("{namespace}/{name}")).collect();
     for (key, resource) in &all.channels {
         let mut found = Findings::of("MessageChannel", &key.0, &key.1);
         if let Some(wiring) = channel::channel(resource, &all, &mut found)

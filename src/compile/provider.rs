@@ -217,37 +217,14 @@ fn rules(spec: &HttpSms, path: &str, found: &mut Findings) {
             rule::check(source, &IN_ANSWER, &format!("{path}.{member}"), found);
         }
     }
-    // Such a rule looks into answers of one status, which are accepted before it is asked.
-    let by_status =
-        spec.accepted.as_ref().is_some_and(|rule| names(rule, &["status"]) && !names(rule, &["json", "body", "headers"]));
     for (i, error) in spec.errors.iter().enumerate() {
-        let path = format!("{path}.errors[{i}].when");
-        rule::check(&error.when, &IN_ANSWER, &path, found);
-        if by_status && names(&error.when, &["json", "body"]) && !names(&error.when, &["status"]) {
-            found.warn(
-                &path,
-                Reason::Unreachable,
-                "accepted looks at the status alone and is asked first: what this rule sees in such an answer counts as accepted",
-                "leave accepted out, or let it see what is sent too, like status == 200 && has(json.id); or ask for another status here",
-            );
-        }
+        rule::check(&error.when, &IN_ANSWER, &format!("{path}.errors[{i}].when"), found);
     }
     if let Some(receipts) = &spec.receipts {
         for (member, source) in [("id", &receipts.id), ("delivered", &receipts.delivered), ("failed", &receipts.failed)] {
             rule::check(source, &IN_RECEIPT, &format!("{path}.receipts.{member}"), found);
         }
     }
-}
-
-/// Whether a rule mentions one of these names, as far as its letters tell.
-fn names(rule: &str, wanted: &[&str]) -> bool {
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    wanted.iter().any(|name| {
-        rule.match_indices(name).any(|(at, _)| {
-            let (before, after) = (rule.get(..at).unwrap_or_default(), rule.get(at + name.len()..).unwrap_or_default());
-            !before.ends_with(|c: char| word(c) || c == '.') && !after.starts_with(word)
-        })
-    })
 }
 
 /// The names in `{{ … }}` of a request.

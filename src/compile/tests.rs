@@ -360,13 +360,6 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
             InvalidValue,
         ),
         (
-            "type: Kannel, kannel: {url: \"http://kannel:13013\", secretRef: {name: kannel}}",
-            "type: Http, http: {accepted: status == 200, errors: [{when: json.code == 3, then: Rejected}], request: {url: \"https://sms.example\", form: {to: \"{{ to }}\", text: \"{{ text }}\"}}}",
-            "MessageChannel",
-            "spec.providers[0].http.errors[0].when",
-            Unreachable,
-        ),
-        (
             "  rate: {perSecond: 20}",
             "  rate: {perSecond: 20}\n  testRecipients: [\"+79991234567\"]",
             "ReactivationFunnel",
@@ -498,6 +491,14 @@ fn one_bad_resource_stops_only_those_that_need_it() {
     let out = compile(&read(&both.replace("links.catalog }}", "links.katalog }}")));
     assert!(out.funnels.contains_key(&plain) && !out.funnels.contains_key(&key()), "{}", lines(&out.findings));
     assert_eq!(out.wiring.channels.len(), 2, "channels are sound all the same");
+    let both_channels: std::collections::BTreeSet<String> = ["marketing/mail".to_owned(), "marketing/sms".to_owned()].into();
+    assert_eq!(out.wiring.declared, both_channels);
+    for unreadable in [("password: kannel-secret-word", "word: kannel-secret-word"), ("rate: {perSecond: 20}", "rate: 20")] {
+        assert_eq!(both.matches(unreadable.0).count(), 1, "{}", unreadable.0);
+        let out = compile(&read(&both.replace(unreadable.0, unreadable.1)));
+        assert!(!out.wiring.channels.contains_key("marketing/sms"), "{unreadable:?}");
+        assert_eq!(out.wiring.declared, both_channels, "a channel that cannot be opened is there all the same: {unreadable:?}");
+    }
 
     let out =
         compile(&read(&both.replace("port: 587, tls: Starttls, secretRef: {name: smtp}", "port: 587, secretRef: {name: smpt}")));

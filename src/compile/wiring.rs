@@ -2,7 +2,12 @@
 //! `Debug` is written by hand where a secret stands.
 
 use crate::model::{HumanDuration, Medium};
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    time::Duration,
+};
 
 /// A value that is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -19,6 +24,8 @@ impl fmt::Debug for Secret {
 pub struct Wiring {
     pub connections: BTreeMap<String, ConnectionWiring>,
     pub channels: BTreeMap<String, ChannelWiring>,
+    /// All channels that exist, also those that cannot be opened.
+    pub declared: BTreeSet<String>,
     /// What an SMS part costs, by channel, where that is declared.
     pub prices: BTreeMap<String, PartPrice>,
 }

@@ -39,6 +39,12 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         Some(value)
     }
 
+    /// What is there, for who does not want it kept the longer for it.
+    pub fn peek(&self, key: &K) -> Option<V> {
+        let generations = self.shard(key)?;
+        generations.young.get(key).or_else(|| generations.old.get(key)).cloned()
+    }
+
     /// What is there if it will do, else the new value: whoever came first decides for all who asked at the same moment.
     pub fn settle(&self, key: K, value: V, will_do: impl Fn(&V) -> bool) -> V {
         let Some(mut generations) = self.shard(&key) else { return value };
@@ -85,6 +91,7 @@ mod tests {
         let held = (0..100_000).filter(|key| cache.get(key).is_some()).count();
         assert!(held <= 320, "{held}");
         assert_eq!(Cache::<u32, u32>::new(0).get(&1), None);
+        assert_eq!((cache.peek(&7), cache.peek(&100_000)), (Some(7), None));
     }
 
     #[test]

@@ -100,6 +100,15 @@ impl Effects {
         }
     }
 
+    /// `namespace/name` of the channel it left through, which never changes. Nothing is remembered for it: receipts come for nearly every
+    /// message, and would push the links of those that are clicked on out of memory.
+    pub async fn channel(&self, effect: EffectRef) -> Result<Option<String>, LookupError> {
+        match self.known.peek(&effect) {
+            Some(known) => Ok(Some(known.channel.clone())),
+            None => Ok(self.lookups.effect(effect).await?.map(|info| info.target)),
+        }
+    }
+
     /// The code's link if it is remembered: costs no look-up.
     pub fn remembered_code(&self, hash: &String) -> Option<(EffectRef, i16)> {
         self.codes.get(hash)

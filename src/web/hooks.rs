@@ -67,7 +67,7 @@ pub enum InboundKind {
 pub struct ParsedInbound {
     pub from: Phone,
     pub text: Text,
-    /// The provider's id of this message.
+    /// The provider's id of this message; or of ours that it answers, or of the conversation.
     pub id: Option<String>,
     pub kind: InboundKind,
 }
@@ -94,7 +94,7 @@ pub enum HookError {
     /// It does not look like a report of this provider.
     #[error("not a report of this provider")]
     Unreadable,
-    /// Its key is right, but this process was not told yet how the channel is read, or the channel cannot be opened.
+    /// Its key is right, but this process was not told yet how the channel is read, or the channel is there and cannot be opened.
     #[error("the channel is not open")]
     NotOpen,
 }
@@ -199,8 +199,8 @@ async fn receipts(web: &WebState, request: &HookRequest) -> Response {
     let mut incoming = Vec::new();
     for ParsedReceipt { of, outcome } in parsed {
         let effect = match of {
-            ReceiptOf::Effect(effect) => match web.effects.get(effect, now).await {
-                Ok(Some(known)) if known.channel == request.channel => Some(effect),
+            ReceiptOf::Effect(effect) => match web.effects.channel(effect).await {
+                Ok(Some(channel)) if channel == request.channel => Some(effect),
                 // The key opens one channel: about messages of others it says nothing.
                 Ok(_) => {
                     count("foreign");
@@ -277,25 +277,28 @@ async fn inbound(web: &WebState, request: &HookRequest) -> Response {
     }
     let now = web.now();
     let mut incoming = Vec::new();
-    let mut stops = 0;
+    let mut kinds = Vec::new();
     for message in parsed {
         if message.kind == InboundKind::Ignored {
             count("ignored");
             continue;
         }
-        if message.kind == InboundKind::Stop {
-            count("stop");
-            stops += 1;
-        } else {
-            count("reply");
-        }
+        kinds.push(message.kind);
         incoming.push(message_event(web, request, message, now));
     }
-    if let Err(response) = store(web, incoming).await {
-        return response;
-    }
-    for _ in 0..stops {
-        web.metrics.unsubscribes.get_or_create(&HowLabels { how: "stop" }).inc();
+    let fresh = match store(web, incoming).await {
+        Ok(fresh) => fresh,
+        Err(response) => return response,
+    };
+    for (kind, fresh) in kinds.into_iter().zip(fresh) {
+        match kind {
+            _ if !fresh => count("duplicate"),
+            InboundKind::Stop => {
+                count("stop");
+                web.metrics.unsubscribes.get_or_create(&HowLabels { how: "stop" }).inc()
+            }
+            InboundKind::Reply | InboundKind::Ignored => count("reply"),
+        };
     }
     reply::text(StatusCode::OK, answer.content_type, answer.body)
 }
@@ -303,11 +306,16 @@ async fn inbound(web: &WebState, request: &HookRequest) -> Response {
 fn message_event(web: &WebState, request: &HookRequest, message: ParsedInbound, now: Timestamp) -> Incoming {
     let address = Address::Phone(message.from.clone());
     let hash = web.journal.address_hash(&address);
-    // Without an id of the provider's: the same words of the same number within a minute are one message.
-    let id = message.id.filter(|id| !id.is_empty() && id.len() <= 256).unwrap_or_else(|| {
-        let minute = now.as_second().div_euclid(60);
-        format!("{:016x}", stable_hash(&[hash.0.as_bytes(), message.text.0.as_bytes(), &minute.to_be_bytes()]))
-    });
+    let (number, words) = (hash.0.as_bytes(), message.text.0.as_bytes());
+    let id = match message.id.filter(|id| !id.is_empty() && id.len() <= 256) {
+        // It may be the id of our message, or of the conversation: a STOP behind other words is no repeat of them.
+        Some(id) => format!("{id}:{:016x}", stable_hash(&[number, words])),
+        // The same words of the same number within a minute are one message.
+        None => {
+            let minute = now.as_second().div_euclid(60);
+            format!("{:016x}", stable_hash(&[number, words, &minute.to_be_bytes()]))
+        }
+    };
     let subject = SignalSubject { phone: Some(message.from), ..SignalSubject::default() };
     let (event, suppress) = match message.kind {
         InboundKind::Stop => {
@@ -337,15 +345,13 @@ fn message_event(web: &WebState, request: &HookRequest, message: ParsedInbound, 
     }
 }
 
-async fn store(web: &WebState, incoming: Vec<Incoming>) -> Result<(), Response> {
+/// For each, whether it is new.
+async fn store(web: &WebState, incoming: Vec<Incoming>) -> Result<Vec<bool>, Response> {
     if incoming.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    match web.store(incoming).await {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            web.metrics.store_error(error.label());
-            Err(reply::plain(StatusCode::SERVICE_UNAVAILABLE, "try again later\n"))
-        }
-    }
+    web.store(incoming).await.map_err(|error| {
+        web.metrics.store_error(error.label());
+        reply::plain(StatusCode::SERVICE_UNAVAILABLE, "try again later\n")
+    })
 }

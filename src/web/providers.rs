@@ -37,7 +37,7 @@ impl Hooks for ChannelHooks {
     fn receipts(&self, request: &HookRequest) -> Result<(Vec<ParsedReceipt>, HookAnswer), HookError> {
         let wiring = self.wiring.load();
         let query = fields(&request.query);
-        let (receipt, answer) = match provider(wiring.as_deref(), request)? {
+        let (receipt, answer) = match provider(wiring.as_deref(), &self.settings.load(), request)? {
             ProviderKind::Kannel(_) => (kannel::read_receipt(&request.provider, &query)?, HookAnswer::default()),
             ProviderKind::Http(http) => {
                 let rules = http.receipt.as_ref().ok_or(HookError::Unknown)?;
@@ -92,8 +92,11 @@ pub(super) fn meaning(text: &str, own: &[&str]) -> InboundKind {
     }
 }
 
-fn provider<'a>(wiring: Option<&'a Wiring>, request: &HookRequest) -> Result<&'a ProviderKind, HookError> {
-    let channel = wiring.and_then(|wiring| wiring.channels.get(&request.channel)).ok_or(HookError::NotOpen)?;
+fn provider<'a>(wiring: Option<&'a Wiring>, settings: &Settings, request: &HookRequest) -> Result<&'a ProviderKind, HookError> {
+    let wiring = wiring.ok_or(HookError::NotOpen)?;
+    // One that nobody declares or uses any more will never be read again: its gateway need not come back.
+    let gone = || if settings.channels.contains(&request.channel) { HookError::NotOpen } else { HookError::Unknown };
+    let channel = wiring.channels.get(&request.channel).ok_or_else(gone)?;
     channel.providers.iter().find(|p| p.name == request.provider).map(|p| &p.kind).ok_or(HookError::Unknown)
 }
 
@@ -120,7 +123,8 @@ mod tests {
     /// `ОТПИШИ` is announced by a revision in force, whatever the channel says today.
     fn reading(wiring: Option<Wiring>) -> ChannelHooks {
         let keywords = [("marketing/sms".to_owned(), ["ОТПИШИ".to_owned()].into())].into();
-        let settings = Settings { keywords, ..Settings::default() };
+        let channels = ["marketing/sms", "marketing/broken"].map(str::to_owned).into();
+        let settings = Settings { keywords, channels, ..Settings::default() };
         let wiring = wiring.map_or_else(ArcSwapOption::empty, ArcSwapOption::from_pointee);
         ChannelHooks::new(Arc::new(wiring), Arc::new(ArcSwap::from_pointee(settings)))
     }
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn kannels_receipts() {
+    fn kannels_receipts_are_read_or_asked_for_again_unless_their_channel_is_gone() {
         let hooks = hooks();
         for (status, want) in [("1", Some(Outcome::Delivered)), ("32", None)] {
             let request = request("marketing/sms", "main", &[("effect", "42.3"), ("status", status)]);
@@ -174,15 +178,20 @@ mod tests {
         }
         let receipt = &[("effect", "42.3"), ("status", "1")][..];
         for (channel, provider, query, want) in [
-            // It is broken, or not read yet: the gateway shall come again.
-            ("marketing/other", "main", receipt, HookError::NotOpen),
+            // Somebody will put it right: the gateway shall come again.
+            ("marketing/broken", "main", receipt, HookError::NotOpen),
+            // Deleted or renamed: it would come again for ever.
+            ("marketing/gone", "main", receipt, HookError::Unknown),
             ("marketing/sms", "second", receipt, HookError::Unknown),
             ("marketing/sms", "main", &receipt[..1], HookError::Unreadable),
             ("marketing/sms", "main", &receipt[1..], HookError::Unreadable),
         ] {
             assert_eq!(hooks.receipts(&request(channel, provider, query)).unwrap_err(), want, "{channel} {provider} {query:?}");
         }
-        assert_eq!(reading(None).receipts(&request("marketing/sms", "main", receipt)).unwrap_err(), HookError::NotOpen);
+        for channel in ["marketing/sms", "marketing/gone"] {
+            let starting = reading(None).receipts(&request(channel, "main", receipt));
+            assert_eq!(starting.unwrap_err(), HookError::NotOpen, "nobody knows yet: {channel}");
+        }
     }
 
     #[test]

@@ -76,10 +76,25 @@ pub(super) async fn receive(State(web): State<Arc<WebState>>, headers: HeaderMap
         }
     };
     let now = web.now();
-    let parsed: Vec<Result<Heard, Problem>> =
+    let mut parsed: Vec<Result<Heard, Problem>> =
         events.into_iter().map(|event| event.and_then(|event| signal(event, &settings, now))).collect();
+    let all = parsed.len();
+    if !settings.known {
+        parsed.retain(|event| !event.as_ref().is_ok_and(may_mean_stop));
+    }
+    let waits = parsed.len() < all;
     match store(&web, &parsed).await {
-        Ok(fresh) => answer(&web, parsed, fresh),
+        Ok(fresh) => {
+            let answer = answer(&web, parsed, fresh);
+            if waits {
+                return reply::problem(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "this process has just started and does not know yet which words the texts in force announce for stopping",
+                    "send all of it again later; what is stored already is then a duplicate",
+                );
+            }
+            answer
+        }
         Err(error) => {
             web.metrics.store_error(error.label());
             reply::problem(StatusCode::SERVICE_UNAVAILABLE, "the signals cannot be stored now", "send them again later")
@@ -93,6 +108,11 @@ struct Heard {
     kind: SignalKind,
     /// `None`: a phone or an operator answered by itself; nobody said anything.
     incoming: Option<Incoming>,
+}
+
+/// Words that mean nothing to everybody: they could be those that our texts announce for stopping.
+const fn may_mean_stop(heard: &Heard) -> bool {
+    matches!(&heard.incoming, Some(Incoming { event: InboxEvent::Signal { kind: SignalKind::Reply, text: Some(_), .. }, .. }))
 }
 
 /// For each that is stored, whether it is new. Who asked for no more messages gets none from this moment on.

@@ -48,12 +48,17 @@ pub struct Settings {
     pub tokens: Vec<SignalToken>,
     /// CRM connections (`namespace/name`) with the country of phone numbers that lack one.
     pub connections: BTreeMap<String, String>,
+    /// What is in force is known: until then `keywords` and the rest say nothing.
+    pub known: bool,
     /// Country of phone numbers that lack one, where no connection says it.
     pub region: String,
     /// Brand → how people know it.
     pub brands: BTreeMap<String, String>,
     /// `namespace/name` of a channel → the words that texts in force announce for stopping its messages.
     pub keywords: BTreeMap<String, BTreeSet<String>>,
+    /// `namespace/name` of the channels that are declared, or that a plan in force names: what their providers report can be read
+    /// again some day.
+    pub channels: BTreeSet<String>,
     /// Header in which a proxy in front of us puts the client's address, like `x-forwarded-for`. `None`: there is no proxy.
     pub client_ip_header: Option<HeaderName>,
     /// Language of pages for visitors who ask for none that we have: `ru` or `en`.
@@ -76,9 +81,11 @@ impl Default for Settings {
         Self {
             tokens: Vec::new(),
             connections: BTreeMap::new(),
+            known: false,
             region: "RU".into(),
             brands: BTreeMap::new(),
             keywords: BTreeMap::new(),
+            channels: BTreeSet::new(),
             client_ip_header: None,
             language: "en".into(),
             redirect_wait: Duration::from_millis(500),

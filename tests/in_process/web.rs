@@ -101,6 +101,7 @@ async fn serve_web(store: &Store, effect: EffectRef, clock: &Arc<Mutex<Timestamp
         tokens: vec![SignalToken::new(TOKEN).unwrap()],
         connections: [("marketing/crm".to_owned(), "RU".to_owned())].into(),
         redirect_wait: Duration::from_secs(10),
+        known: true,
         ..Settings::default()
     };
     let (_, engine) = watch::channel(EngineState::Leading);

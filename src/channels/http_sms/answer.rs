@@ -1,4 +1,5 @@
-//! From a provider's answer to an outcome: declared rules first (`accepted`, then `errors`), then what HTTP itself says.
+//! From a provider's answer to an outcome: declared rules first (`accepted`, then `errors`; the other way round where `accepted` looks at
+//! the status alone), then what HTTP itself says.
 
 use super::rule::{Rule, Seen};
 use crate::{
@@ -28,6 +29,8 @@ pub(super) struct Rules {
     errors: Vec<(Rule, HttpVerdict, Option<Duration>)>,
     /// `None`: HTTP's own 2xx.
     success: Option<Rule>,
+    /// `success` reads what the provider itself says, not the status alone.
+    looks_inside: bool,
     id: Option<Rule>,
     /// Receipts name messages by the key we gave, where the provider gives no id of its own.
     key_is_id: bool,
@@ -48,7 +51,8 @@ impl Rules {
             rule => Some(Rule::compile(rule, "accepted", &NAMES)?),
         };
         let id = wiring.id.as_deref().map(|rule| Rule::compile(rule, "id", &NAMES)).transpose()?;
-        Ok(Self { errors, success, key_is_id: id.is_none() && wiring.receipt.is_some(), id })
+        let looks_inside = success.as_ref().is_some_and(|rule| !rule.reads_only(&["status"]));
+        Ok(Self { errors, success, looks_inside, key_is_id: id.is_none() && wiring.receipt.is_some(), id })
     }
 
     pub(super) fn outcome(&self, answer: &Answer, provider: &str, key: uuid::Uuid) -> Outcome {
@@ -60,17 +64,21 @@ impl Rules {
             let id = self.id.as_ref().and_then(|rule| rule.text(&seen)).or_else(|| self.key_is_id.then(|| key.to_string()));
             Outcome::Accepted { provider: provider.to_owned(), provider_id: id }
         };
-        // Written, it decides: whatever holds for the rest as well, a message that was taken is not sent again.
-        if self.success.as_ref().is_some_and(|rule| rule.holds(&seen)) {
+        let taken = match &self.success {
+            Some(rule) => rule.holds(&seen),
+            None => (200..300).contains(&answer.status),
+        };
+        // The provider itself says so: whatever else matches, a message that was taken is not sent again.
+        if taken && self.looks_inside {
             return accepted();
         }
-        // Else errors come before HTTP: many providers answer 200 and say in the body that nothing was sent.
+        // Errors come before the status: many providers answer 200 and say in the body that nothing was sent.
         for (i, (rule, verdict, after)) in self.errors.iter().enumerate() {
             if rule.holds(&seen) {
                 return declared(*verdict, *after, i, answer);
             }
         }
-        if self.success.is_none() && (200..300).contains(&answer.status) { accepted() } else { by_status(answer) }
+        if taken { accepted() } else { by_status(answer) }
     }
 }
 
@@ -190,6 +198,25 @@ mod tests {
         let left = wiring("", &catch_all[..1]);
         for (body, want) in [(r#"{"code":3}"#, "channel"), (r#"{"code":0}"#, "accepted"), ("", "accepted")] {
             assert_eq!(word(&judge(&left, 200, body)), want, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_the_body_is_seen_though_accepted_looks_at_the_status_alone() {
+        let errors = [("status == 200 && json.code == 3", HttpVerdict::ChannelDown), ("json.code == 7", HttpVerdict::Rejected)];
+        for accepted in ["status == 200", "status >= 200 && status < 300", "[200, 202].exists(s, s == status)", "true"] {
+            let by_status = wiring(accepted, &errors);
+            for (body, want) in
+                [(r#"{"code":3}"#, "channel"), (r#"{"code":7}"#, "reject"), (r#"{"code":0,"id":1}"#, "accepted"), ("", "accepted")]
+            {
+                assert_eq!(word(&judge(&by_status, 200, body)), want, "{accepted}: {body}");
+            }
+        }
+        assert_eq!(word(&judge(&wiring("status == 200", &errors), 202, "")), "unknown", "what was written decides about 2xx");
+        // Who reads what the provider says is asked first.
+        for accepted in ["has(json.id)", "body.contains('id')", "headers['retry-after'] == '30'", "status == 200 && has(json.id)"] {
+            let inside = wiring(accepted, &errors);
+            assert_eq!(word(&judge(&inside, 200, r#"{"code":3,"id":1}"#)), "accepted", "{accepted}");
         }
     }
 

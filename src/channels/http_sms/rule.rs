@@ -42,6 +42,11 @@ impl Rule {
         }
     }
 
+    /// Whether it refers to none but these names.
+    pub(super) fn reads_only(&self, names: &[&str]) -> bool {
+        unknown(self.0.expression(), &mut names.to_vec()).is_none()
+    }
+
     fn value(&self, seen: &Seen) -> Option<Value> {
         let mut context = Context::default();
         for (name, value) in &seen.0 {

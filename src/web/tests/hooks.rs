@@ -131,6 +131,51 @@ async fn stop_suppresses_the_number_at_once() {
 }
 
 #[tokio::test]
+async fn a_stop_is_heard_though_the_gateway_gives_it_the_id_of_our_message_or_of_the_conversation() {
+    let (site, _) = site().await;
+    let url = path("main", HookPath::Inbound);
+    let sent = [
+        ("89990001122", "how much?", false),
+        ("89990001122", "STOP", true),
+        ("89990001133", "STOP", true),
+        ("89990001122", "STOP", false),
+    ];
+    let mut stops = 0;
+    for (from, text, stop) in sent {
+        assert_eq!(site.post(&url).form(&[("from", from), ("text", text), ("id", "m-1")]).send().await.unwrap().status(), 200);
+        let stored = site.journal.take();
+        assert_eq!(stored.iter().filter(|s| !s.suppress.is_empty()).count(), usize::from(stop), "{from}: {text}");
+        stops += usize::from(stop);
+    }
+    let metrics = site.metrics().await;
+    for line in [
+        format!("rekindle_unsubscribes_total{{how=\"stop\"}} {stops}"),
+        format!("rekindle_inbound_messages_total{{result=\"stop\"}} {stops}"),
+        "rekindle_inbound_messages_total{result=\"duplicate\"} 1".to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
+}
+
+#[tokio::test]
+async fn receipts_push_no_link_out_of_memory_that_clicks_need() {
+    let (site, effect) = site().await;
+    let clicked = site.message(5, Medium::Sms, &["https://novydom.example/"]);
+    assert_eq!(site.get(&site.click_path(clicked, 0)).send().await.unwrap().status(), 302);
+    let url = path("main", HookPath::Receipt);
+    let lookups = || site.journal.lookups.load(Ordering::SeqCst);
+    let before = lookups();
+    for (of, asked, why) in [
+        (clicked, 0, "it is remembered for its clicks"),
+        (effect, 1, "nobody clicked on it"),
+        (effect, 2, "a receipt is no reason to remember it"),
+    ] {
+        assert_eq!(site.get(&format!("{url}&effect={}&status=1", of.seq)).send().await.unwrap().status(), 200);
+        assert_eq!(lookups() - before, asked, "{why}");
+    }
+}
+
+#[tokio::test]
 async fn other_words_are_a_reply_and_autoreplies_nothing() {
     let (site, _) = site().await;
     let url = path("main", HookPath::Inbound);

@@ -65,6 +65,7 @@ impl Site {
             connections: [("marketing/sales".to_owned(), "RU".to_owned())].into(),
             brands: [("novydom".to_owned(), "Новый дом".to_owned())].into(),
             redirect_wait: std::time::Duration::from_millis(200),
+            known: true,
             ..Settings::default()
         };
         let settings = Arc::new(ArcSwap::from_pointee(settings));

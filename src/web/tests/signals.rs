@@ -100,6 +100,29 @@ async fn who_answers_stop_by_email_gets_no_more_of_it_and_an_absence_notice_wake
 }
 
 #[tokio::test]
+async fn a_word_that_texts_announce_is_not_taken_for_a_reply_by_a_process_that_has_just_started() {
+    let site = Site::start().await;
+    let event = |id: &str, kind: &str, text: &str| {
+        json!({"specversion": "1.0", "id": id, "source": "/mailbox", "type": format!("dev.rekindle.signal.{kind}"),
+            "data": {"email": "sara@example.com", "text": text}})
+    };
+    let batch = json!([event("1", "reply", "отказ"), event("2", "reply", "СТОП"), event("3", "chat", "отказ")]).to_string();
+    let batches = "application/cloudevents-batch+json";
+    site.set(|settings| settings.known = false);
+    assert_eq!(send(&site, batches, batch.clone()).await.0, 503);
+    let stored = site.journal.take();
+    assert_eq!(stored.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["2", "3"], "what is STOP everywhere does not wait");
+    site.set(|settings| {
+        settings.known = true;
+        settings.keywords.insert("m/sms".into(), ["ОТКАЗ".to_owned()].into());
+    });
+    let (status, body) = send(&site, batches, batch).await;
+    let results: Vec<_> = body["events"].as_array().unwrap().iter().map(|e| e["result"].as_str().unwrap()).collect();
+    assert_eq!((status, results), (202, vec!["accepted", "duplicate", "duplicate"]));
+    assert!(matches!(&site.journal.take()[0].event, InboxEvent::Unsubscribe { .. }));
+}
+
+#[tokio::test]
 async fn refusals() {
     let site = Site::start().await;
     for token in ["", "wrong-token-wrong-token", "a-token-of-the-telephon"] {
