@@ -80,7 +80,10 @@ pub(super) async fn receive(State(web): State<Arc<WebState>>, headers: HeaderMap
         events.into_iter().map(|event| event.and_then(|event| signal(event, &settings, now))).collect();
     let all = parsed.len();
     if !settings.known {
-        parsed.retain(|event| !event.as_ref().is_ok_and(may_mean_stop));
+        parsed.retain(|event| match event {
+            Ok(heard) => !may_mean_stop(heard),
+            Err(problem) => ![NO_CONNECTION, NO_SUCH_CONNECTION].contains(&problem.what.as_str()),
+        });
     }
     let waits = parsed.len() < all;
     match store(&web, &parsed).await {
@@ -89,7 +92,7 @@ pub(super) async fn receive(State(web): State<Arc<WebState>>, headers: HeaderMap
             if waits {
                 return reply::problem(
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "this process has just started and does not know yet which words the texts in force announce for stopping",
+                    "this process has just started and does not know yet which CRM connections are in force, and which words announced for stopping",
                     "send all of it again later; what is stored already is then a duplicate",
                 );
             }
@@ -109,6 +112,10 @@ struct Heard {
     /// `None`: a phone or an operator answered by itself; nobody said anything.
     incoming: Option<Incoming>,
 }
+
+/// What a process that knows of no connections yet would answer.
+const NO_CONNECTION: &str = "there is no CRM connection that could know this deal or contact";
+const NO_SUCH_CONNECTION: &str = "data.connection names no CRM connection";
 
 /// Words that mean nothing to everybody: they could be those that our texts announce for stopping.
 const fn may_mean_stop(heard: &Heard) -> bool {
@@ -333,7 +340,7 @@ fn connection(name: &str, settings: &Settings) -> Result<String, Refusal> {
         settings.connections.keys().filter(|key| *key == name || key.rsplit('/').next() == Some(name)).collect();
     match named.as_slice() {
         [one] => Ok((*one).clone()),
-        [] => refuse("data.connection names no CRM connection", "write a connection as namespace/name"),
+        [] => refuse(NO_SUCH_CONNECTION, "write a connection as namespace/name"),
         _ => refuse("data.connection names several CRM connections", "write it as namespace/name"),
     }
 }
@@ -342,7 +349,7 @@ fn only_connection(settings: &Settings) -> Result<String, Refusal> {
     let mut keys = settings.connections.keys();
     match (keys.next(), keys.next()) {
         (Some(one), None) => Ok(one.clone()),
-        (None, _) => refuse("there is no CRM connection that could know this deal or contact", "send a phone or an email"),
+        (None, _) => refuse(NO_CONNECTION, "send a phone or an email"),
         _ => refuse("data.connection is missing", "there are several CRM connections: write which one as namespace/name"),
     }
 }

@@ -106,7 +106,9 @@ async fn a_word_that_texts_announce_is_not_taken_for_a_reply_by_a_process_that_h
         json!({"specversion": "1.0", "id": id, "source": "/mailbox", "type": format!("dev.rekindle.signal.{kind}"),
             "data": {"email": "sara@example.com", "text": text}})
     };
-    let batch = json!([event("1", "reply", "отказ"), event("2", "reply", "СТОП"), event("3", "chat", "отказ")]).to_string();
+    let mut call = call("4");
+    call["data"] = json!({"deal": "7", "connection": "m/late"});
+    let batch = json!([event("1", "reply", "отказ"), event("2", "reply", "СТОП"), event("3", "chat", "отказ"), call]).to_string();
     let batches = "application/cloudevents-batch+json";
     site.set(|settings| settings.known = false);
     assert_eq!(send(&site, batches, batch.clone()).await.0, 503);
@@ -115,10 +117,11 @@ async fn a_word_that_texts_announce_is_not_taken_for_a_reply_by_a_process_that_h
     site.set(|settings| {
         settings.known = true;
         settings.keywords.insert("m/sms".into(), ["ОТКАЗ".to_owned()].into());
+        settings.connections.insert("m/late".into(), "RU".into());
     });
     let (status, body) = send(&site, batches, batch).await;
     let results: Vec<_> = body["events"].as_array().unwrap().iter().map(|e| e["result"].as_str().unwrap()).collect();
-    assert_eq!((status, results), (202, vec!["accepted", "duplicate", "duplicate"]));
+    assert_eq!((status, results), (202, vec!["accepted", "duplicate", "duplicate", "accepted"]));
     assert!(matches!(&site.journal.take()[0].event, InboxEvent::Unsubscribe { .. }));
 }
 
