@@ -307,14 +307,13 @@ fn message_event(web: &WebState, request: &HookRequest, message: ParsedInbound, 
     let address = Address::Phone(message.from.clone());
     let hash = web.journal.address_hash(&address);
     let (number, words) = (hash.0.as_bytes(), message.text.0.as_bytes());
-    let id = match message.id.filter(|id| !id.is_empty() && id.len() <= 256) {
+    let id = if let Some(id) = message.id.filter(|id| !id.is_empty() && id.len() <= 256) {
         // It may be the id of our message, or of the conversation: a STOP behind other words is no repeat of them.
-        Some(id) => format!("{id}:{:016x}", stable_hash(&[number, words])),
+        format!("{id}:{:016x}", stable_hash(&[number, words]))
+    } else {
         // The same words of the same number within a minute are one message.
-        None => {
-            let minute = now.as_second().div_euclid(60);
-            format!("{:016x}", stable_hash(&[number, words, &minute.to_be_bytes()]))
-        }
+        let minute = now.as_second().div_euclid(60);
+        format!("{:016x}", stable_hash(&[number, words, &minute.to_be_bytes()]))
     };
     let subject = SignalSubject { phone: Some(message.from), ..SignalSubject::default() };
     let (event, suppress) = match message.kind {
