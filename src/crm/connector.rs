@@ -45,6 +45,8 @@ pub struct ReadPage {
     pub kept: Vec<String>,
     /// The last page of a full look: deals in none of its pages, neither read nor `kept`, are gone.
     pub full_look: bool,
+    /// The source was written during the look: some of its rows were perhaps in none of its pages, and it is looked at again.
+    pub torn: bool,
     /// With a full look, where the CRM told of all of them: the contacts and the managers that there are. All others are gone.
     pub contacts_there: Option<Ids>,
     pub managers_there: Option<Ids>,

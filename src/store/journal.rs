@@ -107,7 +107,7 @@ pub struct Cursor {
     pub met: Vec<String>,
     /// For whom the look under way began: who comes in its middle has missed its first pages.
     pub meeting: Vec<String>,
-    /// All contacts were read by a version that weighs what they say of one address together.
+    /// All contacts that can be read were read by a version that weighs what they say of one address together.
     pub weighed: bool,
 }
 

@@ -49,17 +49,17 @@ impl Engine {
     async fn sync(&self, held: &Held, key: &str, connection: &ConnectionState, now: Timestamp) -> Result<usize, WorkerError> {
         let mut cursor = self.journal.cursor(key).await?;
         let readers = self.readers(key);
-        if !cursor.weighed {
-            // Read by a version for which the contact read last spoke for all who share its address: all of them are asked once more.
-            cursor.met.clear();
-        }
+        // Read by a version for which the contact read last spoke for all who share its address: all of them are asked once more.
+        let anew = !cursor.weighed && !readers.is_empty();
         cursor.met.retain(|met| readers.contains(met));
         let newcomers: Vec<String> = readers.iter().filter(|reader| !cursor.met.contains(reader)).cloned().collect();
-        if !newcomers.iter().all(|reader| cursor.meeting.contains(reader)) {
+        let meeting = if anew { &readers } else { &newcomers };
+        if !meeting.iter().all(|reader| cursor.meeting.contains(reader)) {
             // The CRM has not changed, but to a new funnel all of it is new. The position stays: with it the connector tells an emptied
             // source from a small one.
-            cursor.meeting.clone_from(&newcomers);
+            cursor.meeting.clone_from(meeting);
         }
+        let introduce = anew || !newcomers.is_empty();
         // Where it was broken off, nobody knows any more who was seen: it begins again, and stays unfinished until its end.
         let mut unfinished = std::mem::take(&mut cursor.looking);
         let (met, meeting, weighed) = (cursor.met.clone(), cursor.meeting.clone(), cursor.weighed);
@@ -86,7 +86,7 @@ impl Engine {
                     return self.sync_failed(&held, key, cursor, &error).await;
                 }
             };
-            let (more, full_look) = (page.more, page.full_look);
+            let (more, full_look, torn) = (page.more, page.full_look, page.torn);
             let people = (page.managers_there.take(), page.contacts_there.take());
             let here = page.deals.iter().map(|deal| &deal.id).chain(&page.kept);
             seen.extend(here.map(|id| stable_hash(&[id.as_bytes()])));
@@ -96,9 +96,13 @@ impl Engine {
             (cursor.looking, unfinished) = (more, more);
             (cursor.met, cursor.meeting, cursor.weighed) = (met.clone(), meeting.clone(), weighed);
             if !more {
+                // Rows that cannot be read may stay so for ever: all others are not asked again because of them.
+                if !torn {
+                    cursor.weighed |= anew;
+                    cursor.meeting.retain(|reader| newcomers.contains(reader));
+                }
                 if full_look {
-                    cursor.weighed |= !newcomers.is_empty();
-                    cursor.met.extend(cursor.meeting.drain(..).filter(|reader| newcomers.contains(reader)));
+                    cursor.met.append(&mut cursor.meeting);
                 }
                 cursor.read_at = Some(now);
                 cursor.complete |= full_look;
@@ -106,7 +110,7 @@ impl Engine {
             }
             let leaves = !more && full_look;
             let reached = if leaves { &before } else { &cursor };
-            done += self.take_over(&held, key, page, reached, &managers, !newcomers.is_empty(), now).await?;
+            done += self.take_over(&held, key, page, reached, &managers, introduce, now).await?;
             if more {
                 continue;
             }

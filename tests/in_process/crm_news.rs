@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use rekindle::{
     crm::{Connector, CrmError, ReadPage, WriteBack},
-    model::{Contact, Deal, DealState, FieldValue, FunnelKey, Outcome, Phone, Role},
+    model::{ConsentStatus, Contact, Deal, DealState, FieldValue, FunnelKey, Outcome, Phone, Role},
     store::{Cursor, Load},
 };
+use sqlx::{Connection as _, Executor as _};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
@@ -265,6 +266,63 @@ async fn an_upgrade_that_tells_contacts_and_days_anew_sends_nothing_twice() {
     let items: Vec<String> = town.sent().await.into_iter().map(|(_, item, at)| format!("{} {item}", &at[8..])).collect();
     assert_eq!(items.len(), 4, "{items:?}");
     assert!(items.contains(&"04 08:00 warm/visit".to_owned()), "{items:?}");
+}
+
+/// What is known of consent for the client of a deal.
+async fn consents(town: &Town, deal: &str) -> Vec<ConsentStatus> {
+    let funnel = FunnelKey { namespace: "shop".into(), name: "flats".into() };
+    let ids = town.store.journal.copies_of(&funnel, rekindle::model::CopyId(0), 1000).await.unwrap();
+    let copies = town.store.journal.load(&Load::Copies(ids), town.clock.now()).await.unwrap();
+    let subject = copies.into_iter().find(|subject| subject.deal.id == deal).unwrap();
+    subject.client.consents.into_iter().map(|consent| consent.status).collect()
+}
+
+async fn reads(town: &Town, deals: &str) {
+    std::fs::write(town.folder.join("deals.csv"), deals).unwrap();
+    town.engine.sync_soon();
+    town.engine.settle().await.unwrap();
+}
+
+/// After an upgrade all contacts are weighed once more. Where a row cannot be read, that is not repeated at each interval for ever.
+#[tokio::test]
+async fn an_upgrade_beside_a_broken_row_reads_everything_anew_once() {
+    let manifests = format!("{BASE}{}", funnel("flats", ""));
+    let (contacts, rows) = (CONTACTS.to_owned() + &contact(1), DEALS.to_owned() + &open(1, 1, "2026-03-01"));
+    let town = Town::with(&[("all.yaml", manifests.as_str()), ("contacts.csv", &contacts), ("deals.csv", &rows)], monday()).await;
+    assert_eq!(consents(&town, "d1").await, [ConsentStatus::Given]);
+    let database = format!("sqlite:{}", town.folder.join("run.db").display());
+    let mut database = sqlx::SqliteConnection::connect(&database).await.unwrap();
+    // As the version before left it: it knew nothing of weighing, and another's word had won.
+    database.execute("UPDATE connection SET cursor = json_remove(cursor, '$.weighed')").await.unwrap();
+    database.execute("DELETE FROM consent").await.unwrap();
+    // Nobody can say whose this row is.
+    let broken = format!("{rows};Sales\n");
+    reads(&town, &broken).await;
+    assert_eq!(consents(&town, "d1").await, [ConsentStatus::Given], "read anew");
+    let cursor = town.store.journal.cursor("shop/crm").await.unwrap();
+    assert!(cursor.weighed && cursor.findings.iter().any(|f| f.kind == "DeletionsWithheld"), "{cursor:?}");
+    database.execute("DELETE FROM consent").await.unwrap();
+    for _ in 0..2 {
+        reads(&town, &broken).await;
+        assert_eq!(consents(&town, "d1").await, [], "nothing has changed since");
+    }
+}
+
+/// Without a file of contacts. The deal that said no for a number is in the export no more, and the client of the other says yes.
+#[tokio::test]
+async fn a_no_goes_with_the_last_deal_that_said_it() {
+    let row = |text: String, person: &str| format!("{};{person}\n", text.trim_end());
+    let begun = row(DEALS.to_owned(), "name;phone;consent;visit");
+    let yes = begun + &row(open(2, 2, "2026-03-01"), "Anna;+79990000001;yes;");
+    let no = row(open(1, 1, "2026-03-01"), "Anna;+79990000001;no;");
+    let manifests = clinic(true);
+    let both = format!("{yes}{no}");
+    let town = Town::with(&[("all.yaml", manifests.as_str()), ("deals.csv", &both)], monday()).await;
+    assert_eq!(consents(&town, "d2").await, [ConsentStatus::Withdrawn]);
+    reads(&town, &format!("{yes}d1;Sales\n")).await;
+    assert_eq!(consents(&town, "d2").await, [ConsentStatus::Withdrawn], "its row is there, and cannot be read");
+    reads(&town, &yes).await;
+    assert_eq!(consents(&town, "d2").await, [ConsentStatus::Given]);
 }
 
 /// A funnel is told to read another CRM, in which the same ids mean other people. Nobody of the first one is written to, or written there.

@@ -51,7 +51,7 @@ pub(super) struct Look {
     torn: bool,
     /// Rows of each file of which nobody can say whose they are.
     hidden: [u64; 3],
-    /// Beside a file of contacts: whom rows of deals tell of themselves.
+    /// Whom rows of deals tell of themselves.
     own: HashSet<u64>,
     /// What the last look told, if all of it was stored; then what this one tells.
     told: Option<Arc<Told>>,
@@ -277,8 +277,8 @@ impl Look {
             DEALS if told.deal(hash) && self.known.all_of(row) && !self.renewed.contains(&whose(row, self.inline)) => {
                 self.meet(row);
                 page.kept.push(row.cell(0).to_owned());
-                if self.inline && self.known.contacts.is_some() && row_names_nobody(row) {
-                    self.own.insert(own_hash(row.cell(0)));
+                if self.inline && (self.known.contacts.is_none() || row_names_nobody(row)) {
+                    self.own.insert(whose(row, self.inline));
                 }
                 self.telling.deal(whose(row, self.inline), hash);
             }
@@ -318,9 +318,7 @@ impl Look {
             _ => {
                 let (deal, contact) = mapper.deal(row, &self.known, self.inline);
                 if let Some(contact) = contact {
-                    if self.known.contacts.is_some() {
-                        self.own.insert(id_hash(&contact.id));
-                    }
+                    self.own.insert(id_hash(&contact.id));
                     if self.told.is_some() {
                         self.renewed.insert(whose(row, self.inline));
                     }
@@ -361,8 +359,17 @@ impl Look {
         }
         if which == DEALS {
             self.own.extend(bad.id.as_deref().map(own_hash));
+            // Whom else it names, and may be the only one to tell of, nobody knows.
+            let tells_others = self.inline && self.known.contacts.is_none() && self.names_contacts();
+            if let Some(hidden) = self.hidden.get_mut(CONTACTS) {
+                *hidden += u64::from(tells_others && bad.id.is_some());
+            }
             page.kept.extend(bad.id);
         }
+    }
+
+    fn names_contacts(&self) -> bool {
+        self.scans.get(DEALS).is_some_and(|scan| scan.has(DealColumn::ContactId as usize))
     }
 
     fn finish(&mut self, mut page: ReadPage) -> Step {
@@ -384,16 +391,21 @@ impl Look {
             }
         }
         let [managers, contacts, deals] = self.hidden.map(|hidden| hidden == 0);
-        page.full_look = !self.torn && deals;
+        (page.full_look, page.torn) = (!self.torn && deals, self.torn);
         if page.full_look && managers {
             page.managers_there = self.known.managers.take().map(|ids| Ids::new(ids, id_hash));
         }
         // Where the file is as it was, and no deal tells of contacts, nobody can have left.
         if page.full_look && contacts && (self.inline || !self.contacts_unchanged) {
-            page.contacts_there = self.known.contacts.take().map(|mut ids| {
-                ids.extend(std::mem::take(&mut self.own));
-                Ids::new(ids, id_hash)
-            });
+            let own = std::mem::take(&mut self.own);
+            let there = match self.known.contacts.take() {
+                Some(mut ids) => {
+                    ids.extend(own);
+                    Some(ids)
+                }
+                None => self.inline.then_some(own),
+            };
+            page.contacts_there = there.map(|ids| Ids::new(ids, id_hash));
         }
         page.findings = self.findings.list();
         Step { page, done: true }
@@ -436,7 +448,8 @@ fn next(table: Option<&mut Table>) -> Result<Option<Item>, CrmError> {
 fn name(inputs: &Inputs, which: usize) -> &str {
     let input = match which {
         MANAGERS => inputs.managers.as_ref(),
-        CONTACTS => inputs.contacts.as_ref(),
+        // Without a file of their own they stand beside the deals.
+        CONTACTS => inputs.contacts.as_ref().or(Some(&inputs.deals)),
         _ => Some(&inputs.deals),
     };
     input.map_or("", |i| i.name.as_str())

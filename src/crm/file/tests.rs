@@ -740,6 +740,32 @@ async fn people_count_as_gone_only_where_their_file_can_be_believed() {
 }
 
 #[tokio::test]
+async fn contacts_beside_deals_are_gone_with_the_last_row_that_tells_of_them() {
+    let told = "id,stage,contactId,phone\n1,New,K1,+79990000001\n2,New,,+79990000002\n";
+    // Row 3 names a contact, and cannot be read any further than its id.
+    let named = [("3,New,K3,+79990000003\n", Some(true)), ("3\n", None), ("3,Won,K1,+79990000001\n", Some(false))];
+    let nobody_named = "id,stage,phone\n1,New,+79990000001\n2,New,+79990000002\n";
+    let own = [("3,New,+79990000003\n", Some(true)), ("3\n", Some(true)), ("", Some(false))];
+    for (begun, gone, more) in [(told, "K3", &named[..]), (nobody_named, "deal:3", &own[..])] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deals.csv");
+        let connector = connector(wiring(FileSource::Path(path.clone())));
+        let mut cursor = Cursor::default();
+        for (row, there) in more {
+            std::fs::write(&path, format!("{begun}{row}")).unwrap();
+            let page = connector.read(&cursor, 100, now()).await.unwrap();
+            assert!(page.full_look);
+            assert_eq!(page.contacts_there.as_ref().map(|ids| ids.has(gone)), *there, "{gone}, {row:?}");
+            assert!(page.contacts_there.is_none_or(|ids| ids.has("deal:2")), "told before, or anew");
+            assert_eq!(page.findings.iter().any(|f| f.kind == "DeletionsWithheld"), there.is_none());
+            cursor = page.cursor;
+        }
+    }
+    let nobody = connector(wiring(inline("deals.csv", b"id,stage,contactId\n1,New,K1\n")));
+    assert!(nobody.read(&Cursor::default(), 100, now()).await.unwrap().contacts_there.is_none(), "no row tells of any");
+}
+
+#[tokio::test]
 async fn of_an_export_written_anew_only_the_changes_are_handed_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deals.csv");
@@ -789,6 +815,9 @@ impl Knowledge {
                 if page.full_look {
                     self.deals.retain(|id, _| seen.contains(id));
                 }
+                if let Some(there) = page.contacts_there {
+                    self.contacts.retain(|id, _| there.has(id));
+                }
                 return true;
             }
         }
@@ -836,9 +865,7 @@ proptest! {
             assert_eq!(known.deals.keys().collect::<Vec<_>>(), fresh.deals.keys().collect::<Vec<_>>());
             assert_eq!(known.deals, fresh.deals);
             assert_eq!((&known.cursor.findings, &known.cursor.pipelines), (&fresh.cursor.findings, &fresh.cursor.pipelines));
-            for (id, contact) in &fresh.contacts {
-                assert_eq!(known.contacts.get(id), Some(contact));
-            }
+            assert_eq!(known.contacts, fresh.contacts);
         });
     }
 }

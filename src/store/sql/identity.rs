@@ -67,25 +67,34 @@ pub(super) struct Holders(pub HashMap<String, BTreeSet<Named>>);
 
 impl Holders {
     /// Of all addresses of these people: whoever has one of them is one of these people, too.
-    async fn of(tx: &mut Session, roots: BTreeSet<i64>) -> Result<Self> {
+    pub async fn of(tx: &mut Session, roots: &BTreeSet<i64>) -> Result<Self> {
         let mut holders: HashMap<String, BTreeSet<Named>> = HashMap::new();
         if roots.is_empty() {
             return Ok(Self(holders));
         }
-        let roots: Vec<Person> = roots.into_iter().map(|root| Person { root }).collect();
-        for mut c in tx.rows(sql!("client/holders"), args![json_rows(&roots)?]).await? {
+        for mut c in tx.rows(sql!("client/holders"), args![people(roots)?]).await? {
             let name = Named { connection: c.text()?, id: c.text()? };
             holders.entry(c.text()?).or_default().insert(name);
         }
         Ok(Self(holders))
     }
 
-    /// Of the people whom contacts of a connection are.
-    pub async fn of_contacts(tx: &mut Session, connection: &str, ids: &[String]) -> Result<Self> {
-        let keys: Vec<String> = ids.iter().map(|id| contact_key(connection, id)).collect();
-        let roots = by_keys(tx, keys.iter()).await?.into_values().collect();
-        Self::of(tx, roots).await
+    /// The addresses that one of these contacts has.
+    pub fn had_by(&self, connection: &str, ids: &HashSet<&str>) -> impl Iterator<Item = &str> {
+        let is_one = move |who: &Named| who.connection == connection && ids.contains(who.id.as_str());
+        self.0.iter().filter(move |(_, all)| all.iter().any(is_one)).map(|(hash, _)| hash.as_str())
     }
+}
+
+/// The people whom contacts of a connection are.
+pub(super) async fn roots_of(tx: &mut Session, connection: &str, ids: &[String]) -> Result<BTreeSet<i64>> {
+    let keys: Vec<String> = ids.iter().map(|id| contact_key(connection, id)).collect();
+    Ok(by_keys(tx, keys.iter()).await?.into_values().collect())
+}
+
+/// People as a batch, by their roots.
+pub(super) fn people(roots: &BTreeSet<i64>) -> Result<String> {
+    json_rows(&roots.iter().map(|root| Person { root: *root }).collect::<Vec<_>>())
 }
 
 /// The clients that keys lead to, by key.
@@ -123,7 +132,7 @@ pub(super) async fn identify(
 
     let mut known = by_keys(tx, groups.iter().flatten()).await?;
     let about = groups.iter().take(contacts.len()).flatten().filter_map(|key| known.get(key).copied());
-    let holders = Holders::of(tx, about.collect()).await?;
+    let holders = Holders::of(tx, &about.collect()).await?;
     // An address that nobody has any more (a number that was mistyped and corrected) joins nobody: it is whose it is now.
     let told: HashMap<&str, &Told> = contacts.iter().map(|told| (told.contact.id.as_str(), told)).collect();
     let still_has = |who: &Named, hash: &AddressHash| {

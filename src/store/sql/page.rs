@@ -1,11 +1,11 @@
 //! Taking over rows that were read from a CRM.
 
 use super::Result;
-use super::crm::{Named, contacts_by_id, named_rows, put_cursor};
+use super::crm::{named_rows, put_cursor};
 use super::dialect::sql;
-use super::identity::{Holders, Told, addresses, identify};
+use super::identity::{Holders, Told, addresses, identify, people, roots_of};
 use super::session::{Session, args, json_rows, to_json};
-use crate::model::{Deal, DealState, ManagerId};
+use crate::model::{Address, AddressHash, ContactConsent, Deal, DealState, ManagerId};
 use crate::store::Page;
 use crate::store::identity::Words;
 use crate::store::rules::AddressHasher;
@@ -95,16 +95,22 @@ pub(super) async fn take_over(tx: &mut Session, hasher: &AddressHasher, page: &P
         let clients = identify(tx, connection, &contacts, &deals).await?;
         if !contacts.is_empty() {
             put_contacts(tx, connection, &contacts, &clients.contacts).await?;
-            weigh(tx, hasher, connection, &contacts, &[], &clients.holders, now).await?;
+            let ids = contacts.iter().map(|told| told.contact.id.as_str()).collect();
+            let before = clients.holders.had_by(connection, &ids);
+            let after = contacts.iter().flat_map(|told| &told.addresses).map(|(_, hash)| hash.0.as_str());
+            let roots = clients.contacts.values().copied().collect();
+            weigh(tx, &roots, &before.chain(after).collect(), now).await?;
         }
         put_deals(tx, connection, &deals, &clients.deals).await?;
     }
     if !page.gone_contacts.is_empty() {
         let gone = &page.gone_contacts;
-        let holders = Holders::of_contacts(tx, connection, gone).await?;
+        let roots = roots_of(tx, connection, gone).await?;
+        let holders = Holders::of(tx, &roots).await?;
         tx.run(sql!("client/drop_addresses"), args![named_rows(connection, gone.iter())?]).await?;
         tx.run(sql!("crm/drop_contacts"), args![named_rows(connection, gone.iter())?]).await?;
-        weigh(tx, hasher, connection, &[], gone, &holders, now).await?;
+        let ids = gone.iter().map(String::as_str).collect();
+        weigh(tx, &roots, &holders.had_by(connection, &ids).collect(), now).await?;
     }
     if let Some(cursor) = &page.cursor {
         put_cursor(tx, connection, cursor).await?;
@@ -143,36 +149,20 @@ async fn put_contacts(tx: &mut Session, connection: &str, contacts: &[Told<'_>],
     Ok(())
 }
 
-/// What is said of the addresses that contacts of this page have, or had before it (`holders`): by these contacts and by whoever else has
-/// them, so that the word of one who is not in the page is not lost, and a word that is taken back is.
-async fn weigh(
-    tx: &mut Session,
-    hasher: &AddressHasher,
-    connection: &str,
-    told: &[Told<'_>],
-    gone: &[String],
-    holders: &Holders,
-    now: Timestamp,
-) -> Result<()> {
-    let ids: HashSet<&str> = told.iter().map(|t| t.contact.id.as_str()).chain(gone.iter().map(String::as_str)).collect();
-    let in_page = |who: &Named| who.connection == connection && ids.contains(who.id.as_str());
-    let before = holders.0.iter().filter(|(_, all)| all.iter().any(in_page)).map(|(hash, _)| hash.as_str());
-    let after = told.iter().flat_map(|t| &t.addresses).map(|(_, hash)| hash.0.as_str());
-    let touched: BTreeSet<&str> = before.chain(after).collect();
-    let others: BTreeSet<&Named> =
-        touched.iter().filter_map(|hash| holders.0.get(*hash)).flatten().filter(|who| !in_page(who)).collect();
-    let others: Vec<Named> = others.into_iter().cloned().collect();
-
-    let mut words = Words::default();
-    for Told { contact, addresses } in told {
-        for (address, hash) in addresses {
-            words.hear(connection, &contact.consent, hash, address.medium());
-        }
+/// What all contacts who are these people say together of `touched`: addresses that contacts of a page have, or had before it. The word of
+/// one who is not in the page is not lost, and a word that is taken back is.
+async fn weigh(tx: &mut Session, roots: &BTreeSet<i64>, touched: &BTreeSet<&str>, now: Timestamp) -> Result<()> {
+    if touched.is_empty() {
+        return Ok(());
     }
-    for (who, contact) in &contacts_by_id(tx, &others).await? {
-        for (address, hash) in addresses(hasher, contact).iter().filter(|(_, hash)| touched.contains(hash.0.as_str())) {
-            words.hear(&who.connection, &contact.consent, hash, address.medium());
-        }
+    let hashes: Vec<Hash> = touched.iter().map(|hash| Hash { hash }).collect();
+    let mut words = Words::default();
+    for mut c in tx.rows(sql!("client/words"), args![people(roots)?, json_rows(&hashes)?]).await? {
+        let (hash, connection) = (AddressHash(c.text()?), c.text()?);
+        let address: Address = c.json()?;
+        let (sms, email) = (c.opt_int()?, c.opt_int()?);
+        let consent = ContactConsent { sms: sms.map(|given| given != 0), email: email.map(|given| given != 0) };
+        words.hear(&connection, &consent, &hash, address.medium());
     }
     let said: HashSet<&str> = words.0.keys().map(|(address, _)| address.0.as_str()).collect();
     let unsaid: Vec<Hash> = touched.iter().filter(|hash| !said.contains(*hash)).map(|hash| Hash { hash }).collect();

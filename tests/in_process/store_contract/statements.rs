@@ -7,7 +7,7 @@ mod dialect;
 use super::Backend;
 use super::world::*;
 use dialect::{Dialect, expand};
-use rekindle::model::Deal;
+use rekindle::model::{ConsentStatus, Contact, ContactConsent, Deal, Text};
 use rekindle::store::{Batch, Change, NewEffect};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 use std::path::Path;
@@ -88,6 +88,26 @@ async fn no_hot_statement_reads_a_whole_table() {
             })
             .collect();
         assert!(scans.is_empty(), "{name}: {plan:#?}");
+    }
+}
+
+/// Thousands may share a number that is none, and each page may name it: of all who are not in the page only their word is asked for.
+#[tokio::test]
+async fn an_edited_contact_does_not_load_everybody_who_shares_its_number() {
+    for backend in [Some(Backend::sqlite()), Backend::postgres().await].into_iter().flatten() {
+        let world = World::new(&backend).await;
+        let copy = world.deals(&[("d", "c1", 1)]).await[0];
+        let person = |id: &str, sms| Contact { consent: ContactConsent { sms, email: None }, ..contact(id, 1) };
+        let says = async |contacts| {
+            world.commit(Batch { now: Some(at(1)), page: Some(page(contacts, vec![])), ..Batch::default() }).await;
+        };
+        says(vec![person("c1", Some(true)), person("c2", Some(false))]).await;
+        // Whoever reads this body as a whole fails.
+        let spoilt = r#"UPDATE contact SET body = '{"id":5,"name":"\u0000","consent":{"sms":false,"email":null}}' WHERE id = 'c2'"#;
+        assert!(backend.execute(spoilt).await);
+        says(vec![Contact { name: Text("Anna".into()), ..person("c1", Some(true)) }]).await;
+        let consents = world.copy(copy).await.client.consents;
+        assert_eq!(consents.into_iter().map(|c| c.status).collect::<Vec<_>>(), [ConsentStatus::Withdrawn]);
     }
 }
 
