@@ -420,7 +420,7 @@ impl Engine {
         round.take(self.inbox_pass().await)?;
         // Whoever called while their funnel was broken is heard before anything is sent to them.
         for _ in 0..MOST_ROUNDS {
-            if !self.waits_for_repaired() {
+            if round.failed.is_some() || !self.waits_for_repaired() {
                 break;
             }
             round.take(self.inbox_pass().await)?;

@@ -23,6 +23,7 @@ fn texts_with_texts_and_numbers_with_numbers() {
         ("has(client.city)", None),
         ("client.city > 5", Some("client.city is a text and 5 is a number")),
         ("client.age == '5'", Some("client.age is a number and '5' is a text")),
+        ("client.age / 2 == '5' || client.age % 2 == '1'", Some("one side is a number and '5' is a text")),
         ("client.age in [1, '2']", Some("client.age is a number and '2' is a text")),
         ("client.city && client.vip", Some("client.city beside && is a text, not yes or no")),
         ("!client.age", Some("client.age beside ! is a number")),
