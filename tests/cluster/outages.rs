@@ -153,8 +153,8 @@ fn a_namespace_that_may_not_be_read_does_not_stop_the_others_and_loses_nothing()
     let sink = Sink::start(world.dir.path(), Duration::ZERO);
     let other = world.plane.namespace();
     world.grant(&other);
-    let start = || world.start_with("a", world.plane.port, &["--watch-namespace", &other]);
-    let first = start();
+    let start = |name| world.start_with(name, world.plane.port, &["--watch-namespace", &other]);
+    let first = start("a");
     world.fill(sink.port, 3, false);
     // Somebody else's deal: a client who is in work in one funnel is not written to by another.
     let deals = manifests::deals(1, false).replace("client0@", "somebody@");
@@ -168,7 +168,7 @@ fn a_namespace_that_may_not_be_read_does_not_stop_the_others_and_loses_nothing()
     first.kill();
 
     world.revoke(&other);
-    let second = start();
+    let second = start("b");
     world.apply(&manifests::list("Edited meanwhile"));
     world.wait("the edit in force", SOON, || world.object("funnel", "sales")["status"]["revision"] == 2);
     world.apply(&manifests::deals(3, true));
