@@ -63,6 +63,19 @@ fn a_sale_ends_the_warming() {
     assert_eq!(names(&world), (Role::Customer, "customer"));
 }
 
+/// Also where what brought them there goes on holding.
+#[test]
+fn a_sale_ends_a_warming_whose_condition_still_holds() {
+    let mut plan = plan();
+    plan.stages.customer = Some(cold("customer", vec![], vec![]));
+    plan.stages.warming[0].enter = vec![Trigger { when: when("deal.amount > 0"), ..trigger(TriggerKind::When) }];
+    let mut world = World::new(plan);
+    world.sight();
+    assert_eq!(world.role(), Role::Warming);
+    world.change(|deal| deal.state = DealState::Won);
+    assert_eq!(world.ends(), [CycleEnd::Won]);
+}
+
 /// Customers who are warmed when they were quiet for 90 days; a feedback request two days after the sale.
 pub(super) fn with_customers(content: Vec<ContentRule>) -> Plan {
     let mut plan = plan();
