@@ -291,6 +291,23 @@ fn opting_out_of_one_medium_leaves_the_other() {
     }
 }
 
+/// Who is spoken to already ends nothing by a word: not by a refusal, an opt-out, a click, nor by what came of a task.
+#[test]
+fn a_deal_in_work_stays_in_work_whatever_its_client_says() {
+    let closed = |reaction| Event::Signal { kind: SignalKind::TaskClosed, at: noon(), direct: true, reaction: Some(reaction) };
+    for event in [
+        Event::Unsubscribed { at: noon(), only: None },
+        Event::Signal { kind: SignalKind::Refusal, at: noon(), direct: true, reaction: None },
+        closed(Reaction::Declined),
+        closed(Reaction::Revived),
+    ] {
+        let mut world = World::new(plan());
+        world.sight();
+        world.decide(&event);
+        assert_eq!((world.role(), world.ends(), world.told()), (Role::InWork, vec![], vec![]), "{event:?}");
+    }
+}
+
 /// A funnel that only observes, or is stopped, takes up no call: the one that works on the client does.
 #[test]
 fn a_silent_funnel_takes_no_call_from_another() {
