@@ -132,7 +132,8 @@ pub struct FileConnection {
     pub managers: Option<FileOrigin>,
     /// Our name of a field of a deal → your column. Ours are id, title, url, pipeline, stage, lostReason, manager, amount, currency,
     /// createdAt, updatedAt, stageChangedAt, closedAt, lastActivityAt, nextTaskAt, contactId, consent, consentSms, consentEmail,
-    /// name, firstName, phone, email. A field that is not named here is looked for under our name.
+    /// name, firstName, phone, email. A field that is not named here is looked for under our name. A deal is what the file read last says of
+    /// it, whatever its updatedAt.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "short_strings")]
     pub columns: BTreeMap<String, String>,

@@ -2,6 +2,7 @@
 
 use super::{
     output::{self, OutputFormat},
+    process::{Maybe, public_url},
     status::named,
     store_args::StoreArgs,
 };
@@ -38,8 +39,8 @@ pub struct HooksArgs {
     #[arg(long)]
     channel: Option<String>,
     /// How the pages are reached from outside, like <https://go.example.com>: the same as of `run` or `operator`.
-    #[arg(long, env = "REKINDLE_PUBLIC_URL", value_name = "URL")]
-    public_url: String,
+    #[arg(long, env = "REKINDLE_PUBLIC_URL", value_name = "URL", default_value = "", hide_default_value = true, value_parser = public_url)]
+    public_url: Maybe<String>,
     #[command(flatten)]
     store: StoreArgs,
     #[arg(short, long, value_enum, default_value_t)]
@@ -74,10 +75,9 @@ struct Hook {
 /// # Errors
 /// A sentence.
 pub async fn run(args: HooksArgs) -> Result<ExitCode, String> {
-    let base = args.public_url.trim_end_matches('/');
-    if !(base.starts_with("https://") || base.starts_with("http://")) {
-        return Err("--public-url is no address; write how the pages are reached, like https://go.example.com".into());
-    }
+    let Some(base) = args.public_url.as_deref() else {
+        return Err("write --public-url: how the pages are reached from outside, like https://go.example.com".into());
+    };
     let store = args.store.open().await?;
     let mut declared = if args.filenames.is_empty() { in_force(&store).await? } else { in_manifests(&args.filenames)? };
     if let Some(name) = &args.channel {

@@ -132,9 +132,13 @@ mod tests {
     /// Links in emails that have left cannot be corrected any more.
     #[test]
     fn a_public_url_without_its_scheme_is_refused_before_anything_is_sent() {
-        for command in
-            [&["run", "-f", "."][..], &["operator", "--store", "sqlite:x"], &["preview", "--item", "a/b"], &["simulate", "-f", "."]]
-        {
+        for command in [
+            &["run", "-f", "."][..],
+            &["operator", "--store", "sqlite:x"],
+            &["preview", "--item", "a/b"],
+            &["simulate", "-f", "."],
+            &["hooks", "--store", "sqlite:x"],
+        ] {
             let parse = |url: &[&str]| Cli::try_parse_from([&["rekindle"][..], command, url].concat());
             for good in [&[][..], &["--public-url", ""], &["--public-url", "https://go.example.com/"]] {
                 assert!(parse(good).is_ok(), "{command:?} {good:?}: {}", parse(good).unwrap_err());

@@ -58,10 +58,9 @@ struct State {
     under_way: Option<(Progress, Look)>,
     /// The rows of the last finished look.
     told: Arc<Told>,
-    /// Of files that shrank too much, by what they hold: the digest, and how often they were seen so.
+    /// What is not believed yet: files that shrank too much, by what they hold, and columns that are gone. As what it was seen, and how
+    /// often.
     suspicion: BTreeMap<&'static str, (String, u32)>,
-    /// Columns that files lost, and how often they were seen without.
-    missing: Option<(String, u32)>,
 }
 
 impl FileConnector {
@@ -144,11 +143,7 @@ impl FileConnector {
                 state.suspicion.remove(what);
                 continue;
             }
-            let times = match state.suspicion.get(what) {
-                Some((digest, times)) if *digest == mark.digest => times + 1,
-                _ => 1,
-            };
-            state.suspicion.insert(what, (mark.digest.clone(), times));
+            let times = seen_again(&mut state.suspicion, what, &mark.digest);
             if times < SIGHTINGS {
                 doubt.get_or_insert(CrmError::Suspicious {
                     what: format!("{} has {} {what} where it had {had}", input.name, mark.rows),
@@ -160,10 +155,10 @@ impl FileConnector {
             }
         }
         if look.gone.is_empty() {
-            state.missing = None;
+            state.suspicion.remove(COLUMNS);
         } else {
             let columns: Vec<String> = look.gone.iter().map(|gone| format!("{}: {}", gone.file, gone.column)).collect();
-            let times = seen_again(&mut state.missing, &columns.join("\n"));
+            let times = seen_again(&mut state.suspicion, COLUMNS, &columns.join("\n"));
             let declared = look.gone.iter().any(|gone| gone.declared);
             if declared || times < SIGHTINGS {
                 return Err(columns_gone(&look.gone, (!declared).then(|| SIGHTINGS - times)));
@@ -172,18 +167,17 @@ impl FileConnector {
         if let Some(doubt) = doubt {
             return Err(doubt);
         }
-        (state.missing, state.suspicion) = (None, BTreeMap::new());
+        state.suspicion.clear();
         Ok(())
     }
 }
 
+const COLUMNS: &str = "columns";
+
 /// How often the same was seen now.
-fn seen_again(seen: &mut Option<(String, u32)>, what: &str) -> u32 {
-    let times = match seen.as_ref() {
-        Some((before, times)) if before.as_str() == what => times + 1,
-        _ => 1,
-    };
-    *seen = Some((what.to_owned(), times));
+fn seen_again(seen: &mut BTreeMap<&'static str, (String, u32)>, what: &'static str, as_what: &str) -> u32 {
+    let times = seen.get(what).filter(|(before, _)| before == as_what).map_or(1, |(_, times)| times + 1);
+    seen.insert(what, (as_what.to_owned(), times));
     times
 }
 

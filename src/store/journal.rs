@@ -408,6 +408,8 @@ pub trait Journal: Send + Sync {
     /// Unfenced; returns for each whether it was new.
     async fn receive(&self, incoming: Vec<Incoming>) -> Result<Vec<bool>>;
     async fn inbox(&self, now: Timestamp, limit: u32) -> Result<Vec<InboxRow>>;
+    /// Inbox rows whose time comes after `after` and not after `until`. To look at: it counts as no attempt.
+    async fn inbox_ahead(&self, after: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<InboxRow>>;
     /// Sets a row aside, visibly, when it cannot be processed.
     async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()>;
 

@@ -225,6 +225,7 @@ mod tests {
             assert_eq!(messages[0].kind, want, "{channel}: {text}");
         }
     }
+
     #[test]
     fn a_stop_is_heard_though_the_channel_cannot_be_opened_or_its_provider_has_another_name() {
         let stop = &[("from", "79990001122"), ("text", "STOP")][..];

@@ -19,14 +19,12 @@ impl Engine {
         let held = self.held()?;
         let now = self.clock.now();
         let mut rows = self.journal.inbox(now, self.settings.batch).await?;
-        if let Some(ahead) = self.look_ahead(now) {
-            // Much else may stand before them: clicks whose burst is not over, what waits for another funnel.
-            let later = self.journal.inbox(ahead, MOST_AHEAD).await?;
-            let all = later.len() < MOST_AHEAD as usize;
-            let ready: HashSet<i64> = rows.iter().map(|row| row.id).collect();
-            let waited = later.into_iter().filter(|row| was_put_off(row) && !ready.contains(&row.id));
-            rows.extend(waited.take(self.settings.batch as usize));
-            if all && rows.len() == ready.len() {
+        if let Some(until) = self.look_ahead(now) {
+            // Clicks whose burst is not over stand before them.
+            let ahead = self.journal.inbox_ahead(now, until, MOST_AHEAD).await?;
+            let ready = rows.len();
+            rows.extend(ahead.into_iter().filter(was_put_off).take(self.settings.batch as usize));
+            if rows.len() == ready {
                 lock(&self.broken).1 = None;
             }
         }

@@ -381,6 +381,10 @@ impl Journal for SimJournal {
         self.read(move |journal| Box::pin(async move { journal.inbox(now, limit).await })).await
     }
 
+    async fn inbox_ahead(&self, after: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
+        self.read(move |journal| Box::pin(async move { journal.inbox_ahead(after, until, limit).await })).await
+    }
+
     async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
         let (lease, error) = (self.fenced(lease).await, error.to_owned());
         self.write(move |journal| Box::pin(async move { journal.bury(&lease, source, id, &error, now).await })).await

@@ -436,6 +436,20 @@ impl Journal for MemoryStore {
         Ok(rows.collect())
     }
 
+    async fn inbox_ahead(&self, after: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
+        let data = self.data();
+        let mut ahead: Vec<(&i64, &Arrived)> =
+            data.inbox.iter().filter(|(_, e)| e.ready_at > after && e.ready_at <= until).collect();
+        ahead.sort_by_key(|(id, e)| (e.ready_at, **id));
+        let row = |(id, e): (&i64, &Arrived)| InboxRow {
+            id: *id,
+            event: Ok(e.event.clone()),
+            received_at: e.received_at,
+            attempts: e.attempts,
+        };
+        Ok(ahead.into_iter().take(limit as usize).map(row).collect())
+    }
+
     async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
         let mut data = self.data();
         data.fence(lease)?;

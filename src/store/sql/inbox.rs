@@ -5,7 +5,7 @@ use super::dialect::sql;
 use super::lease::fence;
 use super::ledger::{ClickRow, settled};
 use super::open::Database;
-use super::session::{args, json_rows, to_json};
+use super::session::{Cells, args, json_rows, to_json};
 use super::suppress::{self, ref_rows};
 use crate::model::{CopyId, EffectRef, EffectStatus};
 use crate::store::rules::up_to_ms;
@@ -87,14 +87,20 @@ pub(super) async fn receive(database: &Database, incoming: Vec<Incoming>) -> Res
     Ok(answers)
 }
 
+fn row(mut c: Cells) -> Result<InboxRow> {
+    let (id, text) = (c.int()?, c.text()?);
+    let event = serde_json::from_str(&text).map_err(|_| text);
+    Ok(InboxRow { id, event, received_at: c.time()?, attempts: c.small()? })
+}
+
+pub(super) async fn ahead(database: &Database, after: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
+    let rows = database.read().await?.rows(sql!("inbox/ahead"), args![after, until, limit]).await?;
+    rows.into_iter().map(row).collect()
+}
+
 pub(super) async fn ready(database: &Database, now: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
     let rows = database.read().await?.rows(sql!("inbox/ready"), args![now, limit]).await?;
-    let mut out = Vec::with_capacity(rows.len());
-    for mut c in rows {
-        let (id, text) = (c.int()?, c.text()?);
-        let event = serde_json::from_str(&text).map_err(|_| text);
-        out.push(InboxRow { id, event, received_at: c.time()?, attempts: c.small()? });
-    }
+    let out = rows.into_iter().map(row).collect::<Result<Vec<_>>>()?;
     if !out.is_empty() {
         let ids: Vec<i64> = out.iter().map(|r| r.id).collect();
         let mut tx = database.write().await?;

@@ -134,6 +134,10 @@ impl Journal for SqlStore {
         inbox::receive(&self.database, incoming).await
     }
 
+    async fn inbox_ahead(&self, after: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
+        inbox::ahead(&self.database, after, until, limit).await
+    }
+
     async fn inbox(&self, now: Timestamp, limit: u32) -> Result<Vec<InboxRow>> {
         inbox::ready(&self.database, now, limit).await
     }

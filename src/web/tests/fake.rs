@@ -127,6 +127,9 @@ impl Journal for Fake {
             .collect())
     }
 
+    async fn inbox_ahead(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<Vec<InboxRow>> {
+        unused()
+    }
     async fn inbox(&self, _: Timestamp, _: u32) -> Result<Vec<InboxRow>> {
         unused()
     }
