@@ -82,6 +82,9 @@ pub enum Phase {
     Stopped,
 }
 
+/// How often a standby that could send looks whether the lease is free.
+const SOON: Duration = Duration::from_millis(500);
+
 /// Proof of the lease with the moment until which it may be used. The moment is counted from before the renewal was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
@@ -315,12 +318,13 @@ impl Engine {
         }
     }
 
-    /// After a COMMIT whose reply was lost nobody knows what is stored: a fresh epoch makes whatever it was either visible or void.
-    pub(super) async fn retake(&self) {
+    /// Lets the lease go. After a COMMIT whose reply was lost nobody knows what is stored: a fresh epoch makes whatever it was either
+    /// visible or void.
+    pub(super) async fn let_go(&self) {
         if let Some(held) = self.held.swap(None)
             && let Err(error) = self.journal.release(&held.lease).await
         {
-            tracing::warn!(label = error.label(), "could not release the lease after an ambiguous commit");
+            tracing::warn!(label = error.label(), "could not let the lease go; it runs out by itself");
         }
     }
 
@@ -338,7 +342,7 @@ impl Engine {
                     tracing::warn!(label = error.label(), %error, "pass failed");
                     self.metrics.pass_failed(error.label());
                     if let WorkerError::Store(StoreError::AmbiguousCommit) = error {
-                        self.retake().await;
+                        self.let_go().await;
                     }
                     Duration::from_secs(1)
                 }
@@ -372,12 +376,20 @@ impl Engine {
     async fn keep_lease(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let period = self.settings.lease / 4;
         let mut publications = self.publications.subscribe();
+        let mut offered: Option<Instant> = None;
         loop {
             // While stopping only a lease that is held is kept, until what is under way has landed.
             if *stop.borrow() && self.held.load().is_none() {
                 return;
             }
             let pause = match self.hold_lease().await {
+                // Who could not send anything keeps from nobody what it found, be it by chance a moment before the others looked: it
+                // lets go for longer than those wait who could, and again from time to time.
+                Ok(true) if !self.is_wired() && offered.is_none_or(|at| at.elapsed() >= self.settings.lease * 2) => {
+                    offered = Some(Instant::now());
+                    self.let_go().await;
+                    SOON * 4
+                }
                 Ok(true) => {
                     self.set_phase(Phase::Working);
                     period
@@ -386,7 +398,7 @@ impl Engine {
                     self.set_phase(Phase::Standby);
                     // A lease that is given up is taken at once: a rolling update must not cost seconds of sending. Who could not
                     // send anything lets the others try first.
-                    if self.wired.load(Ordering::SeqCst) { period.min(Duration::from_millis(500)) } else { self.settings.lease }
+                    if self.is_wired() { period.min(SOON) } else { self.settings.lease }
                 }
                 Err(error) => {
                     self.metrics.pass_failed(error.label());
@@ -397,7 +409,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 () = tokio::time::sleep(pause) => {}
-                _ = publications.changed(), if !self.wired.load(Ordering::SeqCst) => {}
+                _ = publications.changed(), if !self.is_wired() => {}
             }
         }
     }

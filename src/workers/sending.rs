@@ -52,7 +52,7 @@ impl Engine {
         let commit = self.journal.commit(&held.lease, Batch { changes, ..batch }).await;
         let commit = match commit {
             Err(StoreError::AmbiguousCommit) => {
-                self.retake().await;
+                self.let_go().await;
                 return Err(StoreError::AmbiguousCommit.into());
             }
             other => other?,

@@ -154,6 +154,13 @@ impl World {
         String::from_utf8(out.stdout).unwrap()
     }
 
+    /// Messages that providers took, by `rekindle status`: their word is written down.
+    pub fn accepted(&self) -> u64 {
+        let status: Value = serde_json::from_str(&self.command(&["status", "-o", "json"])).unwrap();
+        let rows = status["funnels"][0]["messages"].as_array().cloned().unwrap_or_default();
+        rows.iter().filter(|row| row[1] == "accepted").filter_map(|row| row[2].as_u64()).sum()
+    }
+
     /// Waits for something a user can see.
     pub fn wait(&self, what: &str, patience: Duration, mut seen: impl FnMut() -> bool) -> Duration {
         let since = Instant::now();

@@ -7,10 +7,7 @@ use crate::{
     sink::Sink,
     wire::Wire,
 };
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -30,19 +27,16 @@ fn another_takes_over_after_a_crash_and_at_a_hand_over() {
     // SIGKILL: the lease of the dead runs out.
     let first = works(&replicas).unwrap();
     replicas.remove(first).kill();
-    let since = Instant::now();
     world.apply(&manifests::deals(40, true));
-    world.wait("a take-over", Duration::from_secs(10), || works(&replicas).is_some());
-    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+    world.wait("a take-over", SOON, || works(&replicas).is_some());
     world.wait("all messages", SOON, || sink.accepted().len() >= 40);
 
     // SIGTERM: handed over at once, and the status goes on too.
     let second = works(&replicas).unwrap();
-    let since = Instant::now();
     replicas[second].terminate();
     let other = 1 - second;
-    world.wait("a hand-over", Duration::from_secs(5), || replicas[other].works());
-    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    // Before a lease of eight seconds could have run out.
+    world.wait("a hand-over", Duration::from_secs(6), || replicas[other].works());
     world.apply(&manifests::list("Anew"));
     world.wait("the last one publishing", SOON, || world.object("funnel", "sales")["status"]["revision"] == 2);
     let keys = sink.accepted();
