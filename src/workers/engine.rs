@@ -84,6 +84,8 @@ pub enum Phase {
 
 /// How often a standby that could send looks whether the lease is free.
 const SOON: Duration = Duration::from_millis(500);
+/// For how long one that could not leaves it to those.
+const LET_GO: Duration = Duration::from_secs(2);
 
 /// Proof of the lease with the moment until which it may be used. The moment is counted from before the renewal was sent.
 #[derive(Clone, Debug)]
@@ -385,10 +387,10 @@ impl Engine {
             let pause = match self.hold_lease().await {
                 // Who could not send anything keeps from nobody what it found, be it by chance a moment before the others looked: it
                 // lets go for longer than those wait who could, and again from time to time.
-                Ok(true) if !self.is_wired() && offered.is_none_or(|at| at.elapsed() >= self.settings.lease * 2) => {
+                Ok(true) if !self.is_wired() && offered.is_none_or(|at| at.elapsed() >= self.settings.lease * 2 + LET_GO) => {
                     offered = Some(Instant::now());
                     self.let_go().await;
-                    SOON * 4
+                    LET_GO
                 }
                 Ok(true) => {
                     self.set_phase(Phase::Working);
