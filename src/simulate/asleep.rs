@@ -61,6 +61,7 @@ impl Asleep {
             recent: self.recent.into(),
             suppressions: self.suppressions.into(),
             acts: self.acts.into(),
+            foreseen: None,
         })
     }
 }

@@ -39,11 +39,36 @@ pub(super) trait Gate {
     fn charge(&mut self, charge: &Charge, now: Timestamp);
 }
 
-/// A message that may leave: what it was counted for.
+/// No budget that anybody shares.
+struct Unbounded;
+
+impl Gate for Unbounded {
+    fn reserve(&mut self, _: u16, _: CopyId, now: Timestamp) -> Timestamp {
+        now
+    }
+
+    fn spent(&self, _: &Run, _: u16, _: Timestamp) -> Spent {
+        Spent::default()
+    }
+
+    fn charge(&mut self, _: &Charge, _: Timestamp) {}
+}
+
+/// The parts of a message, or why it cannot be written.
+type Measured = Result<u16, SkipReason>;
+
+/// Whether a decision's message may leave, and what it was counted for.
 enum Turn {
     Nothing,
-    Free(Option<Charge>),
+    Free(Measured, Option<Charge>),
     At(Timestamp),
+}
+
+/// What timers decided at a moment that had not come yet, for whoever is in a hurry then.
+pub(super) struct Foreseen {
+    at: Timestamp,
+    /// By copy's place.
+    decided: Vec<(usize, Option<Decision>, Option<Measured>)>,
 }
 
 pub(super) struct Life {
@@ -54,6 +79,7 @@ pub(super) struct Life {
     pub recent: Vec<Recent>,
     pub suppressions: Vec<Suppression>,
     pub acts: Vec<(Timestamp, usize, Act)>,
+    pub foreseen: Option<Foreseen>,
 }
 
 /// A copy in the run; `()` in the place of its subject while it sleeps.
@@ -132,6 +158,7 @@ impl Life {
             recent: Vec::new(),
             suppressions: Vec::new(),
             acts: Vec::new(),
+            foreseen: None,
         };
         let mut met = false;
         for deal in &known.deals {
@@ -250,10 +277,16 @@ impl Life {
             }
             due.sort_unstable();
             // A batch is decided on what was known before it.
+            let mut foreseen =
+                self.foreseen.take().filter(|foreseen| foreseen.at == now).map(|foreseen| foreseen.decided).unwrap_or_default();
             let mut decided = Vec::with_capacity(due.len());
             for (.., i) in &due {
-                let decision = self.decision(run, *i, &Event::Timer, now, Some(&*gate));
-                let turn = decision.as_ref().map_or(Turn::Nothing, |decision| self.turn(run, *i, decision, now, gate));
+                let known = foreseen.iter().position(|(place, ..)| place == i).map(|at| foreseen.swap_remove(at));
+                let (decision, measured) = match known {
+                    Some((_, decision, measured)) => (decision, measured),
+                    None => (self.decision(run, *i, &Event::Timer, now, Some(&*gate)), None),
+                };
+                let turn = decision.as_ref().map_or(Turn::Nothing, |decision| self.turn(run, *i, decision, measured, now, gate));
                 decided.push((*i, decision, turn));
             }
             let mut advertised: HashMap<AddressHash, usize> = HashMap::new();
@@ -269,6 +302,38 @@ impl Life {
                 self.set_aside(i, tally);
             }
         }
+    }
+
+    /// Decides what timers will decide at `now`, the person's next moment, so that [`step`](Self::step) need not. It hangs on nobody
+    /// else, but for a budget that everybody spends: what one bounds is left to its moment.
+    pub fn foresee(&mut self, run: &Run, now: Timestamp) {
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        let acts = self.acts.iter().any(|(at, ..)| *at <= now);
+        if acts || self.copies.iter().any(|one| due(one.replan_at) || due(one.admit_at)) {
+            return;
+        }
+        let mut decided = Vec::new();
+        for i in 0..self.copies.len() {
+            let Some(live) =
+                self.copies.get(i).filter(|one| due(one.subject.copy.next_at)).and_then(|one| run.in_force(one.plan, now))
+            else {
+                continue;
+            };
+            if live.plan.policy.budget.is_some() {
+                continue;
+            }
+            let decision = self.decision(run, i, &Event::Timer, now, Some(&Unbounded));
+            let measured = decision.as_ref().and_then(|decision| self.measured(run, i, decision, now));
+            decided.push((i, decision, measured));
+        }
+        self.foreseen = Some(Foreseen { at: now, decided });
+    }
+
+    /// How many parts the decision's message has.
+    fn measured(&self, run: &Run, i: usize, decision: &Decision, now: Timestamp) -> Option<Measured> {
+        let (.., variant, effect) = message_of(decision)?;
+        let one = self.copies.get(i)?;
+        Some(measure(run, run.in_force(one.plan, now)?, &one.subject, effect, variant))
     }
 
     /// The folder's plans are published: copies that another one led here look again.
@@ -301,7 +366,7 @@ impl Life {
     /// Decides an event that sends nothing, and takes the decision over.
     fn decide(&mut self, run: &Run, i: usize, event: &Event, now: Timestamp, tally: &mut Tally) {
         match self.decision(run, i, event, now, None) {
-            Some(decision) => self.apply(run, i, decision, now, tally),
+            Some(decision) => self.apply(run, i, decision, None, now, tally),
             None => self.set_aside(i, tally),
         }
     }
@@ -313,7 +378,7 @@ impl Life {
         let Some(live) = run.in_force(one.plan, now) else { return };
         let decision = admit_backfill(&live.plan, &one.subject, now);
         if decision.copy.role != Role::Backfill {
-            self.apply(run, i, decision, now, tally);
+            self.apply(run, i, decision, None, now, tally);
         }
     }
 
@@ -349,24 +414,27 @@ impl Life {
     }
 
     /// Whether the decision's message finds room in its channel; if so it is counted.
-    fn turn(&self, run: &Run, i: usize, decision: &Decision, now: Timestamp, gate: &mut dyn Gate) -> Turn {
-        let message = decision.effects.iter().find_map(|effect| match &effect.kind {
-            EffectKind::Message { channel, purpose, variant, .. } => Some((channel, *purpose, variant, effect)),
-            _ => None,
-        });
-        let (Some((channel, purpose, variant, effect)), Some(one)) = (message, self.copies.get(i)) else { return Turn::Nothing };
+    fn turn(
+        &self,
+        run: &Run,
+        i: usize,
+        decision: &Decision,
+        measured: Option<Measured>,
+        now: Timestamp,
+        gate: &mut dyn Gate,
+    ) -> Turn {
+        let (Some((channel, purpose, ..)), Some(one)) = (message_of(decision), self.copies.get(i)) else { return Turn::Nothing };
         let at = gate.reserve(run.channel(one.plan, channel), one.subject.copy.id, now);
         if at > now {
             return Turn::At(at);
         }
         let Some(live) = run.in_force(one.plan, now) else { return Turn::Nothing };
-        let charge = measure(run, live, &one.subject, effect, variant.as_deref())
-            .ok()
-            .and_then(|parts| charge(&live.plan, channel, purpose, u32::from(parts), now));
+        let Some(measured) = measured.or_else(|| self.measured(run, i, decision, now)) else { return Turn::Nothing };
+        let charge = measured.as_ref().ok().and_then(|parts| charge(&live.plan, channel, purpose, u32::from(*parts), now));
         if let Some(charge) = &charge {
             gate.charge(charge, now);
         }
-        Turn::Free(charge)
+        Turn::Free(measured, charge)
     }
 
     /// A timer's decision: its message needs room in its channel, and two copies do not write to one address unseen by each other.
@@ -382,11 +450,8 @@ impl Life {
         gate: &mut dyn Gate,
         tally: &mut Tally,
     ) {
-        let message = decision.effects.iter().find_map(|effect| match &effect.kind {
-            EffectKind::Message { purpose, .. } => Some((*purpose, effect)),
-            _ => None,
-        });
-        if let Some((purpose, effect)) = message {
+        let mut measured = None;
+        if let Some((_, purpose, _, effect)) = message_of(&decision) {
             let Some(one) = self.copies.get_mut(i) else { return };
             if let Turn::At(at) = turn {
                 let item = run.index(one.plan, &effect.key.list, &effect.key.item);
@@ -395,18 +460,31 @@ impl Life {
                 one.wait(item, PostponeReason::RateLimited, now, run, tally);
                 return;
             }
-            if purpose == Purpose::Advertising && *advertised.entry(effect.key.recipient.clone()).or_insert(i) != i {
-                // As the store refuses it: nothing of it was written down, or counted.
-                if let Turn::Free(Some(charge)) = turn {
+            let refused = purpose == Purpose::Advertising && *advertised.entry(effect.key.recipient.clone()).or_insert(i) != i;
+            if let Turn::Free(parts, charge) = turn {
+                if refused && let Some(charge) = charge {
+                    // As the store refuses it: nothing of it was written down, or counted.
                     gate.charge(&Charge { cost: -charge.cost, ..charge }, now);
                 }
+                measured = Some(parts);
+            }
+            if refused {
                 return;
             }
         }
-        self.apply(run, i, decision, now, tally);
+        self.apply(run, i, decision, measured, now, tally);
     }
 
-    fn apply(&mut self, run: &Run, i: usize, decision: Decision, now: Timestamp, tally: &mut Tally) {
+    /// Takes a decision over. `measured`: of its message, where that is known already.
+    fn apply(
+        &mut self,
+        run: &Run,
+        i: usize,
+        decision: Decision,
+        mut measured: Option<Measured>,
+        now: Timestamp,
+        tally: &mut Tally,
+    ) {
         let Some(one) = self.copies.get_mut(i) else { return };
         let Some(live) = run.in_force(one.plan, now) else { return };
         let (id, client, shard, ver) = (one.subject.copy.id, one.subject.copy.client, one.subject.copy.shard, one.subject.copy.ver);
@@ -436,13 +514,16 @@ impl Life {
                 continue;
             }
             let (status, parts) = match &effect.kind {
-                EffectKind::Message { variant, .. } => match measure(run, live, &one.subject, &effect, variant.as_deref()) {
-                    Ok(parts) => (EffectStatus::Accepted, parts),
-                    Err(reason) => {
-                        effect.kind = EffectKind::Skip { reason };
-                        (EffectStatus::Skipped, 0)
+                EffectKind::Message { variant, .. } => {
+                    let measured = measured.take();
+                    match measured.unwrap_or_else(|| measure(run, live, &one.subject, &effect, variant.as_deref())) {
+                        Ok(parts) => (EffectStatus::Accepted, parts),
+                        Err(reason) => {
+                            effect.kind = EffectKind::Skip { reason };
+                            (EffectStatus::Skipped, 0)
+                        }
                     }
-                },
+                }
                 EffectKind::Skip { .. } => (EffectStatus::Skipped, 0),
                 EffectKind::Observed { .. } => continue,
                 _ => (EffectStatus::Accepted, 0),
@@ -639,7 +720,15 @@ fn note_unanswered(plan: u16, unanswered: Vec<(String, String)>, tally: &mut Tal
     }
 }
 
-fn measure(run: &Run, live: &Live, subject: &Subject, effect: &Effect, variant: Option<&str>) -> Result<u16, SkipReason> {
+/// The message of a decision: its channel, purpose and variant. There is one at most.
+fn message_of(decision: &Decision) -> Option<(&str, Purpose, Option<&str>, &Effect)> {
+    decision.effects.iter().find_map(|effect| match &effect.kind {
+        EffectKind::Message { channel, purpose, variant, .. } => Some((channel.as_str(), *purpose, variant.as_deref(), effect)),
+        _ => None,
+    })
+}
+
+fn measure(run: &Run, live: &Live, subject: &Subject, effect: &Effect, variant: Option<&str>) -> Measured {
     let key = (effect.key.list.clone(), effect.key.item.clone());
     let text = live.texts.items.get(&key).ok_or(SkipReason::RenderError)?;
     let language = subject.contact.as_ref().and_then(|c| c.language.as_deref());

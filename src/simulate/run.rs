@@ -19,7 +19,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -315,7 +315,7 @@ impl Run {
         self.schedule(world);
         let all = world.people.len() as u64;
         let Split { apart: mut tally, mut coupled, people } =
-            each(world, |person, split: &mut Split| self.alone(world, person, split), &|n| done(n, all));
+            each(world.people.len(), |person, split: &mut Split| self.alone(world, person, split), &|n| done(n, all));
         coupled.demand.sort_unstable();
         let mut held_up = vec![(0, 0); self.channels.len()];
         let mut limits = Limits::of(&self.channels);
@@ -389,36 +389,80 @@ impl Run {
         split.people.push(person);
     }
 
-    /// These people in the order of time.
+    /// These people in the order of time. What a life decides at its next moment hangs on nobody else; only room and money are asked
+    /// for one after the other. So the next lives wake, and decide, on all cores.
     fn together(&self, world: &World, mut people: Vec<u32>, limits: &mut Limits, done: &(dyn Fn(u64, u64) + Sync)) -> Tally {
         people.sort_unstable();
-        let mut tally = Tally::default();
-        let mut lives: HashMap<u32, Asleep> = HashMap::with_capacity(people.len());
-        let mut agenda = BinaryHeap::with_capacity(people.len());
-        for person in people {
-            let Some(mut life) = Life::begin(world, self, person) else { continue };
-            match life.next().filter(|(at, _)| *at < self.until) {
-                Some((at, copy)) => {
-                    agenda.push(Reverse((at.max(self.start), copy, person)));
-                    lives.insert(person, life.sleep());
-                }
-                None => life.end(self, &mut tally),
+        let begin = |place: u32, sum: &mut Beginning| {
+            let Some(person) = people.get(place as usize) else { return };
+            let Some(mut life) = Life::begin(world, self, *person) else { return };
+            match self.turn(&life) {
+                Some(turn) => sum.lives.push((turn, life.sleep())),
+                None => life.end(self, &mut sum.tally),
             }
-        }
+        };
+        let Beginning { mut tally, lives } = each(people.len(), begin, &|_| ());
+        let mut agenda: BinaryHeap<Reverse<Turn>> = lives.iter().map(|(turn, _)| Reverse(*turn)).collect();
+        let mut asleep: HashMap<u32, Asleep> = lives.into_iter().map(|(turn, life)| (turn.2, life)).collect();
+        let mut awake: HashMap<u32, Life> = HashMap::with_capacity(AT_ONCE);
         let length = self.until.duration_since(self.start).as_secs().max(1).unsigned_abs();
-        while let Some(Reverse((at, _, person))) = agenda.pop() {
-            let Some(mut life) = lives.remove(&person).and_then(|asleep| asleep.wake(world, self, person)) else { continue };
-            life.step(self, at, limits, &mut tally);
-            match life.next().filter(|(at, _)| *at < self.until) {
-                Some((next, copy)) => {
-                    agenda.push(Reverse((next.max(at), copy, person)));
-                    lives.insert(person, life.sleep());
-                }
-                None => life.end(self, &mut tally),
+        loop {
+            let mut stirring = Vec::with_capacity(2 * AT_ONCE);
+            while stirring.len() < AT_ONCE
+                && let Some(Reverse(turn)) = agenda.pop()
+            {
+                let woken = awake.remove(&turn.2).map(|life| Stirring::Called(turn, life));
+                stirring.extend(woken.or_else(|| Some(Stirring::Asleep(turn, asleep.remove(&turn.2)?))));
             }
-            done(at.duration_since(self.start).as_secs().max(0).unsigned_abs(), length);
+            if stirring.is_empty() {
+                return tally;
+            }
+            stirring.extend(awake.drain().map(|(_, life)| Stirring::Tired(life)));
+            let mut called = VecDeque::with_capacity(AT_ONCE);
+            for stirred in on_all_cores(stirring, |one| self.stir(world, one)) {
+                match stirred {
+                    Stirred::Called(turn, life) => called.push_back((turn, life)),
+                    Stirred::Asleep(person, life) => drop(asleep.insert(person, life)),
+                    Stirred::Lost => (),
+                }
+            }
+            while let Some((first, _)) = called.front() {
+                // Whoever had a turn among these may be due again before the rest of them.
+                let again = agenda.peek().is_some_and(|Reverse(turn)| turn < first);
+                let due = if again {
+                    agenda.pop().and_then(|Reverse(turn)| Some((turn, awake.remove(&turn.2)?)))
+                } else {
+                    called.pop_front()
+                };
+                let Some(((at, ..), mut life)) = due else { continue };
+                life.step(self, at, limits, &mut tally);
+                match self.turn(&life) {
+                    Some((next, copy, person)) => {
+                        agenda.push(Reverse((next.max(at), copy, person)));
+                        awake.insert(person, life);
+                    }
+                    None => life.end(self, &mut tally),
+                }
+                done(at.duration_since(self.start).as_secs().max(0).unsigned_abs(), length);
+            }
         }
-        tally
+    }
+
+    /// When a life's turn comes, in the time that is simulated.
+    fn turn(&self, life: &Life) -> Option<Turn> {
+        let (at, copy) = life.next().filter(|(at, _)| *at < self.until)?;
+        Some((at.max(self.start), copy, life.person))
+    }
+
+    fn stir(&self, world: &World, one: Stirring) -> Stirred {
+        let (turn, life) = match one {
+            Stirring::Tired(life) => return Stirred::Asleep(life.person, life.sleep()),
+            Stirring::Called(turn, life) => (turn, Some(life)),
+            Stirring::Asleep(turn, life) => (turn, life.wake(world, self, turn.2)),
+        };
+        let Some(mut life) = life else { return Stirred::Lost };
+        life.foresee(self, turn.0);
+        Stirred::Called(turn, life)
     }
 
     /// Who of those that wait in Backfill is admitted when: it hangs on nothing that happens meanwhile.
@@ -431,7 +475,7 @@ impl Run {
         let queues: Mutex<(Queue, Queue)> = Mutex::default();
         let this = &*self;
         each(
-            world,
+            world.people.len(),
             |person, tally: &mut Tally| {
                 let Some(mut life) = Life::begin(world, this, person) else { return };
                 let waiting = |life: &Life, fresh: bool| -> Vec<(u16, Reverse<i64>, i64)> {
@@ -493,6 +537,40 @@ impl Run {
     }
 }
 
+/// As many lives are awake at the same time where everybody waits for room: enough to keep all cores at work, some megabytes.
+const AT_ONCE: usize = 1024;
+
+/// When, which copy, whose.
+type Turn = (Timestamp, CopyId, u32);
+
+/// A life before it is worked on, on some core.
+enum Stirring {
+    Called(Turn, Life),
+    Asleep(Turn, Asleep),
+    Tired(Life),
+}
+
+/// And after.
+enum Stirred {
+    Called(Turn, Life),
+    Asleep(u32, Asleep),
+    Lost,
+}
+
+/// Those who have something before them, and what is told of those who have not.
+#[derive(Default)]
+struct Beginning {
+    lives: Vec<(Turn, Asleep)>,
+    tally: Tally,
+}
+
+impl Sum for Beginning {
+    fn add(&mut self, mut other: Self) {
+        self.lives.append(&mut other.lives);
+        self.tally.add(other.tally);
+    }
+}
+
 /// Who waits for backfill: by plan, who was lost last comes first.
 type Queue = BTreeSet<(u16, Reverse<i64>, i64)>;
 
@@ -523,26 +601,50 @@ impl Sum for Tally {
     }
 }
 
-/// Runs `one` for every person, on all cores.
-fn each<S: Sum>(world: &World, one: impl Fn(u32, &mut S) + Sync, done: &(dyn Fn(u64) + Sync)) -> S {
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Does `one` to all of them on all cores. What comes out has their order.
+fn on_all_cores<T: Send, U: Send>(mut items: Vec<T>, one: impl Fn(T) -> U + Sync) -> Vec<U> {
+    let share = items.len().div_ceil(cores()).max(1);
+    std::thread::scope(|scope| {
+        let one = &one;
+        let mut others = Vec::new();
+        while items.len() > share {
+            let part = items.split_off(items.len() - share);
+            others.push(scope.spawn(move || part.into_iter().map(one).collect::<Vec<U>>()));
+        }
+        let mut found: Vec<U> = items.into_iter().map(one).collect();
+        for other in others.into_iter().rev() {
+            match other.join() {
+                Ok(part) => found.extend(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        found
+    })
+}
+
+/// Runs `one` for every number below `count`, on all cores.
+fn each<S: Sum>(count: usize, one: impl Fn(u32, &mut S) + Sync, done: &(dyn Fn(u64) + Sync)) -> S {
     const CHUNK: usize = 256;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let next = AtomicUsize::new(0);
     let work = || {
         let mut sum = S::default();
         loop {
             let from = next.fetch_add(CHUNK, Ordering::Relaxed);
-            if from >= world.people.len() {
+            if from >= count {
                 return sum;
             }
-            for person in from..(from + CHUNK).min(world.people.len()) {
-                one(u32::try_from(person).unwrap_or(u32::MAX), &mut sum);
+            for number in from..(from + CHUNK).min(count) {
+                one(u32::try_from(number).unwrap_or(u32::MAX), &mut sum);
             }
             done(from as u64);
         }
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..cores).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..cores()).map(|_| scope.spawn(work)).collect();
         let mut sum = work();
         for other in others {
             match other.join() {
