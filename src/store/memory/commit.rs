@@ -85,7 +85,8 @@ impl Data {
         let mut stale: BTreeSet<CopyId> =
             changes.iter().enumerate().filter(|(n, c)| refused.contains(n) && c.copy.id.0 != 0).map(|(_, c)| c.copy.id).collect();
         for change in changes.iter().filter(|c| c.copy.id.0 != 0) {
-            if self.copies.get(&change.copy.id).is_none_or(|there| there.copy.ver != change.copy.ver) {
+            let old = i64::from(change.copy.next_seq) < self.first_seq;
+            if old || self.copies.get(&change.copy.id).is_none_or(|there| there.copy.ver != change.copy.ver) {
                 stale.insert(change.copy.id);
             }
         }
@@ -105,7 +106,8 @@ impl Data {
                     *id
                 }
                 None => {
-                    let id = CopyId(self.copies.last_key_value().map_or(1, |(id, _)| id.0 + 1));
+                    self.last_copy += 1;
+                    let id = CopyId(self.last_copy);
                     self.funnels.entry(change.copy.funnel.clone()).or_default();
                     self.copies_of_deal.entry(name).or_default().insert(change.copy.funnel.clone(), id);
                     self.put(id, change);
