@@ -95,11 +95,16 @@ impl Flights {
         (Self { table: Mutex::default(), others: 0.into(), reports, changed: Notify::new(), refusals: Mutex::default() }, receiver)
     }
 
-    /// Waits until everything handed over is written down.
+    /// Whether everything handed over is written down.
+    pub fn idle(&self) -> bool {
+        lock(&self.table).is_empty() && self.others.load(Ordering::SeqCst) == 0
+    }
+
+    /// Waits for that.
     pub async fn landed(&self) {
         loop {
             let changed = self.changed.notified();
-            if lock(&self.table).is_empty() && self.others.load(Ordering::SeqCst) == 0 {
+            if self.idle() {
                 return;
             }
             changed.await;

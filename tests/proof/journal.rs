@@ -223,8 +223,7 @@ impl Journal for SimJournal {
             move |world, result| {
                 let mut truth = world.truth();
                 if result.is_ok() && truth.epoch == same.epoch {
-                    truth.note(&format!("{} releases", same.owner));
-                    truth.until = None;
+                    truth.released(&same);
                 }
             },
         )

@@ -118,6 +118,13 @@ impl Truth {
         self.leases.insert(lease.owner.clone(), until);
     }
 
+    /// From here on another may send: whatever this process has not begun, it must not begin.
+    pub fn released(&mut self, lease: &Lease) {
+        self.note(&format!("{} releases", lease.owner));
+        self.until = None;
+        self.leases.insert(lease.owner.clone(), Instant::now());
+    }
+
     pub fn renewed(&mut self, lease: &Lease, until: Instant) {
         self.until = Some(until);
         self.leases.insert(lease.owner.clone(), until);
