@@ -351,7 +351,8 @@ pub struct Revision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Inbox,
-    Outbox,
+    /// The id is the copy's; this is the number of the effect within it.
+    Outbox(i32),
     Copy,
 }
 

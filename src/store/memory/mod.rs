@@ -461,11 +461,9 @@ impl Journal for MemoryStore {
         let copy = CopyId(id);
         let word = match source {
             Source::Inbox => data.inbox.remove(&id).map(|_| "inbox"),
-            Source::Outbox => {
-                let (first, last) = (EffectRef { copy, seq: i32::MIN }, EffectRef { copy, seq: i32::MAX });
-                let effect = data.outbox.range(first..=last).next().map(|(effect, _)| *effect);
-                effect.map(|effect| {
-                    data.outbox.remove(&effect);
+            Source::Outbox(seq) => {
+                let effect = EffectRef { copy, seq };
+                data.outbox.remove(&effect).map(|_| {
                     if let Some(entry) = data.effects.get_mut(&effect).filter(|e| !e.status.terminal()) {
                         entry.status = EffectStatus::Failed;
                         entry.reason = Some("SetAside".into());

@@ -115,6 +115,10 @@ pub async fn a_channel_that_resends_keeps_its_text_over_a_takeover(backend: &Bac
     journal.mark(vec![Mark { next, ..mark(effect(copy, 1), 2, unclear) }]).await.unwrap();
     assert!(world.outbox(at(29)).await.is_empty());
     assert_eq!(world.outbox(at(30)).await, [(effect(copy, 1), "text".to_owned(), 2)]);
+    // Put off, for its window is closed or its channel rests: people still read that it may be the second time.
+    let next = Some(NextAttempt { at: at(31), payload: "text".into() });
+    journal.mark(vec![Mark { next, ..mark(effect(copy, 1), 2, Outcome::NotStarted) }]).await.unwrap();
+    assert_eq!(world.copy(copy).await.ledger[0].reason.as_deref(), Some("unclear (timeout), sent again"));
     journal.start(&two, &[effect(copy, 1)], at(31)).await.unwrap();
     // A refusal of the third says nothing about the first two.
     let refused = Outcome::Rejected { reason: "no such mailbox".into(), suppress: false };
@@ -437,14 +441,18 @@ pub async fn a_copy_that_cannot_be_processed_is_set_aside(backend: &Backend) {
     let world = World::new(backend).await;
     let copy = world.deals(&[("d", "c", 1)]).await[0];
     let journal = &world.store.journal;
-    world.decide(copy, vec![write_back(1, "move")]).await;
-    journal.bury(&world.lease, Source::Outbox, copy.0, "no such stage", at(11)).await.unwrap();
+    world.decide(copy, vec![write_back(1, "move"), write_back(2, "task")]).await;
+    journal.bury(&world.lease, Source::Outbox(2), copy.0, "cannot be read", at(11)).await.unwrap();
+    journal.bury(&world.lease, Source::Outbox(2), copy.0, "cannot be read", at(11)).await.unwrap();
+    let left: Vec<EffectRef> = world.outbox(at(99)).await.into_iter().map(|(effect, ..)| effect).collect();
+    assert_eq!(left, [effect(copy, 1)], "what comes before it is somebody else's");
+    journal.bury(&world.lease, Source::Outbox(1), copy.0, "no such stage", at(11)).await.unwrap();
     journal.bury(&world.lease, Source::Copy, copy.0, "panicked", at(12)).await.unwrap();
     assert!(world.outbox(at(99)).await.is_empty());
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Failed));
     assert!(journal.due(at(9999), None, 10).await.unwrap().is_empty());
     let letters = world.store.views.dead_letters(10).await.unwrap();
-    assert_eq!(letters.iter().map(|l| l.source.as_str()).collect::<Vec<_>>(), ["copy", "outbox"], "newest first");
+    assert_eq!(letters.iter().map(|l| l.source.as_str()).collect::<Vec<_>>(), ["copy", "outbox", "outbox"], "newest first");
 }
 
 pub async fn a_hold_stops_messages_and_nothing_else(backend: &Backend) {
