@@ -433,7 +433,7 @@ pub trait Journal: Send + Sync {
     /// How many hand-overs of messages were ever written down.
     async fn intents(&self) -> Result<i64>;
     /// Fenced, after a database was restored: counts on from `to`, if the count is not there yet, and gives no id of a copy, client or
-    /// message that it may have given since it was copied. What is stored keeps its ids; a decision made before is stale.
+    /// message that it may have given since it was copied. What is stored keeps its ids. A decision made before fails as a former owner's.
     async fn raise_intents(&self, lease: &Lease, to: i64, now: Timestamp) -> Result<()>;
     /// Fenced: forgets some of what has become useless (ids of old events, expired links, raw hits, providers' numbers, dead
     /// letters); true: there may be more. The model forgets nothing.

@@ -21,6 +21,10 @@ impl Data {
         if batch.changes.iter().any(|c| c.copy.id.0 == 0 && !known(c)) {
             return Err(StoreError::Corrupt { what: "a copy was decided on for a deal that is not stored".into(), source: None });
         }
+        // Decided before the database was found to be an earlier copy.
+        if batch.changes.iter().any(|c| c.copy.id.0 != 0 && i64::from(c.copy.next_seq) < self.first_seq) {
+            return Err(StoreError::LeaseLost);
+        }
         if let Some(page) = batch.page {
             self.take_over(hasher, page, now);
         }
@@ -85,8 +89,7 @@ impl Data {
         let mut stale: BTreeSet<CopyId> =
             changes.iter().enumerate().filter(|(n, c)| refused.contains(n) && c.copy.id.0 != 0).map(|(_, c)| c.copy.id).collect();
         for change in changes.iter().filter(|c| c.copy.id.0 != 0) {
-            let old = i64::from(change.copy.next_seq) < self.first_seq;
-            if old || self.copies.get(&change.copy.id).is_none_or(|there| there.copy.ver != change.copy.ver) {
+            if self.copies.get(&change.copy.id).is_none_or(|there| there.copy.ver != change.copy.ver) {
                 stale.insert(change.copy.id);
             }
         }

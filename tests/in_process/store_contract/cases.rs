@@ -207,8 +207,12 @@ pub async fn after_a_restore_no_old_id_means_anything_new_and_known_ones_keep_th
         last = (new, theirs, seq);
     }
 
-    let commit = world.commit(Batch { now: Some(at(11)), changes: vec![under_way], ..Batch::default() }).await;
-    assert_eq!(commit.stale, [copy], "it was decided with a number that may have been given before");
+    // A page, say, whose rows it takes over: nothing of that may count as seen.
+    let page = page(vec![], vec![deal("other", "")]);
+    let before = Batch { now: Some(at(11)), page: Some(page), changes: vec![under_way], ..Batch::default() };
+    let refused = journal.commit(&world.lease, before).await.unwrap_err();
+    assert!(matches!(refused, StoreError::LeaseLost), "{refused}: it was decided with a number that may have been given before");
+    assert_eq!(journal.stored(CRM, &["other".into()]).await.unwrap(), []);
     let known = journal.effect(effect(copy, 1)).await.unwrap().expect("the link of a message that is known");
     assert_eq!((known.client, known.key.item.as_str()), (client, "first"));
     assert_eq!(journal.codes(&["code".into()]).await.unwrap()["code"], (effect(copy, 1), 0));
