@@ -898,7 +898,7 @@ impl World {
     async fn last_look(&self) {
         let now = self.now();
         // Not by their numbers: those go on far away once a database was put back.
-        let of = |journal: Arc<dyn Journal>| -> BoxFuture<'static, _> {
+        let of = |journal: Arc<dyn Journal>| -> BoxFuture<'static, Result<Vec<CopyId>, StoreError>> {
             Box::pin(async move { journal.copies_of(&fixture::funnel(), CopyId(0), 100).await })
         };
         let load = Load::Copies(self.store.call(of).await.unwrap());
