@@ -351,7 +351,8 @@ pub struct Revision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Inbox,
-    Outbox,
+    /// The id is the copy's; this is the number of the effect within it.
+    Outbox(i32),
     Copy,
 }
 
@@ -431,8 +432,9 @@ pub trait Journal: Send + Sync {
     async fn resolve(&self, effects: &[EffectRef], how: Resolution, now: Timestamp) -> Result<Vec<EffectRef>>;
     /// How many hand-overs of messages were ever written down.
     async fn intents(&self) -> Result<i64>;
-    /// Counts on from `to`, if the count is not there yet: after a database was restored.
-    async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()>;
+    /// Fenced, after a database was restored: counts on from `to`, if the count is not there yet, and gives no id of a copy, client or
+    /// message that it may have given since it was copied. What is stored keeps its ids. A decision made before fails as a former owner's.
+    async fn raise_intents(&self, lease: &Lease, to: i64, now: Timestamp) -> Result<()>;
     /// Fenced: forgets some of what has become useless (ids of old events, expired links, raw hits, providers' numbers, dead
     /// letters); true: there may be more. The model forgets nothing.
     async fn purge(&self, _lease: &Lease, _now: Timestamp) -> Result<bool> {

@@ -144,8 +144,8 @@ impl Standing {
                 }
             }
             Outcome::NotStarted if !done_elsewhere => match mark.next {
-                Some(next) => self.again(next.at, next.payload, "NotStarted".into()),
-                None if self.has_payload => self.again(mark.at, String::new(), "NotStarted".into()),
+                Some(next) => self.put_off(next.at, next.payload),
+                None if self.has_payload => self.put_off(mark.at, String::new()),
                 None if self.resends > 0 => self.unclear("NotStarted".into()),
                 None => {
                     self.refund = true;
@@ -171,6 +171,16 @@ impl Standing {
         self.reason = Some(reason);
         self.at = at;
         self.work = Work::Done;
+    }
+
+    /// That it may be the second time is still to be said once it has left.
+    fn put_off(&mut self, at: Timestamp, payload: String) {
+        let before = self.reason.take();
+        self.again(at, payload, "NotStarted".into());
+        if self.resends > 0 {
+            // None: what is stored stays.
+            self.reason = before;
+        }
     }
 
     fn again(&mut self, at: Timestamp, payload: String, reason: String) {

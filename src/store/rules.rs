@@ -32,6 +32,19 @@ pub(crate) fn up_to_ms(at: Timestamp) -> i64 {
 /// When a message that waits for a person is due, in milliseconds: never by itself (the year 3000).
 pub(super) const NEVER_MS: i64 = 32_503_680_000_000;
 
+/// From where the numbers of copies, clients and messages are given on once a database was put back to an earlier copy: nobody knows
+/// which of them it gave since, and links, receipts and write-backs out there name them. The time decides, for the same copy may be put
+/// back more than once: nothing is written down more often than once in a microsecond, or for one deal once in two seconds.
+pub(super) fn fresh_numbers(now: Timestamp) -> [(&'static str, i64); 3] {
+    let ids = now.as_microsecond().max(0);
+    // Kept far from the end of its range, whatever a clock says.
+    let seq = (now.as_second() / 2).clamp(0, 1_500_000_000);
+    [("copy", ids), ("client", ids), ("seq", seq)]
+}
+
+/// How far they go on where they are that far already: a clock was wrong.
+pub(super) const NUMBERS_SKIPPED: i64 = 1_000_000;
+
 /// How [`Recent`] names an item.
 pub(crate) fn item_name(namespace: &str, list: &str, item: &str) -> String {
     format!("{namespace}/{list}/{item}")
@@ -82,5 +95,25 @@ pub(super) const fn kind_word(kind: &EffectKind) -> Option<&'static str> {
         EffectKind::Comment { .. } => Some("comment"),
         EffectKind::Task { .. } => Some("task"),
         EffectKind::Notify { .. } => Some("notify"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fresh_numbers;
+    use jiff::Timestamp;
+
+    #[test]
+    fn the_same_copy_put_back_twice_gives_other_ids_each_time() {
+        let at = |second| fresh_numbers(Timestamp::from_second(second).unwrap()).map(|(_, from)| from);
+        let (before, after) = (at(1_800_000_000), at(1_800_003_600));
+        // An hour's work is between them: a million deals, a thousand messages to each.
+        for ((before, after), work) in before.iter().zip(after).zip([1_000_000, 1_000_000, 1_000]) {
+            assert!(after - before > work, "{before} {after}");
+        }
+        for second in [i64::from(i32::MIN), 0, 253_402_000_000] {
+            let [copy, client, seq] = at(second);
+            assert!(copy >= 0 && client >= 0 && (0..2_000_000_000).contains(&seq), "{second}: a wrong clock exhausts nothing");
+        }
     }
 }

@@ -307,7 +307,7 @@ impl Engine {
                 }
                 if let Err(error) = self.ask_witness(&lease).await {
                     // Nothing may be intended before it has answered; whoever tries next asks again.
-                    self.journal.release(&lease).await?;
+                    self.give_back(&lease).await;
                     return Err(error);
                 }
                 self.held.store(Some(Arc::new(Held { lease, deadline })));
@@ -323,8 +323,16 @@ impl Engine {
     /// Lets the lease go. After a COMMIT whose reply was lost nobody knows what is stored: a fresh epoch makes whatever it was either
     /// visible or void.
     pub(super) async fn let_go(&self) {
-        if let Some(held) = self.held.swap(None)
-            && let Err(error) = self.journal.release(&held.lease).await
+        if let Some(held) = self.held.swap(None) {
+            self.give_back(&held.lease).await;
+        }
+    }
+
+    /// Others may have the lease at once. Not while something is under way: a message that waits for a connection may still begin until
+    /// the lease would have run out, and whoever takes it over before might send the same. Then only this process takes it again.
+    async fn give_back(&self, lease: &Lease) {
+        if self.flights.idle()
+            && let Err(error) = self.journal.release(lease).await
         {
             tracing::warn!(label = error.label(), "could not let the lease go; it runs out by itself");
         }
@@ -472,5 +480,35 @@ impl Engine {
             return Ok(());
         }
         if self.hold_lease().await? { Ok(()) } else { Err(WorkerError::Standby) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Engine, EngineSettings};
+    use crate::{
+        store::Store,
+        workers::{Clock, EngineMetrics},
+    };
+    use std::time::Duration;
+
+    /// After a COMMIT whose reply was lost, while messages of the batch before wait for a connection.
+    #[tokio::test]
+    async fn a_standby_sends_nothing_while_what_was_handed_over_here_may_still_begin() {
+        let store = Store::open("memory:").await.unwrap();
+        let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
+        let engine = Engine::new(store.journal.clone(), Clock::Real, EngineSettings::default(), metrics);
+        let standby = async || store.journal.take("standby", Duration::from_mins(1)).await.unwrap();
+        assert!(engine.hold_lease().await.unwrap());
+        let before = engine.held().unwrap().lease.epoch;
+        engine.flights.begin_other();
+        engine.let_go().await;
+        assert!(engine.held().is_err());
+        assert_eq!(standby().await, None);
+        assert!(engine.hold_lease().await.unwrap());
+        assert_eq!(engine.held().unwrap().lease.epoch, before + 1, "what is stored by now is either visible or void");
+        engine.flights.end_other();
+        engine.let_go().await;
+        assert!(standby().await.is_some(), "nothing is under way: nobody waits");
     }
 }

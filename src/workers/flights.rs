@@ -1,6 +1,7 @@
 //! What is under way to a provider, and the outcomes' way back into the store.
 
 use super::{
+    EngineMetrics,
     adapters::Slot,
     engine::{Engine, lock},
     sending::store_message,
@@ -9,7 +10,7 @@ use crate::{
     channels::{Job, Report},
     compile::ChannelWiring,
     model::{EffectRef, Medium, Outcome, stable_hash},
-    store::{Mark, NextAttempt, qualified},
+    store::{Journal, Mark, NextAttempt, StoreError, qualified},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -95,11 +96,16 @@ impl Flights {
         (Self { table: Mutex::default(), others: 0.into(), reports, changed: Notify::new(), refusals: Mutex::default() }, receiver)
     }
 
-    /// Waits until everything handed over is written down.
+    /// Whether everything handed over is written down.
+    pub fn idle(&self) -> bool {
+        lock(&self.table).is_empty() && self.others.load(Ordering::SeqCst) == 0
+    }
+
+    /// Waits for that.
     pub async fn landed(&self) {
         loop {
             let changed = self.changed.notified();
-            if lock(&self.table).is_empty() && self.others.load(Ordering::SeqCst) == 0 {
+            if self.idle() {
                 return;
             }
             changed.await;
@@ -135,7 +141,7 @@ impl Flights {
 }
 
 impl Engine {
-    /// Writes outcomes down in small batches. They are facts: never fenced, never dropped, tried until the store takes them.
+    /// Writes outcomes down in small batches.
     pub(super) async fn write_outcomes(self: Arc<Self>, mut reports: mpsc::UnboundedReceiver<Report>) {
         let mut batch = Vec::with_capacity(256);
         while reports.recv_many(&mut batch, 256).await > 0 {
@@ -149,12 +155,7 @@ impl Engine {
             }
             let now = self.clock.now();
             let marks: Vec<Mark> = batch.iter().filter_map(|report| self.mark_of(report, now)).collect();
-            let mut wait = Duration::from_millis(100);
-            while let Err(error) = self.journal.mark(marks.clone()).await {
-                tracing::warn!(label = error.label(), outcomes = marks.len(), "outcomes wait for the store");
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(Duration::from_secs(5));
-            }
+            write_down(&self.journal, &self.metrics, marks).await;
             for report in batch.drain(..) {
                 let landed = lock(&self.flights.table).remove(&report.effect);
                 if let Some(flight) = landed {
@@ -212,6 +213,47 @@ impl Engine {
             None => None,
         };
         Some(Mark { effect: report.effect, attempt: report.attempt, outcome, at: now, next })
+    }
+}
+
+/// Writes outcomes down. They are facts: never fenced, never dropped, tried until the store takes them. One that meets a damaged row keeps
+/// nobody waiting: it is tried again by itself, and should the process end before the row is repaired, it is unknown.
+pub(super) async fn write_down(journal: &Arc<dyn Journal>, metrics: &EngineMetrics, marks: Vec<Mark>) {
+    if marked(journal, &marks).await {
+        return;
+    }
+    for mark in marks {
+        let effect = mark.effect;
+        let alone = [mark];
+        if !marked(journal, &alone).await {
+            tracing::error!(%effect, "an outcome meets a row that cannot be read back: it waits by itself");
+            metrics.pass_failed("outcome");
+            let journal = journal.clone();
+            tokio::spawn(async move {
+                let mut wait = Duration::from_secs(1);
+                loop {
+                    tokio::time::sleep(wait).await;
+                    if marked(&journal, &alone).await {
+                        return;
+                    }
+                    wait = (wait * 2).min(Duration::from_mins(1));
+                }
+            });
+        }
+    }
+}
+
+/// False: one of them meets a row that cannot be read back. For a store that is away it waits.
+async fn marked(journal: &Arc<dyn Journal>, marks: &[Mark]) -> bool {
+    let mut wait = Duration::from_millis(100);
+    loop {
+        match journal.mark(marks.to_vec()).await {
+            Ok(()) => return true,
+            Err(StoreError::Corrupt { .. }) => return false,
+            Err(error) => tracing::warn!(label = error.label(), outcomes = marks.len(), "outcomes wait for the store"),
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(5));
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     Clock, EngineMetrics,
     adapters::ConnectionState,
     engine::{Engine, WorkerError, lock},
-    flights::Flights,
+    flights::{Flights, write_down},
     plans::connection_key,
     sending::StoredMessage,
 };
@@ -13,11 +13,13 @@ use crate::{
     crm::WriteBack,
     engine::{Again, again},
     model::{CopyId, EffectRef, Outcome, Purpose},
-    store::{Loaded, Mark, NextAttempt, Outbox},
+    store::{Journal, Loaded, Mark, NextAttempt, Outbox, Source},
 };
+use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -150,23 +152,17 @@ impl Engine {
                 continue;
             };
             lock(&self.gone).remove(&key);
-            // One batch at a time: the order within a deal holds only then.
-            if connection.writing.swap(true, Ordering::SeqCst) {
+            let Some(writing) = Writing::begin(connection, &self.flights) else { continue };
+            count += rows.len();
+            let mut work = self.readable(held, rows, now).await?;
+            if work.is_empty() {
                 continue;
             }
-            let ids: Vec<EffectRef> = rows.iter().map(|row| row.effect).collect();
-            let started = match self.journal.start(&held.lease, &ids, now).await {
-                Ok(started) => started.into_iter().collect::<HashSet<_>>(),
-                Err(error) => {
-                    connection.writing.store(false, Ordering::SeqCst);
-                    return Err(error.into());
-                }
-            };
-            let rows: Vec<Outbox> = rows.into_iter().filter(|row| started.contains(&row.effect)).collect();
-            count += rows.len();
-            self.flights.begin_other();
-            let told = (self.flights.clone(), self.metrics.clone(), self.clock.clone());
-            let writing = write(connection.clone(), self.journal.clone(), told, rows, now);
+            let ids: Vec<EffectRef> = work.iter().map(|(_, row)| row.effect).collect();
+            let started: HashSet<EffectRef> = self.journal.start(&held.lease, &ids, now).await?.into_iter().collect();
+            work.retain(|(_, row)| started.contains(&row.effect));
+            count -= ids.len() - work.len();
+            let writing = write(writing, self.journal.clone(), (self.metrics.clone(), self.clock.clone()), work, now);
             if self.clock.is_virtual() {
                 writing.await;
             } else {
@@ -174,6 +170,50 @@ impl Engine {
             }
         }
         Ok(count)
+    }
+
+    /// What one that cannot be read asks for nobody knows (it is damaged, or of a later version): it is set aside, where people see it,
+    /// and what comes after it goes on.
+    async fn readable(
+        &self,
+        held: &super::engine::Held,
+        rows: Vec<Outbox>,
+        now: Timestamp,
+    ) -> Result<Vec<(WriteBack, Outbox)>, WorkerError> {
+        let mut work = Vec::with_capacity(rows.len());
+        for row in rows {
+            if let Ok(job) = serde_json::from_str(&row.payload) {
+                work.push((job, row));
+                continue;
+            }
+            let EffectRef { copy, seq } = row.effect;
+            tracing::error!(effect = %row.effect, "a write-back cannot be read: set aside");
+            self.journal.bury(&held.lease, Source::Outbox(seq), copy.0, "the stored write-back cannot be read", now).await?;
+        }
+        Ok(work)
+    }
+}
+
+/// One batch of a connection under way, whatever becomes of it: the order within a deal holds only as long as there is no other.
+struct Writing {
+    connection: Arc<ConnectionState>,
+    flights: Arc<Flights>,
+}
+
+impl Writing {
+    fn begin(connection: &Arc<ConnectionState>, flights: &Arc<Flights>) -> Option<Self> {
+        if connection.writing.swap(true, Ordering::SeqCst) {
+            return None;
+        }
+        flights.begin_other();
+        Some(Self { connection: connection.clone(), flights: flights.clone() })
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.connection.writing.store(false, Ordering::SeqCst);
+        self.flights.end_other();
     }
 }
 
@@ -188,15 +228,20 @@ fn put_off(row: Outbox, now: Timestamp, wait: SignedDuration) -> Mark {
 
 /// Performs write-backs in order and writes down what became of them.
 async fn write(
-    connection: Arc<ConnectionState>,
-    journal: Arc<dyn crate::store::Journal>,
-    (flights, metrics, clock): (Arc<Flights>, EngineMetrics, Clock),
-    rows: Vec<Outbox>,
+    writing: Writing,
+    journal: Arc<dyn Journal>,
+    (metrics, clock): (EngineMetrics, Clock),
+    work: Vec<(WriteBack, Outbox)>,
     now: Timestamp,
 ) {
-    let (jobs, rows): (Vec<WriteBack>, Vec<Outbox>) =
-        rows.into_iter().filter_map(|row| serde_json::from_str(&row.payload).ok().map(|job: WriteBack| (job, row))).unzip();
-    let outcomes = connection.connector.write(&jobs).await;
+    let (jobs, rows): (Vec<WriteBack>, Vec<Outbox>) = work.into_iter().unzip();
+    let connection = &writing.connection;
+    // A connector that fails has a bug, which must not keep the connection for ever: what it did nobody knows.
+    let outcomes = AssertUnwindSafe(connection.connector.write(&jobs)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(connection = %connection.wiring.key, "the connector failed on write-backs; they are tried again");
+        Vec::new()
+    });
+    let outcomes = outcomes.into_iter().chain(std::iter::repeat_with(|| Outcome::Unknown { reason: "NoAnswer".into() }));
     let answered = clock.now();
     let marks: Vec<Mark> = rows
         .into_iter()
@@ -225,12 +270,5 @@ async fn write(
             Mark { effect: row.effect, attempt, outcome, at: now, next }
         })
         .collect();
-    let mut wait = std::time::Duration::from_millis(100);
-    while let Err(error) = journal.mark(marks.clone()).await {
-        tracing::warn!(label = error.label(), "write-back outcomes wait for the store");
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(std::time::Duration::from_secs(5));
-    }
-    connection.writing.store(false, Ordering::SeqCst);
-    flights.end_other();
+    write_down(&journal, &metrics, marks).await;
 }

@@ -51,9 +51,10 @@ impl Engine {
         );
         let now = self.clock.now();
         self.journal.hold(Hold { scope: HoldScope::All, since: now, by: "witness".into(), reason }).await?;
-        // From here on the numbers are beyond all that were ever used, so that the next start finds nothing behind.
+        // From here on the numbers are beyond all that were ever used, so that the next start finds nothing behind. So are the ids: an old
+        // link must not mean somebody else.
         let beyond = reserved.to.max(counted);
-        self.journal.raise_intents(lease, beyond).await?;
+        self.journal.raise_intents(lease, beyond, now).await?;
         witness.write(Reserved { from: beyond, to: beyond }).await?;
         *lock(&self.block) = Block { counted: beyond, ..Block::default() };
         Ok(())

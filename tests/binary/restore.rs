@@ -2,8 +2,12 @@
 //!
 //! A database that is put back to an earlier copy has forgotten what was sent since: the witness beside it has not.
 
-use crate::{harness::World, sink::Sink};
-use std::{path::Path, time::Duration};
+use crate::{
+    harness::{World, text},
+    http,
+    sink::Sink,
+};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 #[test]
 fn a_restored_database_starts_on_hold_and_says_why() {
@@ -78,6 +82,57 @@ fn a_copy_that_lacks_only_the_last_batch_is_noticed() {
     world.wait("the messages to be held", Duration::from_mins(1), || world.messages("planned") == 5);
     assert_eq!(sink.accepted().len(), 5, "nothing went out a second time");
     assert_eq!(world.status()["holds"][0]["by"], "witness");
+}
+
+/// What an old letter says means whom it was written to, or nobody: never whom the restored database came to know in their place.
+#[test]
+fn after_a_restore_an_old_unsubscribe_link_stops_nobody_else_and_a_known_one_works() {
+    let patience = Duration::from_mins(1);
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::start(home.path(), Duration::ZERO);
+    let world = World::new(sink.port);
+    world.deals(1, false);
+    let running = world.start();
+    world.wait("the import", patience, || world.in_role("InWork") == 1);
+    world.deals(1, true);
+    world.wait("a message that the copy knows", patience, || world.messages("accepted") == 1);
+    assert!(running.stop());
+    let backup = world.dir.path().join("backup.db");
+    change(&world, &format!("VACUUM INTO '{}'", backup.display()));
+    let known = text(&world.path("data/deals.csv"));
+    let more = |rows: [(&str, usize); 2]| {
+        let rows = rows.map(|(id, client)| World::deal(id, client, true)).concat();
+        world.write("data/deals.csv", &format!("{known}{rows}"));
+    };
+    more([("D1", 1), ("D2", 2)]);
+    let running = world.start();
+    world.wait("messages that it does not know", patience, || world.messages("accepted") == 3);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(running.stop());
+    for part in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(world.dir.path().join(format!("store.db{part}")));
+    }
+    std::fs::copy(&backup, world.dir.path().join("store.db")).unwrap();
+
+    // The file is in another order by now.
+    more([("D2", 2), ("D1", 1)]);
+    let running = world.start();
+    world.wait("the messages to be held", patience, || world.messages("planned") == 2);
+    assert!(world.command(&["release", "--all"]).status.success());
+    world.wait("the released messages", patience, || world.messages("accepted") == 3);
+    let click = |link: &str| {
+        // The process listens on another port than when the letter was written.
+        let url = format!("{}/u/{}", world.pages(), link.rsplit('/').next().unwrap());
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        http::request("POST", &url, &form, "List-Unsubscribe=One-Click").0
+    };
+    let forgotten = ["client1@", "client2@"].map(|to| click(&sink.letter(to).unsubscribe()));
+    assert_eq!((forgotten, world.in_role("Unsubscribed")), ([404, 404], 0));
+    assert_eq!(click(&sink.letter("client0@").unsubscribe()), 200, "the copy knows this message");
+    world.wait("the opt-out", patience, || world.in_role("Unsubscribed") == 1);
+    let keys: BTreeSet<String> = sink.accepted().into_iter().collect();
+    assert_eq!((keys.len(), sink.accepted().len()), (5, 5), "no key stands for two messages: {keys:?}");
+    assert!(running.stop());
 }
 
 /// Behind the process's back.

@@ -256,6 +256,15 @@ impl Town {
         sent
     }
 
+    /// Behind the store's back.
+    pub async fn damage(&self, statement: &'static str) {
+        use sqlx::{Connection as _, Executor as _};
+        let url = format!("sqlite:{}", self.folder.join("run.db").display());
+        let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        connection.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
     pub async fn counts(&self, funnel: &str) -> FunnelCounts {
         let funnel = FunnelKey { namespace: "shop".into(), name: funnel.into() };
         self.store.views.counts(&funnel, None, self.clock.now()).await.unwrap()
@@ -460,6 +469,35 @@ async fn a_channel_without_money_pauses_as_long_as_its_rule_says() {
         let hours: Vec<&str> = times.iter().map(|at| &at[11..]).collect();
         assert_eq!(hours, want, "{after:?} {times:?}");
     }
+}
+
+/// The gateway's number of one message meets a row that cannot be read back. What came of all others is known, and what came of this one
+/// once the row is repaired.
+#[tokio::test]
+async fn a_damaged_row_keeps_the_outcomes_of_no_other_message_waiting() {
+    let contacts = CONTACTS.to_owned() + &contact(1) + &contact(2);
+    let both_open = DEALS.to_owned() + &open(1, 1, "2026-03-01") + &open(2, 2, "2026-03-01");
+    let manifests = format!("{BASE}{}", funnel("flats", ""));
+    let files = [("all.yaml", manifests.as_str()), ("contacts.csv", contacts.as_str()), ("deals.csv", both_open.as_str())];
+    let mut town = Town::with(&files, "2026-03-02T08:59:30Z".parse().unwrap()).await;
+    town.damage("INSERT INTO provider_ref (provider, id, early, early_at) VALUES ('shop/sms/taker', '7', '{', 1)").await;
+    town.refusals.lock().unwrap().push_back(Outcome::Accepted { provider: "taker".into(), provider_id: Some("7".into()) });
+    let both_lost = DEALS.to_owned() + &lost(1, 1, "2026-03-02") + &lost(2, 2, "2026-03-02");
+    std::fs::write(town.folder.join("deals.csv"), both_lost).unwrap();
+    let lived = town.run("2026-03-03T12:00:00Z".parse().unwrap());
+    assert!(tokio::time::timeout(Duration::from_mins(1), lived).await.is_ok(), "it still waits for the damaged row");
+    let messages = async || town.counts("flats").await.messages;
+    let sms = |status: &str, n| ("Sms".to_owned(), status.to_owned(), n);
+    let known = messages().await;
+    assert!(known.contains(&sms("accepted", 1)) && known.contains(&sms("intended", 1)), "{known:?}");
+    town.damage("UPDATE provider_ref SET early = NULL, early_at = NULL WHERE id = '7'").await;
+    for _ in 0..100 {
+        if messages().await.contains(&sms("accepted", 2)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the repaired row was not tried again: {:?}", messages().await);
 }
 
 /// A gateway that takes everything but what goes to one client, and calls that a fault of the account. Those who are written to hours

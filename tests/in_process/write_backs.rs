@@ -137,3 +137,85 @@ async fn a_crm_that_says_when_to_come_again_is_left_alone_until_then() {
     assert_eq!(asked(), 2);
     assert!(town.store.journal.outbox(monday() + SignedDuration::from_hours(9), 99).await.unwrap().is_empty());
 }
+
+/// A CRM with one deal that does with the first write-backs as told, and takes all later ones.
+struct Frail {
+    crm: Strict,
+    first: fn(&[WriteBack]) -> Vec<Outcome>,
+    /// How many it was given, each time.
+    given: Mutex<Vec<usize>>,
+}
+
+#[async_trait]
+impl Connector for Frail {
+    async fn changed(&self, cursor: &Cursor) -> Result<bool, CrmError> {
+        self.crm.changed(cursor).await
+    }
+
+    async fn read(&self, cursor: &Cursor, limit: usize, now: Timestamp) -> Result<ReadPage, CrmError> {
+        self.crm.read(cursor, limit, now).await
+    }
+
+    async fn write(&self, jobs: &[WriteBack]) -> Vec<Outcome> {
+        let times = {
+            let mut given = self.given.lock().unwrap();
+            given.push(jobs.len());
+            given.len()
+        };
+        if times == 1 {
+            return (self.first)(jobs);
+        }
+        jobs.iter().map(|_| Outcome::Accepted { provider: "frail".into(), provider_id: None }).collect()
+    }
+}
+
+impl Frail {
+    /// A client of its deal calls, and its manager is to be told.
+    async fn called(first: fn(&[WriteBack]) -> Vec<Outcome>) -> (Arc<Self>, Town) {
+        let crm = Arc::new(Self { crm: Strict::default(), first, given: Mutex::default() });
+        let manifests = format!("{BASE}{}", funnel("flats", "  managers: {fallback: m1}"));
+        let town = Town::with_crm(&[("all.yaml", manifests.as_str())], monday(), Some(crm.clone())).await;
+        call(&town, std::iter::once(1)).await;
+        (crm, town)
+    }
+
+    fn given(&self) -> Vec<usize> {
+        self.given.lock().unwrap().clone()
+    }
+}
+
+fn busy(jobs: &[WriteBack]) -> Vec<Outcome> {
+    jobs.iter().map(|_| Outcome::Retry { reason: "busy".into(), after: None }).collect()
+}
+
+/// Damaged, or of a later version that was rolled back.
+#[tokio::test]
+async fn a_write_back_that_cannot_be_read_is_shown_and_holds_up_nothing_behind_it() {
+    let (crm, mut town) = Frail::called(busy).await;
+    town.damage("UPDATE outbox SET payload = '{\"do\":\"dance\"}' WHERE seq = (SELECT min(seq) FROM outbox)").await;
+    town.run(monday() + SignedDuration::from_mins(5)).await;
+    let given = crm.given();
+    assert!(given.len() == 2 && given[0] > 1 && given[1] == given[0] - 1, "{given:?}");
+    let letters = town.store.views.dead_letters(9).await.unwrap();
+    let shown: Vec<_> = letters.iter().map(|letter| (letter.source.as_str(), letter.error.as_str())).collect();
+    assert_eq!(shown, [("outbox", "the stored write-back cannot be read")]);
+}
+
+fn panics(_: &[WriteBack]) -> Vec<Outcome> {
+    panic!("a bug of the connector");
+}
+
+fn silent(_: &[WriteBack]) -> Vec<Outcome> {
+    Vec::new()
+}
+
+#[tokio::test]
+async fn a_connector_that_panics_or_answers_too_little_keeps_no_task_for_ever() {
+    let bugs: [fn(&[WriteBack]) -> Vec<Outcome>; 2] = [panics, silent];
+    for first in bugs {
+        let (crm, mut town) = Frail::called(first).await;
+        town.run(monday() + SignedDuration::from_mins(5)).await;
+        let given = crm.given();
+        assert!(given.len() == 2 && given[0] > 0 && given[1] == given[0], "{given:?}");
+    }
+}

@@ -223,8 +223,7 @@ impl Journal for SimJournal {
             move |world, result| {
                 let mut truth = world.truth();
                 if result.is_ok() && truth.epoch == same.epoch {
-                    truth.note(&format!("{} releases", same.owner));
-                    truth.until = None;
+                    truth.released(&same);
                 }
             },
         )
@@ -466,9 +465,9 @@ impl Journal for SimJournal {
         self.read(move |journal| Box::pin(async move { journal.intents().await })).await
     }
 
-    async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()> {
+    async fn raise_intents(&self, lease: &Lease, to: i64, now: Timestamp) -> Result<()> {
         let lease = self.fenced(lease).await;
-        self.write(move |journal| Box::pin(async move { journal.raise_intents(&lease, to).await })).await
+        self.write(move |journal| Box::pin(async move { journal.raise_intents(&lease, to, now).await })).await
     }
 
     async fn suppressed(&self, effects: &[EffectRef]) -> Result<Vec<EffectRef>> {

@@ -63,6 +63,8 @@ pub struct Truth {
     /// Until when the store's lease lasts for each process, whatever it thinks itself.
     leases: BTreeMap<String, Instant>,
     pub intents: BTreeMap<EffectRef, Intent>,
+    /// What each id that was ever given meant, also what the database has forgotten: providers and people still name it.
+    given: BTreeMap<EffectRef, (String, String)>,
     /// Times each message was taken by a provider.
     pub accepted: BTreeMap<EffectRef, u32>,
     by_item: BTreeMap<(String, String), EffectRef>,
@@ -114,6 +116,13 @@ impl Truth {
         self.takeovers += 1;
         (self.epoch, self.owner, self.until) = (lease.epoch, lease.owner.clone(), Some(until));
         self.leases.insert(lease.owner.clone(), until);
+    }
+
+    /// From here on another may send: whatever this process has not begun, it must not begin.
+    pub fn released(&mut self, lease: &Lease) {
+        self.note(&format!("{} releases", lease.owner));
+        self.until = None;
+        self.leases.insert(lease.owner.clone(), Instant::now());
     }
 
     pub fn renewed(&mut self, lease: &Lease, until: Instant) {
@@ -194,6 +203,12 @@ impl Truth {
         }
         if let Some(when) = self.suppressed.get(address.as_str()) {
             self.wrong("I3", format!("{effect} was intended at {}, the address was suppressed at {when}", self.moment));
+        }
+        let is = (address.as_str().to_owned(), new.effect.key.item.clone());
+        if let Some(was) = self.given.insert(effect, is.clone()).filter(|was| *was != is)
+            && self.restored.as_ref().is_some_and(|restored| restored.noticeable)
+        {
+            self.wrong("I11", format!("{effect} is {} to {}, it was {} to {}", is.1, is.0, was.1, was.0));
         }
         let intent = Intent {
             natural: new.effect.key.clone(),

@@ -21,6 +21,10 @@ impl Data {
         if batch.changes.iter().any(|c| c.copy.id.0 == 0 && !known(c)) {
             return Err(StoreError::Corrupt { what: "a copy was decided on for a deal that is not stored".into(), source: None });
         }
+        // Decided before the database was found to be an earlier copy.
+        if batch.changes.iter().any(|c| c.copy.id.0 != 0 && i64::from(c.copy.next_seq) < self.first_seq) {
+            return Err(StoreError::LeaseLost);
+        }
         if let Some(page) = batch.page {
             self.take_over(hasher, page, now);
         }
@@ -105,7 +109,8 @@ impl Data {
                     *id
                 }
                 None => {
-                    let id = CopyId(self.copies.last_key_value().map_or(1, |(id, _)| id.0 + 1));
+                    self.last_copy += 1;
+                    let id = CopyId(self.last_copy);
                     self.funnels.entry(change.copy.funnel.clone()).or_default();
                     self.copies_of_deal.entry(name).or_default().insert(change.copy.funnel.clone(), id);
                     self.put(id, change);

@@ -7,7 +7,7 @@ mod people;
 mod views;
 
 use super::outcome::{Receipt, of_channel, resolution, resolved_reason};
-use super::rules::{AddressHasher, HITS, NEVER_MS, RECENT};
+use super::rules::{AddressHasher, HITS, NEVER_MS, NUMBERS_SKIPPED, RECENT, fresh_numbers};
 use super::{
     Batch, Charge, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
     Loaded, Mark, Outbox, Period, Resolution, Revision, Source, StoreError, Stored,
@@ -131,15 +131,19 @@ struct Data {
     deals: BTreeMap<Named, StoredDeal>,
     contacts: BTreeMap<Named, Contact>,
     managers: BTreeMap<Named, Manager>,
-    /// The root of each client; the first is number 1.
-    roots: Vec<i64>,
+    last_client: i64,
+    /// The roots of clients that were merged; all others are their own.
+    roots: HashMap<i64, i64>,
     members: HashMap<i64, BTreeSet<i64>>,
     keys: HashMap<String, i64>,
     /// Contacts by client, for the addresses that a person has now.
     contact_clients: BTreeMap<Named, i64>,
     contacts_of: HashMap<i64, BTreeSet<Named>>,
     addresses: BTreeMap<Named, Vec<KnownAddress>>,
+    last_copy: i64,
     copies: BTreeMap<CopyId, StoredCopy>,
+    /// No message has a number below it from now on.
+    first_seq: i64,
     copies_of_deal: HashMap<Named, BTreeMap<FunnelKey, CopyId>>,
     copies_of_client: HashMap<i64, BTreeSet<CopyId>>,
     due: BTreeSet<(Timestamp, CopyId)>,
@@ -198,7 +202,7 @@ impl Data {
     }
 
     fn root(&self, client: i64) -> i64 {
-        usize::try_from(client - 1).ok().and_then(|i| self.roots.get(i)).copied().unwrap_or(client)
+        self.roots.get(&client).copied().unwrap_or(client)
     }
 
     fn root_of_copy(&self, copy: CopyId) -> Option<i64> {
@@ -223,8 +227,9 @@ impl Data {
         let manager_of = |id: &Option<crate::model::ManagerId>| id.as_ref().and_then(|m| self.managers.get(&named(&m.0))).cloned();
         let contact = deal.contacts.first().map(|c| named(c)).filter(|name| self.contacts.contains_key(name));
         let manager = manager_of(&deal.manager);
+        let next_seq = stored.copy.next_seq.max(i32::try_from(self.first_seq).unwrap_or(i32::MAX));
         Some(Subject {
-            copy: stored.copy.clone(),
+            copy: Copy { next_seq, ..stored.copy.clone() },
             deal: deal.clone(),
             client: self.client(&stored.copy, contact.as_ref(), now),
             contact: contact.and_then(|name| self.contacts.get(&name).cloned()),
@@ -456,11 +461,9 @@ impl Journal for MemoryStore {
         let copy = CopyId(id);
         let word = match source {
             Source::Inbox => data.inbox.remove(&id).map(|_| "inbox"),
-            Source::Outbox => {
-                let (first, last) = (EffectRef { copy, seq: i32::MIN }, EffectRef { copy, seq: i32::MAX });
-                let effect = data.outbox.range(first..=last).next().map(|(effect, _)| *effect);
-                effect.map(|effect| {
-                    data.outbox.remove(&effect);
+            Source::Outbox(seq) => {
+                let effect = EffectRef { copy, seq };
+                data.outbox.remove(&effect).map(|_| {
                     if let Some(entry) = data.effects.get_mut(&effect).filter(|e| !e.status.terminal()) {
                         entry.status = EffectStatus::Failed;
                         entry.reason = Some("SetAside".into());
@@ -577,10 +580,18 @@ impl Journal for MemoryStore {
         Ok(self.data().intents)
     }
 
-    async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()> {
+    async fn raise_intents(&self, lease: &Lease, to: i64, now: Timestamp) -> Result<()> {
         let mut data = self.data();
         data.fence(lease)?;
         data.intents = data.intents.max(to);
+        for (name, from) in fresh_numbers(now) {
+            let count = match name {
+                "copy" => &mut data.last_copy,
+                "client" => &mut data.last_client,
+                _ => &mut data.first_seq,
+            };
+            *count = if *count < from { from } else { *count + NUMBERS_SKIPPED };
+        }
         Ok(())
     }
 

@@ -37,18 +37,14 @@ impl Data {
     fn identify(&mut self, keys: &[String]) -> i64 {
         let met: BTreeSet<i64> = keys.iter().filter_map(|k| self.keys.get(k)).map(|id| self.root(*id)).collect();
         let client = met.first().copied().unwrap_or_else(|| {
-            let id = i64::try_from(self.roots.len()).unwrap_or(i64::MAX - 1) + 1;
-            self.roots.push(id);
+            self.last_client += 1;
+            let id = self.last_client;
             self.members.insert(id, BTreeSet::from([id]));
             id
         });
         for other in met.into_iter().skip(1) {
             let joined = self.members.remove(&other).unwrap_or_default();
-            for member in &joined {
-                if let Some(root) = usize::try_from(member - 1).ok().and_then(|i| self.roots.get_mut(i)) {
-                    *root = client;
-                }
-            }
+            self.roots.extend(joined.iter().map(|member| (*member, client)));
             self.members.entry(client).or_default().extend(joined);
         }
         for key in keys {

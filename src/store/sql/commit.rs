@@ -191,6 +191,13 @@ async fn place(tx: &mut Session, changes: Vec<Change>, refused: &HashSet<usize>,
         }
         stale.extend(updates.keys().copied().filter(|id| !done.contains(id)));
     }
+    if !stale.is_empty() {
+        // Decided before the database was found to be an earlier copy: as by a former owner, nothing of it holds, nor what it consumes.
+        let first = tx.rows(sql!("counter/value"), args!["seq"]).await?.into_iter().next().map_or(Ok(0), |mut c| c.int())?;
+        if changes.iter().any(|c| c.copy.id.0 != 0 && i64::from(c.copy.next_seq) < first) {
+            return Err(StoreError::LeaseLost);
+        }
+    }
     outcome.stale.extend(stale.iter().copied());
 
     let mut placed = Vec::with_capacity(changes.len());

@@ -6,8 +6,8 @@ use super::lease::fence;
 use super::ledger::{ClickRow, settled};
 use super::open::Database;
 use super::session::{Cells, args, json_rows, to_json};
-use super::suppress::{self, ref_rows};
-use crate::model::{CopyId, EffectRef, EffectStatus};
+use super::suppress;
+use crate::model::EffectStatus;
 use crate::store::rules::up_to_ms;
 use crate::store::{InboxRow, Incoming, Lease, PutOff, Source};
 use jiff::Timestamp;
@@ -118,16 +118,12 @@ pub(super) async fn bury(database: &Database, lease: &Lease, source: Source, id:
             let row = tx.rows(sql!("inbox/take_out"), args![id]).await?.into_iter().next();
             ("inbox", row.map(|mut c| c.text()).transpose()?)
         }
-        Source::Outbox => {
-            // `id` is the copy: its first open row is the one that cannot be performed.
-            let mut body = None;
-            if let Some(mut c) = tx.rows(sql!("outbox/first_of_copy"), args![id]).await?.into_iter().next() {
-                let effect = EffectRef { copy: CopyId(c.int()?), seq: c.small()? };
-                body = Some(c.opt_text()?.unwrap_or_default());
-                tx.run(sql!("outbox/done"), args![ref_rows(&[effect])?]).await?;
-                let failed = serde_json::json!({
-                    "copy_id": effect.copy.0, "seq": effect.seq, "status": EffectStatus::Failed.code(), "reason": "SetAside",
-                });
+        Source::Outbox(seq) => {
+            let row = tx.rows(sql!("outbox/take_out"), args![id, seq]).await?.into_iter().next();
+            let body = row.map(|mut c| c.opt_text()).transpose()?.map(Option::unwrap_or_default);
+            if body.is_some() {
+                let status = EffectStatus::Failed.code();
+                let failed = serde_json::json!({ "copy_id": id, "seq": seq, "status": status, "reason": "SetAside" });
                 tx.run(sql!("lease/orphan_effects"), args![json_rows(&[failed])?]).await?;
             }
             ("outbox", body)

@@ -170,8 +170,8 @@ impl Journal for SqlStore {
         outbox::intents(&self.database).await
     }
 
-    async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()> {
-        outbox::raise_intents(&self.database, lease, to).await
+    async fn raise_intents(&self, lease: &Lease, to: i64, now: Timestamp) -> Result<()> {
+        outbox::raise_intents(&self.database, lease, to, now).await
     }
 
     async fn purge(&self, lease: &Lease, now: Timestamp) -> Result<bool> {

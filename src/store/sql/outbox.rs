@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::store::money::charged;
 use crate::store::outcome::{Receipt, Standing, Work, of_channel, resolution, resolved_reason};
-use crate::store::rules::{NEVER_MS, item_name, up_to_ms};
+use crate::store::rules::{NEVER_MS, NUMBERS_SKIPPED, fresh_numbers, item_name, up_to_ms};
 use crate::store::{Lease, Mark, Outbox, Period, Resolution};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -133,10 +133,13 @@ pub(super) async fn intents(database: &Database) -> Result<i64> {
     rows.into_iter().next().map_or(Ok(0), |mut c| c.int())
 }
 
-pub(super) async fn raise_intents(database: &Database, lease: &Lease, to: i64) -> Result<()> {
+pub(super) async fn raise_intents(database: &Database, lease: &Lease, to: i64, now: Timestamp) -> Result<()> {
     let mut tx = database.write().await?;
     fence(&mut tx, lease).await?;
     tx.run(sql!("counter/raise"), args!["intent", to]).await?;
+    for (name, from) in fresh_numbers(now) {
+        tx.run(sql!("counter/skip"), args![name, from, NUMBERS_SKIPPED]).await?;
+    }
     tx.commit().await
 }
 

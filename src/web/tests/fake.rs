@@ -154,7 +154,7 @@ impl Journal for Fake {
     async fn intents(&self) -> Result<i64> {
         unused()
     }
-    async fn raise_intents(&self, _: &Lease, _: i64) -> Result<()> {
+    async fn raise_intents(&self, _: &Lease, _: i64, _: Timestamp) -> Result<()> {
         unused()
     }
     async fn suppressed(&self, _: &[EffectRef]) -> Result<Vec<EffectRef>> {

@@ -115,6 +115,10 @@ pub async fn a_channel_that_resends_keeps_its_text_over_a_takeover(backend: &Bac
     journal.mark(vec![Mark { next, ..mark(effect(copy, 1), 2, unclear) }]).await.unwrap();
     assert!(world.outbox(at(29)).await.is_empty());
     assert_eq!(world.outbox(at(30)).await, [(effect(copy, 1), "text".to_owned(), 2)]);
+    // Put off, for its window is closed or its channel rests: people still read that it may be the second time.
+    let next = Some(NextAttempt { at: at(31), payload: "text".into() });
+    journal.mark(vec![Mark { next, ..mark(effect(copy, 1), 2, Outcome::NotStarted) }]).await.unwrap();
+    assert_eq!(world.copy(copy).await.ledger[0].reason.as_deref(), Some("unclear (timeout), sent again"));
     journal.start(&two, &[effect(copy, 1)], at(31)).await.unwrap();
     // A refusal of the third says nothing about the first two.
     let refused = Outcome::Rejected { reason: "no such mailbox".into(), suppress: false };
@@ -176,9 +180,47 @@ pub async fn hand_overs_are_counted(backend: &Backend) {
     journal.mark(vec![retry(effect(copy, 1), 1, 20, "text")]).await.unwrap();
     journal.start(&world.lease, &[effect(copy, 1), effect(copy, 2)], at(20)).await.unwrap();
     assert_eq!(journal.intents().await.unwrap(), 2);
-    journal.raise_intents(&world.lease, 1_000).await.unwrap();
-    journal.raise_intents(&world.lease, 10).await.unwrap();
+    journal.raise_intents(&world.lease, 1_000, at(30)).await.unwrap();
+    journal.raise_intents(&world.lease, 10, at(30)).await.unwrap();
     assert_eq!(journal.intents().await.unwrap(), 1_000);
+}
+
+/// Its ids are out in the world: in links, receipts and write-backs of what the restored database has forgotten.
+pub async fn after_a_restore_no_old_id_means_anything_new_and_known_ones_keep_their_meaning(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    world.decide(copy, vec![NewEffect { codes: vec!["code".into()], ..message(&world.store, 1, "first", &phone(1)) }]).await;
+    let under_way = world.decided(copy, vec![message(&world.store, 2, "second", &phone(1))]).await;
+    let client = world.copy(copy).await.client.id.unwrap();
+
+    let mut last = (copy, client, 2);
+    // Also when the clock was wrong the first time.
+    for (n, second) in [(2_u32, 100_000), (3, 100_000), (4, 50), (5, 200_000)] {
+        journal.raise_intents(&world.lease, 10, at(second)).await.unwrap();
+        let seq = world.copy(copy).await.copy.next_seq;
+        let (deal, contact) = (format!("d{n}"), format!("c{n}"));
+        let new = world.deals(&[(deal.as_str(), contact.as_str(), n)]).await[0];
+        let theirs = world.copy(new).await.client.id.unwrap();
+        let far = (new.0 - last.0.0 > 10_000, theirs.0 - last.1.0 > 10_000, seq - last.2 > 10_000);
+        assert_eq!(far, (true, true, true), "{n}: {new:?} {theirs:?} {seq} after {last:?}");
+        last = (new, theirs, seq);
+    }
+
+    // A page, say, whose rows it takes over: nothing of that may count as seen.
+    let page = page(vec![], vec![deal("other", "")]);
+    let before = Batch { now: Some(at(11)), page: Some(page), changes: vec![under_way], ..Batch::default() };
+    let refused = journal.commit(&world.lease, before).await.unwrap_err();
+    assert!(matches!(refused, StoreError::LeaseLost), "{refused}: it was decided with a number that may have been given before");
+    assert_eq!(journal.stored(CRM, &["other".into()]).await.unwrap(), []);
+    let known = journal.effect(effect(copy, 1)).await.unwrap().expect("the link of a message that is known");
+    assert_eq!((known.client, known.key.item.as_str()), (client, "first"));
+    assert_eq!(journal.codes(&["code".into()]).await.unwrap()["code"], (effect(copy, 1), 0));
+    assert!(journal.effect(effect(copy, 2)).await.unwrap().is_none(), "a link of what was forgotten leads to nobody");
+    let commit = world.decide(copy, vec![message(&world.store, last.2, "second", &phone(1))]).await;
+    assert!(commit.stale.is_empty() && commit.conflicts.is_empty(), "{commit:?}");
+    journal.mark(vec![mark(effect(copy, last.2), 1, accepted(None))]).await.unwrap();
+    assert_eq!(world.status(copy, last.2).await, Some(EffectStatus::Accepted));
 }
 
 pub async fn a_decision_on_an_old_version_is_dropped(backend: &Backend) {
@@ -403,14 +445,18 @@ pub async fn a_copy_that_cannot_be_processed_is_set_aside(backend: &Backend) {
     let world = World::new(backend).await;
     let copy = world.deals(&[("d", "c", 1)]).await[0];
     let journal = &world.store.journal;
-    world.decide(copy, vec![write_back(1, "move")]).await;
-    journal.bury(&world.lease, Source::Outbox, copy.0, "no such stage", at(11)).await.unwrap();
+    world.decide(copy, vec![write_back(1, "move"), write_back(2, "task")]).await;
+    journal.bury(&world.lease, Source::Outbox(2), copy.0, "cannot be read", at(11)).await.unwrap();
+    journal.bury(&world.lease, Source::Outbox(2), copy.0, "cannot be read", at(11)).await.unwrap();
+    let left: Vec<EffectRef> = world.outbox(at(99)).await.into_iter().map(|(effect, ..)| effect).collect();
+    assert_eq!(left, [effect(copy, 1)], "what comes before it is somebody else's");
+    journal.bury(&world.lease, Source::Outbox(1), copy.0, "no such stage", at(11)).await.unwrap();
     journal.bury(&world.lease, Source::Copy, copy.0, "panicked", at(12)).await.unwrap();
     assert!(world.outbox(at(99)).await.is_empty());
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Failed));
     assert!(journal.due(at(9999), None, 10).await.unwrap().is_empty());
     let letters = world.store.views.dead_letters(10).await.unwrap();
-    assert_eq!(letters.iter().map(|l| l.source.as_str()).collect::<Vec<_>>(), ["copy", "outbox"], "newest first");
+    assert_eq!(letters.iter().map(|l| l.source.as_str()).collect::<Vec<_>>(), ["copy", "outbox", "outbox"], "newest first");
 }
 
 pub async fn a_hold_stops_messages_and_nothing_else(backend: &Backend) {

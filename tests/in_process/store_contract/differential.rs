@@ -124,6 +124,8 @@ fn step(dice: &mut Dice, n: i64) -> Step {
 struct Side {
     world: World,
     copies: [CopyId; DEALS],
+    /// The numbers of messages before the newest ones: they go on far away once ids were left behind.
+    before: i32,
 }
 
 impl Side {
@@ -131,11 +133,16 @@ impl Side {
         let world = World::new(backend).await;
         // What was never published is never retired.
         world.store.journal.publish(&funnel(), &Voice::default(), &serde_json::json!({ "v": 0 }), at(0)).await.unwrap();
-        Self { world, copies: [CopyId(0); DEALS] }
+        Self { world, copies: [CopyId(0); DEALS], before: 0 }
     }
 
     fn known(&self, deal: u64) -> Option<CopyId> {
         Some(self.copies[usize::try_from(deal).unwrap()]).filter(|id| id.0 != 0)
+    }
+
+    /// One of the first messages of a deal since.
+    fn effect(&self, deal: u64, seq: i32) -> Option<EffectRef> {
+        self.known(deal).map(|copy| effect(copy, self.before + seq))
     }
 
     async fn commit(&self, batch: Batch) -> String {
@@ -228,9 +235,9 @@ impl Side {
                 format!("{:?}", journal.start(&self.world.lease, &effects, now).await.unwrap())
             }
             Step::Mark { deal, seq, attempt, outcome, again } => {
-                let Some(copy) = self.known(deal) else { return String::new() };
+                let Some(effect) = self.effect(deal, seq) else { return String::new() };
                 let next = again.then(|| NextAttempt { at: at(n + 5), payload: "again".into() });
-                journal.mark(vec![Mark { effect: effect(copy, seq), attempt, outcome, at: now, next }]).await.unwrap();
+                journal.mark(vec![Mark { effect, attempt, outcome, at: now, next }]).await.unwrap();
                 String::new()
             }
             Step::Receipt { id, outcome } => format!("{:?}", journal.receipt("p", &id.to_string(), outcome, now).await.unwrap()),
@@ -277,12 +284,12 @@ impl Side {
             }
             Step::Retire => format!("{:?}", journal.retire(&funnel(), now).await.unwrap()),
             Step::Resolve { deal, seq, how } => {
-                let Some(copy) = self.known(deal) else { return String::new() };
-                format!("{:?}", journal.resolve(&[effect(copy, seq)], how, now).await.unwrap())
+                let Some(effect) = self.effect(deal, seq) else { return String::new() };
+                format!("{:?}", journal.resolve(&[effect], how, now).await.unwrap())
             }
             Step::Click { deal, seq, id, verdict } => {
-                let Some(copy) = self.known(deal) else { return String::new() };
-                let hit = Clicked { effect: effect(copy, seq), link: 0, at: now, verdict, why: "step".into() };
+                let Some(effect) = self.effect(deal, seq) else { return String::new() };
+                let hit = Clicked { effect, link: 0, at: now, verdict, why: "step".into() };
                 let incoming = Incoming {
                     source: "click".into(),
                     id: id.to_string(),
@@ -295,11 +302,11 @@ impl Side {
                 format!("{:?}", journal.receive(vec![incoming]).await.unwrap())
             }
             Step::Judge { deal, seq, verdict } => {
-                let Some(copy) = self.known(deal) else { return String::new() };
+                let Some(effect) = self.effect(deal, seq) else { return String::new() };
                 // What was clicked last, as a glance at the effect tells.
-                let known = journal.effect(effect(copy, seq)).await.unwrap();
+                let known = journal.effect(effect).await.unwrap();
                 let Some((link, hit_at)) = known.and_then(|known| known.hits.last().copied()) else { return String::new() };
-                let hit = Clicked { effect: effect(copy, seq), link, at: hit_at, verdict: Some(verdict), why: "judged".into() };
+                let hit = Clicked { effect, link, at: hit_at, verdict: Some(verdict), why: "judged".into() };
                 journal.judge(&[hit]).await.unwrap();
                 String::new()
             }
@@ -318,7 +325,10 @@ impl Side {
                 String::new()
             }
             Step::Raise(to) => {
-                journal.raise_intents(&self.world.lease, to).await.unwrap();
+                journal.raise_intents(&self.world.lease, to, now).await.unwrap();
+                if let Some(copy) = self.copies.iter().find(|copy| copy.0 != 0) {
+                    self.before = self.world.copy(*copy).await.copy.next_seq - 1;
+                }
                 String::new()
             }
             Step::Publish(what) => {
@@ -339,7 +349,8 @@ impl Side {
         for subject in journal.load(&Load::Copies(copies.clone()), now).await.unwrap() {
             let _ = writeln!(out, "{subject:#?}");
         }
-        let effects: Vec<EffectRef> = copies.iter().flat_map(|c| (1..8).map(|seq| effect(*c, seq))).collect();
+        let effects: Vec<EffectRef> =
+            copies.iter().flat_map(|c| (1..8).flat_map(|seq| [effect(*c, seq), effect(*c, self.before + seq)])).collect();
         let _ = writeln!(out, "{:#?}", journal.suppressed(&effects).await.unwrap());
         let _ = writeln!(out, "{:#?}", journal.outbox(at(n + 100), 99).await.unwrap());
         let _ =

@@ -87,6 +87,7 @@ contract!(
     a_channel_that_resends_keeps_its_text_over_a_takeover,
     a_person_resolves_what_nobody_could_tell,
     hand_overs_are_counted,
+    after_a_restore_no_old_id_means_anything_new_and_known_ones_keep_their_meaning,
     a_decision_on_an_old_version_is_dropped,
     the_same_item_is_never_written_twice,
     a_deal_seen_twice_has_one_copy,

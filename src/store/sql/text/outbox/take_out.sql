@@ -1,0 +1,1 @@
+DELETE FROM outbox WHERE copy_id = $1 AND seq = $2 RETURNING payload
