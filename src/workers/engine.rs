@@ -303,7 +303,7 @@ impl Engine {
                 if lease.orphans > 0 {
                     tracing::warn!(epoch = lease.epoch, orphans = lease.orphans, "messages of a former engine are ambiguous");
                 }
-                if let Err(error) = self.ask_witness(&lease).await {
+                if let Err(error) = self.ask_witness(&lease, deadline).await {
                     // Nothing may be intended before it has answered; whoever tries next asks again.
                     self.journal.release(&lease).await?;
                     return Err(error);
