@@ -180,6 +180,7 @@ fn engine_state(engine: &Arc<Engine>) -> watch::Receiver<EngineState> {
                 Phase::Standby => EngineState::Standby,
                 Phase::Working => EngineState::Leading,
                 Phase::StoreDown(why) => EngineState::Failed(why.clone()),
+                Phase::ClockWrong(why) => EngineState::Idle(why.clone()),
                 Phase::Stopped => EngineState::Stopping,
             };
             if sender.send(state).is_err() || phase.changed().await.is_err() {

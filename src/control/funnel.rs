@@ -28,7 +28,8 @@ pub(super) struct Facts<'a> {
     pub adapters: &'a Adapters,
     /// What is in force of it.
     pub live: Option<&'a Live>,
-    pub store_down: Option<&'a str>,
+    /// Why the engine cannot work at all.
+    pub stopped: Option<(ConditionReason, String)>,
     pub now: Timestamp,
 }
 
@@ -72,8 +73,11 @@ fn outside(funnel: &FunnelKey, generation: i64, facts: &Facts<'_>) -> Vec<Condit
             channels = (is, reason, format!("{}: {message}", object.name));
         }
     }
-    let healthy = match (facts.store_down, source.0, channels.0) {
-        (Some(why), ..) => (Is::No, ConditionReason::StoreUnavailable, format!("{why}; it goes on when the store is back")),
+    let healthy = match (&facts.stopped, source.0, channels.0) {
+        (Some((ConditionReason::ClockWrong, why)), ..) => {
+            (Is::No, ConditionReason::ClockWrong, format!("{why}: nothing is sent until they agree within a minute"))
+        }
+        (Some((reason, why)), ..) => (Is::No, *reason, format!("{why}; it goes on when the store is back")),
         (None, Is::Yes, Is::Yes) => (Is::Yes, ConditionReason::Working, "the CRM is read, the channels take messages".to_owned()),
         (None, Is::Yes, _) | (None, Is::Unknown, Is::No) => channels.clone(),
         (None, ..) => source.clone(),

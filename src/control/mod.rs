@@ -87,7 +87,7 @@ impl Control {
         while !*stop.borrow() {
             let (works, asked) = {
                 let now = phase.borrow_and_update();
-                (*now == Phase::Working, !matches!(*now, Phase::StoreDown(_)))
+                (*now == Phase::Working, !matches!(*now, Phase::StoreDown(_) | Phase::ClockWrong(_)))
             };
             match election.campaign(works, asked).await {
                 Ok(()) => refused = false,

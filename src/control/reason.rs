@@ -29,6 +29,8 @@ pub enum ConditionReason {
     ProviderDown,
     /// Healthy: the store cannot be used.
     StoreUnavailable,
+    /// Healthy: the clock of the machine is too far from the database's.
+    ClockWrong,
     /// Suspended: no.
     Running,
     /// Suspended: by the spec.
@@ -41,7 +43,7 @@ pub enum ConditionReason {
 
 impl ConditionReason {
     /// Every reason, for the documentation's test.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::InForce,
         Self::NotUsed,
         Self::Invalid,
@@ -55,6 +57,7 @@ impl ConditionReason {
         Self::Stale,
         Self::ProviderDown,
         Self::StoreUnavailable,
+        Self::ClockWrong,
         Self::Running,
         Self::Suspended,
         Self::PolicyPaused,
@@ -78,6 +81,7 @@ impl ConditionReason {
             Self::Stale => "Stale",
             Self::ProviderDown => "ProviderDown",
             Self::StoreUnavailable => "StoreUnavailable",
+            Self::ClockWrong => "ClockWrong",
             Self::Running => "Running",
             Self::Suspended => "Suspended",
             Self::PolicyPaused => "PolicyPaused",

@@ -7,6 +7,7 @@ use super::{
     figures::{Counter, Figures},
     funnel::{self, Facts},
     message_channel, policy,
+    reason::ConditionReason,
     standing::{Standing, key_of},
 };
 use crate::{
@@ -121,13 +122,13 @@ impl Control {
             "ContentList" => json(&content_list::status(object, spec, generation, standing)),
             "ReactivationFunnel" => {
                 let plans = self.engine.plans();
-                let store_down = match &*self.engine.phase().borrow() {
-                    Phase::StoreDown(why) => Some(why.clone()),
+                let stopped = match &*self.engine.phase().borrow() {
+                    Phase::StoreDown(why) => Some((ConditionReason::StoreUnavailable, why.clone())),
+                    Phase::ClockWrong(why) => Some((ConditionReason::ClockWrong, why.clone())),
                     _ => None,
                 };
                 let live = plans.get(&key_of(object));
-                let store_down = store_down.as_deref();
-                let facts = Facts { standing, figures, adapters: &adapters, live, store_down, now };
+                let facts = Facts { standing, figures, adapters: &adapters, live, stopped, now };
                 json(&funnel::status(object, generation, &facts))
             }
             _ => None,

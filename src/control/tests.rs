@@ -1,7 +1,7 @@
 //! What statuses say, of a real engine's publications on a store in memory.
 
 use super::{
-    crm_connection,
+    ConditionReason, crm_connection,
     figures::{Counter, Figures},
     funnel::{self, Facts},
     message_channel, policy,
@@ -137,8 +137,25 @@ fn of_connection(engine: &Engine, standing: &Standing) -> Vec<Condition> {
 
 fn of_funnel(engine: &Engine, standing: &Standing) -> Vec<Condition> {
     let (figures, adapters, now) = (Figures::default(), engine.adapters(), engine.clock().now());
-    let facts = Facts { standing, figures: &figures, adapters: &adapters, live: None, store_down: None, now };
+    let facts = Facts { standing, figures: &figures, adapters: &adapters, live: None, stopped: None, now };
     funnel::status(&named("ReactivationFunnel", "flats"), 1, &facts).conditions
+}
+
+#[tokio::test]
+async fn a_funnel_says_why_its_engine_does_not_work() {
+    let store = Store::open("memory:").await.unwrap();
+    let engine = process(&store, &Clock::Real, Arc::new(RealOutside));
+    let standing = publish(&engine, WORLD).await;
+    for (reason, why, message) in [
+        (ConditionReason::ClockWrong, "9 h ahead", "9 h ahead: nothing is sent until they agree within a minute"),
+        (ConditionReason::StoreUnavailable, "no answer", "no answer; it goes on when the store is back"),
+    ] {
+        let (figures, adapters, now) = (Figures::default(), engine.adapters(), engine.clock().now());
+        let stopped = Some((reason, why.to_owned()));
+        let facts = Facts { standing: &standing, figures: &figures, adapters: &adapters, live: None, stopped, now };
+        let conditions = funnel::status(&named("ReactivationFunnel", "flats"), 1, &facts).conditions;
+        assert_eq!(said(&conditions, "Healthy"), ("False".into(), reason.as_str().into(), message.into()));
+    }
 }
 
 #[tokio::test]

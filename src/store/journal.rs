@@ -379,6 +379,10 @@ pub trait Journal: Send + Sync {
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool>;
     /// Gives it up, so that another takes over at once.
     async fn release(&self, lease: &Lease) -> Result<()>;
+    /// What time it is at the database, if that has a clock of its own: PostgreSQL. SQLite and the model run on ours.
+    async fn time(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 
     /// Copies due at `now`, oldest first, above the low watermark `low` (kept by the caller; `None`: a full sweep).
     async fn due(&self, now: Timestamp, low: Option<Timestamp>, limit: u32) -> Result<Vec<Due>>;

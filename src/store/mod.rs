@@ -29,7 +29,7 @@ pub(crate) use pipelines::{MOST_PIPELINES, empty_pipeline};
 pub(crate) use rules::{RECENT, item_name, up_to_ms, with_state};
 pub(crate) use timeline::Pace;
 pub use views::{Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, ReactionCounts, StageCount, TimelineEntry, Views};
-pub use witness::{FileWitness, Reserved, Witness, WitnessError};
+pub use witness::{FileWitness, Reserved, Said, Witness, WitnessError};
 
 use std::sync::Arc;
 

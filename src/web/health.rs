@@ -17,6 +17,8 @@ pub enum EngineState {
     Leading,
     /// Another replica holds it; this one answers the web and waits.
     Standby,
+    /// It does not send, and why; clients are answered all the same.
+    Idle(String),
     /// It cannot work, and why (a sentence without personal data).
     Failed(String),
     Stopping,
@@ -48,6 +50,7 @@ pub(super) async fn ready(State(web): State<Arc<WebState>>) -> Response {
     let (engine_ready, words) = match &engine {
         EngineState::Leading => (true, "leading"),
         EngineState::Standby => (true, "standby"),
+        EngineState::Idle(why) => (true, why.as_str()),
         EngineState::Starting => (false, "starting"),
         EngineState::Stopping => (false, "stopping"),
         EngineState::Failed(why) => (false, why.as_str()),

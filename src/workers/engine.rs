@@ -1,6 +1,6 @@
 //! The engine of one process: what its passes share, the lease they run under, and the loop that repeats them.
 
-use super::{Adapters, Clock, EngineMetrics, Outside, Plans, RealOutside, flights::Flights, witness::Block};
+use super::{Adapters, Clock, EngineMetrics, Outside, Plans, RealOutside, clock::Moment, flights::Flights, witness::Block};
 use crate::{
     links::Keys,
     model::FunnelKey,
@@ -31,6 +31,9 @@ pub enum WorkerError {
     /// This process does not hold the engine lease.
     #[error("another engine works; this one stands by")]
     Standby,
+    /// What is sent by such a clock may leave at night.
+    #[error("{0}")]
+    Clock(String),
 }
 
 impl WorkerError {
@@ -41,6 +44,7 @@ impl WorkerError {
             Self::Store(error) => error.label(),
             Self::Witness(_) => "witness",
             Self::Standby => "standby",
+            Self::Clock(_) => "clock",
         }
     }
 }
@@ -79,6 +83,8 @@ pub enum Phase {
     Working,
     /// The store cannot be used; said in words.
     StoreDown(String),
+    /// Our clock and the database's are too far apart to send by; said in words.
+    ClockWrong(String),
     Stopped,
 }
 
@@ -92,6 +98,8 @@ const LET_GO: Duration = Duration::from_secs(2);
 pub(super) struct Held {
     pub lease: Lease,
     pub deadline: Instant,
+    /// When the renewal was sent. The deadline's clock stands still while the machine sleeps, the lease goes on.
+    pub since: Moment,
 }
 
 /// One engine. Cheap to share.
@@ -107,7 +115,7 @@ pub struct Engine {
     pub(super) flights: Arc<Flights>,
     /// Namespace of message keys: one for each installation.
     pub(super) namespace: uuid::Uuid,
-    held: ArcSwapOption<Held>,
+    pub(super) held: ArcSwapOption<Held>,
     /// Whether this process has seen the resources themselves. Without their addresses and secrets nothing can leave it.
     pub(super) wired: AtomicBool,
     phase: watch::Sender<Phase>,
@@ -126,6 +134,8 @@ pub struct Engine {
     pub(super) broken: Mutex<(Option<BTreeSet<FunnelKey>>, Option<Timestamp>)>,
     /// The revision that has reached all copies of a funnel.
     replanned: Mutex<BTreeMap<FunnelKey, i64>>,
+    /// Our clock and the database's are apart, and that was said.
+    pub(super) drifted: Mutex<bool>,
     /// When the store was last asked whether somebody else has published.
     pub(super) caught_up: Mutex<Option<Instant>>,
 }
@@ -207,6 +217,7 @@ impl Engine {
             gone: Mutex::default(),
             broken: Mutex::default(),
             replanned: Mutex::default(),
+            drifted: Mutex::default(),
             caught_up: Mutex::default(),
         });
         tokio::spawn(engine.clone().write_outcomes(reports));
@@ -282,7 +293,8 @@ impl Engine {
 
     /// The lease, while it may be used.
     pub(super) fn held(&self) -> Result<Arc<Held>, WorkerError> {
-        self.held.load_full().filter(|held| Instant::now() < held.deadline).ok_or(WorkerError::Standby)
+        let in_time = |held: &Arc<Held>| Instant::now() + self.clock.slept_since(&held.since) < held.deadline;
+        self.held.load_full().filter(in_time).ok_or(WorkerError::Standby)
     }
 
     /// Takes the lease or renews it. False: another engine has it.
@@ -290,27 +302,32 @@ impl Engine {
     /// # Errors
     /// When the store cannot be asked; the deadline of a lease that is held then simply runs out.
     pub async fn hold_lease(&self) -> Result<bool, WorkerError> {
-        let before = Instant::now();
+        let (before, since) = (Instant::now(), self.clock.moment());
         // A tenth is kept back, so that our clock gives up before the database's does.
         let deadline = before + self.settings.lease.mul_f64(0.9);
         if let Some(held) = self.held.load_full() {
             if self.journal.renew(&held.lease, self.settings.lease).await? {
-                self.held.store(Some(Arc::new(Held { lease: held.lease.clone(), deadline })));
-                return Ok(true);
+                self.held.store(Some(Arc::new(Held { lease: held.lease.clone(), deadline, since })));
+                // Who cannot be asked now was heard a moment ago.
+                return match self.compare_clocks().await {
+                    Err(error @ WorkerError::Clock(_)) => Err(error),
+                    _ => Ok(true),
+                };
             }
             self.held.store(None);
         }
+        self.compare_clocks().await?;
         match self.journal.take(&self.settings.owner, self.settings.lease).await? {
             Some(lease) => {
                 if lease.orphans > 0 {
                     tracing::warn!(epoch = lease.epoch, orphans = lease.orphans, "messages of a former engine are ambiguous");
                 }
-                if let Err(error) = self.ask_witness(&lease).await {
+                if let Err(error) = self.ask_witness(&lease, deadline).await {
                     // Nothing may be intended before it has answered; whoever tries next asks again.
                     self.give_back(&lease).await;
                     return Err(error);
                 }
-                self.held.store(Some(Arc::new(Held { lease, deadline })));
+                self.held.store(Some(Arc::new(Held { lease, deadline, since })));
                 *lock(&self.low) = Low::default();
                 // Whoever worked until now may have been told of an edit that we were not.
                 *lock(&self.caught_up) = None;
@@ -412,7 +429,10 @@ impl Engine {
                 }
                 Err(error) => {
                     self.metrics.pass_failed(error.label());
-                    self.set_phase(Phase::StoreDown(error.to_string()));
+                    self.set_phase(match error {
+                        WorkerError::Clock(why) => Phase::ClockWrong(why),
+                        other => Phase::StoreDown(other.to_string()),
+                    });
                     period
                 }
             };

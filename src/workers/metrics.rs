@@ -12,6 +12,7 @@ use prometheus_client::{
     metrics::{
         counter::Counter,
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
@@ -60,6 +61,7 @@ pub struct EngineMetrics {
     lateness: Histogram,
     steps: Histogram,
     done: Counter,
+    clock: Gauge,
 }
 
 impl EngineMetrics {
@@ -78,6 +80,7 @@ impl EngineMetrics {
             lateness: Histogram::new(exponential_buckets(0.1, 4.0, 10)),
             steps: Histogram::new(exponential_buckets(0.001, 4.0, 8)),
             done: Counter::default(),
+            clock: Gauge::default(),
         };
         registry.register("rekindle_messages", "Outcomes of messages by channel", metrics.messages.clone());
         registry.register("rekindle_write_backs", "Outcomes of write-backs by connection", metrics.write_backs.clone());
@@ -90,7 +93,13 @@ impl EngineMetrics {
         registry.register("rekindle_lateness_seconds", "How late the earliest due copy was looked at", metrics.lateness.clone());
         registry.register("rekindle_step_seconds", "Length of one round of passes that had something to do", metrics.steps.clone());
         registry.register("rekindle_things_done", "Copies, events and effects dealt with", metrics.done.clone());
+        let clock = "How far this machine's clock is ahead of the database's (PostgreSQL)";
+        registry.register("rekindle_clock_ahead_seconds", clock, metrics.clock.clone());
         metrics
+    }
+
+    pub(super) fn clock_ahead(&self, ahead: SignedDuration) {
+        self.clock.set(ahead.as_secs());
     }
 
     pub(super) fn outcome(&self, channel: &ChannelWiring, outcome: &Outcome) {

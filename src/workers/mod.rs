@@ -6,6 +6,7 @@
 mod adapters;
 mod backfill;
 mod clock;
+mod drift;
 mod engine;
 mod flights;
 mod inbox;

@@ -127,7 +127,7 @@ impl Engine {
             self.reserve(&held.lease, ids.len()).await?;
             let started: HashSet<EffectRef> = self.journal.start(&held.lease, &ids, now).await?.into_iter().collect();
             starting.retain(|(_, job, _)| started.contains(&job.effect));
-            self.counted(starting.len());
+            self.counted(&held.lease, starting.len());
             self.hand_over(held, starting).await?;
         }
         Ok(count)

@@ -64,7 +64,7 @@ impl Engine {
         let barred: HashSet<EffectRef> = commit.conflicts.iter().chain(&commit.held).copied().collect();
         let leaving: Vec<_> =
             jobs.into_iter().filter(|(_, job, _)| !stale.contains(&job.effect.copy) && !barred.contains(&job.effect)).collect();
-        self.counted(leaving.len());
+        self.counted(&held.lease, leaving.len());
         self.hand_over(held, leaving).await?;
         if !commit.outdated.is_empty() {
             tracing::info!(funnels = commit.outdated.len(), "somebody else published; catching up");

@@ -77,6 +77,50 @@ fn a_slow_api_server_keeps_nothing_from_being_sent() {
     nobody_twice(&sink, 12);
 }
 
+/// It was restored to the copy of last night, and the API server is slow just when the operator starts.
+#[test]
+fn a_restored_database_is_noticed_although_the_witness_could_not_be_read_at_the_start() {
+    let Some(world) = World::new() else { return };
+    let sink = Sink::start(world.dir.path(), Duration::ZERO);
+    let operator = world.start("a");
+    world.fill(sink.port, 6, false);
+    world.apply(&manifests::list("First"));
+    world.until_ready("funnel/sales");
+    world.wait("the import", SOON, || world.object("funnel", "sales")["status"]["copies"]["inWork"] == 6);
+    operator.kill();
+    let file = world.dir.path().join("store.db");
+    let copy = world.dir.path().join("earlier.db");
+    let save = |from: &std::path::Path, to: &std::path::Path| {
+        for end in ["", "-wal", "-shm"] {
+            let with = |path: &std::path::Path| std::path::PathBuf::from(format!("{}{end}", path.display()));
+            let _ = std::fs::remove_file(with(to));
+            let _ = std::fs::copy(with(from), with(to));
+        }
+    };
+    save(&file, &copy);
+    let operator = world.start("a");
+    world.apply(&manifests::deals(6, true));
+    world.wait("the messages", SOON, || sink.accepted().len() == 6);
+    let known = || {
+        let from = world.object("configmap", "rekindle-witness")["data"]["from"].clone();
+        from.as_str().and_then(|from| from.parse::<i64>().ok()).unwrap_or_default()
+    };
+    // What was sent is put down once it rests.
+    world.wait("the witness to know of them", SOON, || known() >= 6);
+    operator.kill();
+    save(&copy, &file);
+
+    let proxy = Proxy::to(world.plane.port);
+    proxy.slow(Duration::from_secs(2));
+    let operator = world.start_at("a", proxy.port);
+    world.wait("the witness not to answer", SOON, || operator.log().contains("hand-overs go on unwitnessed"));
+    proxy.mend();
+    world.wait("the hold", Duration::from_mins(1), || condition(&world.object("funnel", "sales"), "Suspended")[1] == "Held");
+    let message = condition(&world.object("funnel", "sales"), "Suspended")[2].clone();
+    assert!(message.contains("behind its witness"), "{message}");
+    assert!(known() >= 6, "what it knew was written over unread");
+}
+
 #[test]
 fn an_operator_that_lost_its_rights_goes_on_sending_and_catches_up_when_it_has_them_back() {
     let Some(world) = World::new() else { return };

@@ -15,4 +15,5 @@ mod simulate;
 mod store_contract;
 mod town;
 mod web;
+mod witness;
 mod write_backs;

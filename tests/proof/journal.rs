@@ -238,7 +238,9 @@ impl Journal for SimJournal {
         } else {
             low
         };
-        self.read(move |journal| Box::pin(async move { journal.due(now, low, limit).await })).await
+        let due = self.read(move |journal| Box::pin(async move { journal.due(now, low, limit).await })).await?;
+        self.world.truth().looked_about(&self.node.name);
+        Ok(due)
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>> {

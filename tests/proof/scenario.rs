@@ -205,6 +205,10 @@ impl Scenario {
             |line| !matches!(line, Line::At(at, what) if *at > restore || matches!(what, Happening::Hold | Happening::Release)),
         );
         drawn.lines.extend([Line::At(backup, Happening::Backup), Line::At(restore, Happening::Restore)]);
+        // In most runs there is time in which nothing is sent before: what is passed over is none.
+        if dice.chance("rests", 0, 600) {
+            drawn.lines.extend([9, 6, 3].map(|before| Line::At(restore - before, Happening::Touch(0))));
+        }
         Self { witness: true, ..drawn }
     }
 

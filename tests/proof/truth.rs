@@ -10,6 +10,7 @@ use rekindle::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -42,7 +43,7 @@ pub struct Intent {
 pub struct Restored {
     /// Attempts that the copy does not know of.
     pub forgotten: usize,
-    /// By its witness the database can tell.
+    /// Some of them were made long enough before sending rested: it must be noticed, whatever the witness was told.
     pub noticeable: bool,
     /// Milliseconds since the world began.
     pub at: i64,
@@ -82,8 +83,15 @@ pub struct Truth {
     pub handed_over: u64,
     /// Addresses with the items of which an attempt was made.
     attempted: BTreeSet<(String, String)>,
+    /// Those of them after which sending rested: whoever worked has had the time to tell the witness.
+    settled: BTreeSet<(String, String)>,
+    last_attempt: Option<Instant>,
+    /// How often whoever works has looked about since then, and when last.
+    looks: (u32, Option<Instant>),
     /// The database was put back to an earlier copy.
     pub restored: Option<Restored>,
+    /// The same moment, by the clock that no skipping moves.
+    pub restored_at: Option<Instant>,
     pub crashes: u64,
     pub takeovers: u64,
 }
@@ -114,6 +122,7 @@ impl Truth {
         }
         self.may_be_unknown += under_way;
         self.takeovers += 1;
+        self.unheard();
         (self.epoch, self.owner, self.until) = (lease.epoch, lease.owner.clone(), Some(until));
         self.leases.insert(lease.owner.clone(), until);
     }
@@ -131,9 +140,10 @@ impl Truth {
     }
 
     /// Everything that the database knew since the copy is gone, its count of epochs as well. What providers and people have is not.
-    /// `known`: attempts that the copy knows of.
-    pub fn put_back(&mut self, known: &BTreeSet<(String, String)>, noticeable: bool, at: i64) {
+    /// `known`: attempts that the copy knows of, or had counted.
+    pub fn put_back(&mut self, known: &BTreeSet<(String, String)>, at: i64) {
         let forgotten = self.attempted.difference(known).count();
+        let noticeable = self.settled.difference(known).next().is_some();
         self.note(&format!("an earlier copy is put back: {forgotten} attempts are forgotten, noticeable: {noticeable}"));
         (self.epoch, self.until) = (0, None);
         self.owner.clear();
@@ -147,10 +157,33 @@ impl Truth {
         self.applied.clear();
         self.last_applied.clear();
         self.restored = Some(Restored { forgotten, noticeable, at });
+        self.restored_at = Some(Instant::now());
     }
 
-    pub fn attempted(&self) -> &BTreeSet<(String, String)> {
-        &self.attempted
+    /// What a copy of the database knows of at this moment: what was attempted, and what was counted as about to be.
+    pub fn known(&self) -> BTreeSet<(String, String)> {
+        let counted = self.intents.values().filter(|intent| intent.clearances > 0);
+        let counted = counted.map(|intent| (intent.address.as_str().to_owned(), intent.natural.item.clone()));
+        counted.chain(self.attempted.iter().cloned()).collect()
+    }
+
+    /// The witness did not answer, or another process works: how far it came must be told anew.
+    pub fn unheard(&mut self) {
+        self.looks = (0, None);
+    }
+
+    /// A process looked at what is due. What rests for its pace is told to the witness at the end of a round: at the fourth look
+    /// three rounds are over.
+    pub fn looked_about(&mut self, process: &str) {
+        let rests = self.last_attempt.is_some_and(|at| at.elapsed() >= super::world::PACE);
+        let again = self.looks.1.is_some_and(|at| at.elapsed() < Duration::from_millis(400));
+        if process != self.owner || !rests || again {
+            return;
+        }
+        self.looks = (self.looks.0 + 1, Some(Instant::now()));
+        if self.looks.0 >= 4 {
+            self.settled.clone_from(&self.attempted);
+        }
     }
 
     /// A fenced transaction went through.
@@ -281,6 +314,7 @@ impl Truth {
         match &self.restored {
             None => {
                 self.attempted.insert(item);
+                (self.last_attempt, self.looks) = (Some(Instant::now()), (0, None));
             }
             Some(restored) if restored.noticeable && self.attempted.contains(&item) => {
                 self.wrong("I11", format!("{effect} goes out again, the restored database does not know of its first time"));

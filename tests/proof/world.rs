@@ -38,7 +38,13 @@ pub const AT_WORK: usize = 3;
 /// For so long (milliseconds) a restored database is worked with. It stands still by then, so that no promise about its rest is asked.
 const AFTER_RESTORE: i64 = 15 * 60_000;
 
+/// Before any time is passed over in it: whoever takes over asks the witness first, through a slow store as well.
+const UNTIL_ASKED: Duration = Duration::from_mins(1);
+
 pub const LEASE: Duration = Duration::from_secs(8);
+
+/// Of the witness.
+pub const PACE: Duration = Duration::from_secs(1);
 
 /// Bugs of which the proof must find each: worn like a glove over the store, the provider or the clock, so that the product's own code
 /// stays free of them. Numbers as in `docs/reliability.md`.
@@ -64,6 +70,8 @@ pub enum Bug {
     TooManyIsSent,
     CapPerReplica,
     ServerZone,
+    /// The beginning of a block is not put down.
+    WitnessFromZero,
 }
 
 /// What a run came to.
@@ -207,31 +215,69 @@ fn base64_of(secret: [u8; 32]) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret)
 }
 
-/// Outlives every database.
-#[derive(Debug, Default)]
-struct SimWitness(Mutex<Option<Reserved>>);
+/// Outlives every database. As one process reaches it: each writing is a place for a fault, and at times nobody answers.
+struct SimWitness {
+    world: Arc<World>,
+    node: Arc<Node>,
+}
 
-#[async_trait::async_trait]
-impl Witness for SimWitness {
-    async fn read(&self) -> std::result::Result<Option<Reserved>, WitnessError> {
-        Ok(*self.0.lock().unwrap())
-    }
-
-    async fn write(&self, reserved: Reserved) -> std::result::Result<(), WitnessError> {
-        *self.0.lock().unwrap() = Some(reserved);
-        Ok(())
-    }
-
-    fn pace(&self) -> Duration {
-        Duration::from_secs(1)
+impl std::fmt::Debug for SimWitness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the simulated witness")
     }
 }
 
-/// What the copy of the database knew.
-#[derive(Default)]
+impl SimWitness {
+    fn away(&self) -> Said {
+        self.world.truth().unheard();
+        Said::Away
+    }
+}
+
+#[async_trait::async_trait]
+impl Witness for SimWitness {
+    async fn read(&self) -> std::result::Result<Said, WitnessError> {
+        self.node.gate().await;
+        if self.world.witness_is_away() {
+            return Ok(self.away());
+        }
+        let stands = *self.world.witness.lock().unwrap();
+        self.node.gate().await;
+        Ok(Said::Block(stands))
+    }
+
+    async fn write(&self, reserved: Reserved) -> std::result::Result<Said, WitnessError> {
+        let (world, node) = (&self.world, &self.node);
+        node.gate().await;
+        let fault = world.fault();
+        tokio::time::sleep(Duration::from_millis(world.latency().max(1))).await;
+        match fault {
+            Some(Fault::CrashBefore) => node.die().await,
+            Some(Fault::PausedBefore(ms)) => node.pause(ms),
+            _ => {}
+        }
+        node.gate().await;
+        if fault == Some(Fault::Refused) || world.witness_is_away() {
+            return Ok(self.away());
+        }
+        let stands = world.put_down(reserved);
+        match fault {
+            Some(Fault::CrashAfter) => node.die().await,
+            Some(Fault::PausedAfter(ms)) => node.pause(ms),
+            _ => {}
+        }
+        node.gate().await;
+        Ok(if fault == Some(Fault::ReplyLost) { self.away() } else { Said::Block(Some(stands)) })
+    }
+
+    fn pace(&self) -> Duration {
+        PACE
+    }
+}
+
+/// What the copy of the database knew: attempts, and what it had counted as about to be attempted.
 struct BackedUp {
-    intents: i64,
-    attempted: BTreeSet<(String, String)>,
+    known: BTreeSet<(String, String)>,
 }
 
 struct Running {
@@ -269,7 +315,7 @@ pub struct World {
     rush: Mutex<(u64, u32)>,
     questions: AtomicU64,
     before_rest: AtomicU64,
-    witness: Arc<SimWitness>,
+    witness: Mutex<Option<Reserved>>,
     backed_up: Mutex<Option<BackedUp>>,
 }
 
@@ -318,7 +364,7 @@ impl World {
             rush: Mutex::default(),
             questions: AtomicU64::new(0),
             before_rest: AtomicU64::new(0),
-            witness: Arc::default(),
+            witness: Mutex::default(),
             backed_up: Mutex::default(),
         })
     }
@@ -415,6 +461,21 @@ impl World {
         self.away_until.lock().unwrap().is_some_and(|until| until > Instant::now())
     }
 
+    /// For twenty seconds now and then. Until it answers, a restored database sends, by design: that is no time for it.
+    fn witness_is_away(&self) -> bool {
+        let span = self.since.elapsed().as_secs() / 20;
+        !self.healed() && self.truth().restored.is_none() && self.dice.chance("witness away", span, 60)
+    }
+
+    /// What stands at the witness then.
+    fn put_down(&self, reserved: Reserved) -> Reserved {
+        let mut stands = self.witness.lock().unwrap();
+        let from = if self.bug == Some(Bug::WitnessFromZero) { 0 } else { reserved.from };
+        let now = stands.filter(|stands| stands.from > from).unwrap_or(Reserved { from, ..reserved });
+        *stands = Some(now);
+        now
+    }
+
     pub fn crm_is_down(&self) -> bool {
         i64::try_from(self.crm().down).unwrap() > self.passed() / 1000
     }
@@ -489,7 +550,10 @@ impl World {
             owner: node.name.clone(),
             lease: LEASE,
             batch: 32,
-            witness: self.scenario.witness.then(|| self.witness.clone() as Arc<dyn Witness>),
+            witness: self
+                .scenario
+                .witness
+                .then(|| Arc::new(SimWitness { world: self.clone(), node: node.clone() }) as Arc<dyn Witness>),
         };
         let metrics = EngineMetrics::new(&mut prometheus_client::registry::Registry::default());
         let outside = Arc::new(SimOutside { world: self.clone(), node: node.clone() });
@@ -564,6 +628,9 @@ impl World {
 
     /// Nothing is going on: the clocks go on to the next moment at which something is.
     async fn skip(&self, known: Option<u64>) {
+        if self.truth().restored_at.is_some_and(|at| at.elapsed() < UNTIL_ASKED) {
+            return;
+        }
         let quiet = {
             // Whoever holds the lease works. That of a dead one runs out in its own time, not in the days that are passed over.
             let at_work = {
@@ -806,9 +873,8 @@ impl World {
                 self.store.call(|journal| Box::pin(async move { journal.release_hold(&HoldScope::All).await })).await.unwrap();
             }
             Happening::Backup => {
-                let intents = self.store.call(|journal| Box::pin(async move { journal.intents().await })).await.unwrap();
                 self.store.back_up();
-                *self.backed_up.lock().unwrap() = Some(BackedUp { intents, attempted: self.truth().attempted().clone() });
+                *self.backed_up.lock().unwrap() = Some(BackedUp { known: self.truth().known() });
             }
             Happening::Restore => {
                 let Some(copy) = self.backed_up.lock().unwrap().take() else { return };
@@ -816,10 +882,7 @@ impl World {
                     running.node.kill();
                 }
                 self.store.put_back();
-                // What is forgotten within the newest block is not noticed, by design.
-                let newest = *self.witness.0.lock().unwrap();
-                let noticeable = newest.is_none_or(|newest| copy.intents < newest.from);
-                self.truth().put_back(&copy.attempted, noticeable, self.passed());
+                self.truth().put_back(&copy.known, self.passed());
             }
             Happening::Publish(text, sooner) => {
                 for slot in 0..self.scenario.processes {

@@ -7,8 +7,12 @@ use super::session::{SILENCE_IN_TRANSACTION, Session, args, json_rows};
 use super::suppress::ref_rows;
 use crate::model::{CopyId, EffectRef, EffectStatus};
 use crate::store::{Lease, StoreError};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
+
+/// For the time: it is asked for beside each renewal.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 fn millis(ttl: Duration) -> i64 {
     i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 4)
@@ -86,6 +90,14 @@ pub(super) async fn release(database: &Database, lease: &Lease) -> Result<()> {
     let mut session = database.lease(SILENCE_IN_TRANSACTION).await?;
     session.run(sql!("lease/release"), args![&lease.owner, lease.epoch]).await?;
     Ok(())
+}
+
+pub(super) async fn time(database: &Database) -> Result<Option<Timestamp>> {
+    if matches!(database, Database::Sqlite { .. }) {
+        return Ok(None);
+    }
+    let mut session = database.lease(PATIENCE).await?;
+    session.rows(sql!("lease/time"), args![]).await?.into_iter().next().map(|mut row| row.time()).transpose()
 }
 
 /// The first statement of every transaction of the engine.

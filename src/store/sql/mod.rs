@@ -86,6 +86,10 @@ impl Journal for SqlStore {
         lease::release(&self.database, lease).await
     }
 
+    async fn time(&self) -> Result<Option<Timestamp>> {
+        lease::time(&self.database).await
+    }
+
     async fn due(&self, now: Timestamp, low: Option<Timestamp>, limit: u32) -> Result<Vec<Due>> {
         subject::due(&self.database, now, low, limit).await
     }

@@ -25,6 +25,9 @@ async fn readiness_says_why_not() {
     assert_eq!(ready().await, (200, "store: ok\nengine: standby\n".into()));
     site.engine.send(EngineState::Failed("the witness is ahead of the database".into())).unwrap();
     assert_eq!(ready().await, (503, "store: ok\nengine: the witness is ahead of the database\n".into()));
+    let why = "this machine's clock is 2 min ahead of the database's";
+    site.engine.send(EngineState::Idle(why.into())).unwrap();
+    assert_eq!(ready().await, (200, format!("store: ok\nengine: {why}\n")), "clients are answered all the same");
     site.engine.send(EngineState::Leading).unwrap();
     site.journal.down.store(true, Ordering::SeqCst);
     let (status, body) = ready().await;

@@ -2,6 +2,7 @@
 //! steps is a case of the store contract; here stands what needs a broken wire or two real connections at once.
 
 mod blind;
+mod clock;
 mod fence;
 mod lost_commit;
 mod merge;
