@@ -1,5 +1,6 @@
 //! The witness outside the database: what it knows is asked before anything is written there, and nobody puts it back.
 
+use jiff::Timestamp;
 use rekindle::{
     compile::Snapshot,
     store::{FileWitness, HoldScope, Lease, Reserved, Said, Store, Witness, WitnessError},
