@@ -24,8 +24,11 @@ fn noticed(bug: Bug, of: &[&str]) -> Option<(u64, String)> {
                     if seed >= MOST || found.lock().unwrap().is_some() {
                         return;
                     }
+                    let drawn = Scenario::drawn(seed, false);
+                    // Only a channel that resends announces anything.
+                    let resend = drawn.resend || bug == Bug::OneWarningForAll;
                     // Three processes, since most of these bugs need somebody to hand over to.
-                    let scenario = Scenario { processes: 3, ..Scenario::drawn(seed, false) };
+                    let scenario = Scenario { processes: 3, resend, ..drawn };
                     let Some(violation) = run(scenario, Some(bug), false).violation else { continue };
                     if of.is_empty() || of.contains(&violation.promise) {
                         let mut found = found.lock().unwrap();
@@ -70,6 +73,14 @@ canaries! {
     c18_too_many_is_sent: TooManyIsSent, ["I9"];
     c19_cap_for_each_replica: CapPerReplica, ["I7"];
     c20_window_in_the_servers_zone: ServerZone, ["I4"];
+    c20_window_an_hour_off_after_the_clocks_went_back: SummerTime, ["I4"];
+    c21_an_event_consumed_in_another_transaction: ConsumedApart, ["I8"];
+    c22_what_waits_is_called_unclear: WaitingOrphaned, ["I10"];
+    c23_what_is_unclear_is_not_listed: UnclearHidden, ["I10"];
+    c24_an_unsubscription_looked_at_when_planning_only: OptOutAtPlanning, ["I3"];
+    c25_consent_taken_back_and_not_heard: ConsentForgotten, ["I3"];
+    c26_one_warning_for_any_number_of_repetitions: OneWarningForAll, ["I1"];
+    c27_a_receipt_before_its_id_is_dropped: EarlyReceiptDropped, ["I8"];
 }
 
 /// The ledger's key alone, with a reader that forgets everything, still lets nothing leave twice: what `c08` and `c09` take away.

@@ -4,11 +4,14 @@ use super::{fixture, node::Node, scenario::Fault, world::World};
 use jiff::Timestamp;
 use rekindle::{
     crm::{Connector, CrmError, Operation, ReadPage, WriteBack},
-    model::{Deal, DealState, Outcome, stable_hash},
+    model::{Contact, ContactConsent, Deal, DealState, Medium, Outcome, stable_hash},
     store::Cursor,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the CRM knows. It outlives all processes.
 pub struct Crm {
@@ -19,12 +22,26 @@ pub struct Crm {
     pub old: Vec<String>,
     pub twice: bool,
     pub down: u64,
+    /// Who took back their consent to what.
+    refused: BTreeSet<(usize, Medium)>,
 }
 
 impl Crm {
     pub fn new() -> Self {
         let deals = (0..fixture::DEALS).map(|n| (fixture::deal_id(n), fixture::deal(n))).collect();
-        Self { deals, before: BTreeMap::new(), version: 1, old: Vec::new(), twice: false, down: 0 }
+        Self { deals, before: BTreeMap::new(), version: 1, old: Vec::new(), twice: false, down: 0, refused: BTreeSet::new() }
+    }
+
+    /// A person takes back their consent.
+    pub fn refuse(&mut self, person: usize, medium: Medium) {
+        self.refused.insert((person, medium));
+        self.version += 1;
+    }
+
+    fn contact(&self, person: usize) -> Contact {
+        let said = |medium| self.refused.contains(&(person, medium)).then_some(false);
+        let consent = ContactConsent { sms: said(Medium::Sms), email: said(Medium::Email) };
+        Contact { consent, ..fixture::contact(person) }
     }
 
     /// Somebody changes a deal.
@@ -81,7 +98,7 @@ impl Connector for SimCrm {
         // What was shown old is looked at again: the position is the version before.
         let position = json!({"version": crm.version - u64::from(!crm.old.is_empty()), "at": next});
         Ok(ReadPage {
-            contacts: (0..fixture::PEOPLE).map(fixture::contact).collect(),
+            contacts: (0..fixture::PEOPLE).map(|person| crm.contact(person)).collect(),
             managers: vec![fixture::manager()],
             deals,
             full_look: !more,

@@ -163,7 +163,7 @@ pub fn funnel() -> FunnelKey {
     FunnelKey { namespace: "shop".into(), name: "flats".into() }
 }
 
-/// Monday noon in Moscow, early evening in Vladivostok, before the window in Berlin; DST ends in Berlin on the Sunday before.
+/// A Friday: half past ten in Moscow, early evening in Vladivostok, before the window in Berlin, where DST ends on the Sunday after.
 pub fn start() -> Timestamp {
     "2026-10-23T07:30:00Z".parse().unwrap()
 }

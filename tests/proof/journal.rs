@@ -4,21 +4,22 @@
 use super::{
     node::Node,
     scenario::Fault,
+    truth::Heard,
     world::{Bug, World},
 };
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use rekindle::{
     engine::Voice,
-    model::{Address, AddressHash, Contact, CopyId, EffectRef, EffectStatus, FunnelKey, Manager, Outcome, SuppressionScope},
+    model::{
+        Address, AddressHash, Contact, CopyId, EffectRef, EffectStatus, FunnelKey, InboxEvent, Manager, Outcome, SignalKind,
+        SignalSubject, Suppression, SuppressionScope,
+    },
     store::*,
 };
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -44,7 +45,7 @@ pub struct SimJournal {
 #[derive(Default)]
 pub struct Memory {
     pub low: Option<Timestamp>,
-    pub seen: std::collections::BTreeSet<(String, String)>,
+    pub seen: BTreeSet<(String, String)>,
 }
 
 fn gone() -> StoreError {
@@ -133,6 +134,54 @@ impl SimJournal {
     }
 }
 
+/// Every message of the world, as the ledger has it.
+async fn messages(journal: &Arc<dyn Journal>) -> Result<BTreeMap<EffectRef, EffectStatus>> {
+    let copies = (1..=20).map(CopyId).collect();
+    let subjects = journal.load(&Load::Copies(copies), Timestamp::UNIX_EPOCH).await?;
+    let ledger = subjects.iter().flat_map(|s| s.ledger.iter().map(move |e| (s.copy.id, e)));
+    let messages = ledger.filter(|(_, e)| !e.key.list.starts_with('@'));
+    Ok(messages.map(|(copy, e)| (EffectRef { copy, seq: e.seq }, e.status)).collect())
+}
+
+/// How often a message was sent again because nobody knew, as its line of the deal's story says.
+fn repetitions(line: &str) -> Option<u32> {
+    let (_, times) = line.split_once(", handed over ")?;
+    Some(times.split(' ').next()?.parse::<u32>().ok()?.saturating_sub(1))
+}
+
+/// What a call, an answer or an unsubscription is about, and what it says.
+struct Said {
+    subject: SignalSubject,
+    kind: Option<SignalKind>,
+    /// The person's own prohibition, of everything or of a medium.
+    own: Option<Suppression>,
+}
+
+impl Said {
+    fn by(incoming: &Incoming) -> Option<Self> {
+        let (subject, kind) = match &incoming.event {
+            InboxEvent::Signal { subject, kind, .. } => (subject, Some(*kind)),
+            InboxEvent::Unsubscribe { subject, .. } => (subject, None),
+            InboxEvent::Click { .. } | InboxEvent::Receipt { .. } => return None,
+        };
+        let own = incoming.suppress.iter().find(|s| matches!(s.scope, SuppressionScope::Client(_)));
+        Some(Self { subject: subject.clone(), kind, own: own.cloned() })
+    }
+
+    /// The store has it, and it is about these deals.
+    fn told(self, world: &World, deals: &BTreeSet<String>) {
+        let mut truth = world.truth();
+        if let Some(own) = self.own {
+            for person in deals.iter().map(|deal| super::truth::person(deal)).collect::<BTreeSet<_>>() {
+                truth.unsubscribe(person, own.medium);
+            }
+        }
+        if let Some(kind) = self.kind {
+            truth.heard.push(Heard { kind, subject: self.subject, deals: deals.clone() });
+        }
+    }
+}
+
 /// On this store a lease lasts as long as the world's clock says.
 const FOR_EVER: Duration = Duration::from_hours(24);
 
@@ -160,8 +209,9 @@ impl Journal for SimJournal {
         let kind = if taken(&world) { Kind::Read } else { Kind::Write };
         // What a channel that resends had under way waits again, and is no orphan: it may still end unclear.
         let look = world.scenario.resend;
-        let open = Arc::new(AtomicUsize::new(0));
-        let counted = open.clone();
+        let found: Arc<Mutex<BTreeSet<EffectRef>>> = Arc::default();
+        let seen = found.clone();
+        let orphans_too_many = self.bug(Bug::WaitingOrphaned);
         self.verb(
             kind,
             move |journal| {
@@ -171,18 +221,30 @@ impl Journal for SimJournal {
                         return Ok(None);
                     }
                     journal.release(&former).await?;
-                    if look {
-                        let subjects = journal.load(&Load::Copies((1..=20).map(CopyId).collect()), Timestamp::UNIX_EPOCH).await?;
-                        let ledger = subjects.iter().flat_map(|s| &s.ledger).filter(|e| !e.key.list.starts_with('@'));
-                        counted.store(ledger.filter(|e| e.status == EffectStatus::Intended).count(), Ordering::SeqCst);
+                    let before = messages(&journal).await?;
+                    let lease = journal.take(&owner, FOR_EVER).await?;
+                    if orphans_too_many && lease.is_some() {
+                        let waiting = before.iter().filter(|(_, status)| **status == EffectStatus::Planned);
+                        let lost = |effect: &EffectRef| Mark {
+                            effect: *effect,
+                            attempt: -1,
+                            outcome: Outcome::Unknown { reason: "Interrupted".into() },
+                            at: Timestamp::UNIX_EPOCH,
+                            next: None,
+                        };
+                        journal.mark(waiting.map(|(effect, _)| lost(effect)).collect()).await?;
                     }
-                    journal.take(&owner, FOR_EVER).await
+                    let after = messages(&journal).await?;
+                    let unknown = |status: Option<&EffectStatus>| status == Some(&EffectStatus::Unknown);
+                    let fresh = after.iter().filter(|(effect, status)| unknown(Some(*status)) && !unknown(before.get(*effect)));
+                    let again = before.iter().filter(|(_, status)| look && **status == EffectStatus::Intended);
+                    seen.lock().unwrap().extend(fresh.chain(again).map(|(effect, _)| *effect));
+                    Ok(lease)
                 })
             },
             move |world, result| {
                 if let Ok(Some(lease)) = result {
-                    let under_way = lease.orphans.max(open.load(Ordering::SeqCst) as u64);
-                    world.truth().took(lease, under_way, World::bound(), Instant::now() + ttl);
+                    world.truth().took(lease, &found.lock().unwrap(), World::bound(), Instant::now() + ttl);
                 }
             },
         )
@@ -287,8 +349,12 @@ impl Journal for SimJournal {
 
     async fn set_cursor(&self, lease: &Lease, connection: &str, cursor: &Cursor) -> Result<()> {
         let (lease, connection, cursor) = (self.fenced(lease).await, connection.to_owned(), cursor.clone());
+        let asked = connection.clone();
+        let known = self.world.store.call(move |journal| Box::pin(async move { journal.cursor(&asked).await })).await?;
+        // The end of a look is a change like any other. That nothing is new is said every minute.
+        let moved = known.position != cursor.position || known.looking != cursor.looking;
         self.verb(
-            Kind::Beat,
+            if moved { Kind::Write } else { Kind::Beat },
             move |journal| Box::pin(async move { journal.set_cursor(&lease, &connection, &cursor).await }),
             |_, _| {},
         )
@@ -313,6 +379,12 @@ impl Journal for SimJournal {
                 (change.history, change.cycle) = (Vec::new(), Vec::new());
             }
             (batch.page, batch.consumed) = (None, Vec::new());
+        }
+        if self.bug(Bug::ConsumedApart) && !batch.consumed.is_empty() {
+            // Two transactions: the events first, what they lead to in another.
+            let first = Batch { now: batch.now, consumed: std::mem::take(&mut batch.consumed), ..Batch::default() };
+            let lease = as_told.clone();
+            self.write(move |journal| Box::pin(async move { journal.commit(&lease, first).await })).await?;
         }
         let (mut stored, asked, real) = (batch.clone(), lease.clone(), as_told.clone());
         let (no_unique, slot) = (self.bug(Bug::NoUnique), self.node.slot);
@@ -359,18 +431,45 @@ impl Journal for SimJournal {
             }
         }
         let addresses: Vec<String> = self.world.addresses(&incoming);
-        if self.bug(Bug::SuppressionAtPlanning) {
-            for one in &mut incoming {
+        let said: Vec<Option<Said>> = incoming.iter().map(Said::by).collect();
+        let clicked: Vec<Option<CopyId>> = incoming.iter().map(|i| i.click.as_ref().map(|click| click.effect.copy)).collect();
+        for one in &mut incoming {
+            if self.bug(Bug::SuppressionAtPlanning) {
                 one.suppress.clear();
             }
+            if self.bug(Bug::OptOutAtPlanning) {
+                one.suppress.retain(|s| !matches!(s.scope, SuppressionScope::Client(_)));
+            }
         }
+        let asked: Vec<Option<SignalSubject>> = said.iter().map(|said| said.as_ref().map(|said| said.subject.clone())).collect();
+        let about: Arc<Mutex<Vec<BTreeSet<String>>>> = Arc::default();
+        let found = about.clone();
         self.verb(
             Kind::Write,
-            move |journal| Box::pin(async move { journal.receive(incoming).await }),
+            move |journal| {
+                Box::pin(async move {
+                    for subject in asked {
+                        let subjects = match subject {
+                            Some(subject) => journal.load(&Load::Signal(subject), Timestamp::UNIX_EPOCH).await?,
+                            None => Vec::new(),
+                        };
+                        found.lock().unwrap().push(subjects.into_iter().map(|s| s.deal.id).collect());
+                    }
+                    journal.receive(incoming).await
+                })
+            },
             move |world, result| {
-                if result.is_ok() {
-                    for address in addresses {
-                        world.truth().suppress(&address);
+                let Ok(news) = result else { return };
+                for address in addresses {
+                    world.truth().suppress(&address);
+                }
+                let about = std::mem::take(&mut *about.lock().unwrap());
+                for (((said, clicked), deals), _) in said.into_iter().zip(clicked).zip(about).zip(news).filter(|(_, new)| **new) {
+                    if let Some(said) = said {
+                        said.told(world, &deals);
+                    }
+                    if let Some(copy) = clicked {
+                        *world.truth().clicks.entry(copy).or_default() += 1;
                     }
                 }
             },
@@ -404,9 +503,10 @@ impl Journal for SimJournal {
 
     async fn start(&self, lease: &Lease, effects: &[EffectRef], now: Timestamp) -> Result<Vec<EffectRef>> {
         let (real, effects) = (self.fenced(lease).await, effects.to_vec());
-        let announced: Arc<Mutex<Vec<EffectRef>>> = Arc::default();
+        let announced: Arc<Mutex<Vec<(EffectRef, u32)>>> = Arc::default();
         let found = announced.clone();
         let look = self.world.scenario.resend;
+        let views = self.world.store.current().views;
         self.verb(
             Kind::Write,
             move |journal| {
@@ -414,10 +514,11 @@ impl Journal for SimJournal {
                     if look {
                         // What the ledger says of them, to whoever reads it, before they leave once more.
                         let copies = effects.iter().map(|effect| effect.copy).collect();
-                        let subjects = journal.load(&Load::Copies(copies), now).await?;
-                        let told = subjects.iter().flat_map(|s| s.ledger.iter().map(move |e| (s.copy.id, e)));
-                        let told = told.filter(|(_, e)| e.reason.as_ref().is_some_and(|r| r.starts_with("unclear (")));
-                        found.lock().unwrap().extend(told.map(|(copy, e)| EffectRef { copy, seq: e.seq }));
+                        for subject in journal.load(&Load::Copies(copies), now).await? {
+                            let story = views.timeline(&subject.copy.funnel, &subject.deal.id).await?;
+                            let told = story.iter().filter_map(|line| Some((line.effect?, repetitions(&line.text)?)));
+                            found.lock().unwrap().extend(told.filter(|(effect, _)| effects.contains(effect)));
+                        }
                     }
                     journal.start(&real, &effects, now).await
                 })
@@ -427,7 +528,8 @@ impl Journal for SimJournal {
                     let mut truth = world.truth();
                     truth.fenced(lease);
                     truth.started(started, now);
-                    truth.announced.extend(announced.lock().unwrap().iter().filter(|effect| started.contains(effect)));
+                    let announced = std::mem::take(&mut *announced.lock().unwrap());
+                    truth.announced.extend(announced.into_iter().filter(|(effect, _)| started.contains(effect)));
                 }
             },
         )
@@ -450,7 +552,26 @@ impl Journal for SimJournal {
 
     async fn receipt(&self, provider: &str, id: &str, outcome: Outcome, at: Timestamp) -> Result<Option<EffectRef>> {
         let (provider, id) = (provider.to_owned(), id.to_owned());
-        self.write(move |journal| Box::pin(async move { journal.receipt(&provider, &id, outcome, at).await })).await
+        let (told, arrived) = ((provider.clone(), id.clone()), outcome == Outcome::Delivered);
+        // Whoever is not known yet is nobody.
+        let forgetful = self.bug(Bug::EarlyReceiptDropped);
+        self.verb(
+            Kind::Write,
+            move |journal| {
+                Box::pin(async move {
+                    if forgetful && journal.by_provider_id(&provider, &id).await?.is_none() {
+                        return Ok(None);
+                    }
+                    journal.receipt(&provider, &id, outcome, at).await
+                })
+            },
+            move |world, result| {
+                if result.is_ok() {
+                    world.truth().receipt(&told.0, &told.1, arrived);
+                }
+            },
+        )
+        .await
     }
 
     async fn resolve(&self, effects: &[EffectRef], how: Resolution, now: Timestamp) -> Result<Vec<EffectRef>> {

@@ -10,6 +10,7 @@ use futures::future::join_all;
 use rekindle::{
     channels::{Channel, Job, Report},
     model::{EffectRef, Outcome, stable_hash},
+    store::qualified,
 };
 use std::{
     sync::{
@@ -99,8 +100,15 @@ impl SimProvider {
             return Outcome::Rejected { reason: "no such number".into(), suppress: dice.chance("bad", n, 500) };
         }
         let unknown = |reason: &str| {
-            world.truth().may_be_unknown += 1;
-            if world.bug == Some(Bug::RetryOnTimeout) || world.bug == Some(Bug::FailoverFromUnknown) && self.name == "one" {
+            world.truth().unclear.insert(job.effect);
+            let as_refused = match world.bug {
+                Some(Bug::RetryOnTimeout) => true,
+                Some(Bug::FailoverFromUnknown) => self.name == "one",
+                // That it may leave once more was said after an attempt before.
+                Some(Bug::OneWarningForAll) => world.truth().announced.contains_key(&job.effect),
+                _ => false,
+            };
+            if as_refused {
                 return busy("timeout", None);
             }
             Outcome::Unknown { reason: reason.into() }
@@ -108,7 +116,7 @@ impl SimProvider {
         if is("breaks", manners.breaks) {
             return unknown("the connection broke");
         }
-        world.accept(job.effect, n);
+        world.accept(job, &self.name, n);
         match fault {
             Some(Fault::CrashAfter) => node.die().await,
             Some(Fault::PausedAfter(ms)) => node.pause(ms),
@@ -119,8 +127,13 @@ impl SimProvider {
         if fault == Some(Fault::ReplyLost) || is("drops", manners.drops_reply) {
             return unknown("no reply");
         }
-        Outcome::Accepted { provider: self.name.clone(), provider_id: Some(format!("{}-{}", job.effect, job.attempt)) }
+        Outcome::Accepted { provider: self.name.clone(), provider_id: Some(provider_id(job)) }
     }
+}
+
+/// What a provider calls a message.
+fn provider_id(job: &Job) -> String {
+    format!("{}-{}", job.effect, job.attempt)
 }
 
 fn uuid_of(key: &impl std::fmt::Display, attempt: i32) -> String {
@@ -167,14 +180,22 @@ impl Drop for Busy<'_> {
 
 impl World {
     /// A provider takes a message, and tells so later, sooner, twice or about another one.
-    fn accept(self: &Arc<Self>, effect: EffectRef, n: u64) {
+    fn accept(self: &Arc<Self>, job: &Job, provider: &str, n: u64) {
+        let effect = job.effect;
         self.truth().accept(effect, self.scenario.resend);
         let (dice, manners) = (self.dice, self.manners());
         let bounced = dice.chance("bounces", n, manners.bounces);
         let after = if dice.chance("early", n, manners.early) { 0 } else { 1_000 + dice.roll("receipt", n, 20_000) };
         let outcome =
             if bounced { Outcome::Rejected { reason: "mailbox gone".into(), suppress: false } } else { Outcome::Delivered };
-        self.clone().report(effect, outcome.clone(), after, format!("{effect}/1"));
+        if provider != "relay" && dice.chance("by id", n, manners.by_id) {
+            if bounced {
+                self.truth().bounced.insert(effect);
+            }
+            self.clone().report_by_id(qualified("shop/sms", provider), provider_id(job), outcome.clone(), after);
+        } else {
+            self.clone().report(effect, outcome.clone(), after, format!("{effect}/1"));
+        }
         if dice.chance("twice", n, manners.twice) {
             // The very same once more, and the same under another number.
             self.clone().report(effect, outcome.clone(), after + 3_000, format!("{effect}/1"));

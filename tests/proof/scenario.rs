@@ -40,6 +40,10 @@ pub enum Happening {
     Call(usize),
     Reply(usize),
     Stop(usize),
+    /// A person unsubscribes by the newest message they got: from everything of the brand, or from that message's medium only.
+    Unsubscribe(usize, bool),
+    /// The CRM says that a person takes back their consent to SMS, or to email.
+    Refuse(usize, bool),
     /// A person opens the link of the newest message they got.
     Click(usize),
     Kill(usize),
@@ -90,6 +94,8 @@ pub struct Manners {
     pub twice: u64,
     pub bounces: u64,
     pub stray: u64,
+    /// Receipts for SMS that name only the provider's own id, which may come before anybody told us of that id.
+    pub by_id: u64,
     /// Write-backs that are applied while the reply is lost, and such as are refused for now.
     pub crm_unsure: u64,
     pub crm_busy: u64,
@@ -128,7 +134,7 @@ impl Scenario {
             // Three of them, and whoever works.
             let process = usize::try_from(dice.roll("process", n, 5)).unwrap().min(AT_WORK);
             let (text, sooner) = (u8::try_from(dice.roll("text", n, 3)).unwrap(), dice.chance("sooner", n, 500));
-            let what = match dice.roll("what", n, 30) {
+            let what = match dice.roll("what", n, 33) {
                 0 => Happening::Lose(deal),
                 1 => Happening::Reopen(deal),
                 2 => Happening::Win(deal),
@@ -155,6 +161,8 @@ impl Scenario {
                 22 => Happening::Release,
                 23..=25 => Happening::Publish(text, sooner),
                 26 | 27 => Happening::Backdate(deal),
+                30 | 31 => Happening::Unsubscribe(person, dice.chance("narrow", n, 600)),
+                32 => Happening::Refuse(person, dice.chance("sms", n, 500)),
                 _ => Happening::PublishOn(process, text, sooner),
             };
             lines.push(Line::At(at("at", n), what));
@@ -187,6 +195,7 @@ impl Scenario {
             twice: often("twice", 500),
             bounces: often("bounces", 60),
             stray: often("stray", 100),
+            by_id: often("by id", 500),
             crm_unsure: often("unsure", 200),
             crm_busy: often("busy", 200),
         };

@@ -4,8 +4,8 @@
 use super::fixture::{self, CAP, WINDOW};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use rekindle::{
-    model::{Address, EffectKey, EffectRef, stable_hash},
-    store::{Batch, Change, Commit, Lease},
+    model::{Address, CopyId, EffectKey, EffectRef, Medium, Outcome, Purpose, SignalKind, SignalSubject, stable_hash},
+    store::{Batch, Change, Commit, Lease, Mark},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,6 +36,14 @@ pub struct Intent {
     /// How often each provider heard of it.
     heard: BTreeMap<String, u32>,
     cleared_at: Instant,
+}
+
+/// A call or an answer that the store took. By then it was about the deals of a person; more of them may turn out to be that person's.
+#[derive(Clone)]
+pub struct Heard {
+    pub kind: SignalKind,
+    pub subject: SignalSubject,
+    pub deals: BTreeSet<String>,
 }
 
 /// What putting an earlier copy back did.
@@ -71,13 +79,31 @@ pub struct Truth {
     by_item: BTreeMap<(String, String), EffectRef>,
     by_day: BTreeMap<(usize, Date), usize>,
     suppressed: BTreeMap<String, u64>,
+    /// Who unsubscribed, from everything or from a medium.
+    opted_out: BTreeMap<(usize, Option<Medium>), u64>,
+    /// Addresses whose consent the CRM took back.
+    unwilling: BTreeSet<String>,
     looked: BTreeMap<EffectRef, u64>,
-    /// Messages that may be unclear: open when a lease changed hands, or ambiguous by the provider's own doing.
-    pub may_be_unknown: u64,
-    /// Messages that left again while the ledger said that they would, nobody knowing what had become of them.
-    pub announced: BTreeSet<EffectRef>,
+    /// Messages that were written down as about to be handed over, and of which no outcome was written down since.
+    ///
+    /// What the store has open is among them: it closes a message by the outcome of its newest attempt, or by news that hold for all
+    /// attempts, and only the former takes it out of here.
+    under_way: BTreeSet<EffectRef>,
+    /// Messages that may be unclear: under way when a lease changed hands, or ambiguous by the provider's own doing.
+    pub unclear: BTreeSet<EffectRef>,
+    /// How often the ledger says of a message that nobody knew what had become of an attempt, when it left again.
+    pub announced: BTreeMap<EffectRef, u32>,
     pub delivered: BTreeSet<EffectRef>,
     pub bounced: BTreeSet<EffectRef>,
+    /// Receipts by a provider's own id that were taken, and whether they say that it arrived.
+    by_id: BTreeMap<(String, String), bool>,
+    /// Messages whose provider's id was written down.
+    named: BTreeMap<(String, String), EffectRef>,
+    pub heard: Vec<Heard>,
+    /// Clicks that the store took.
+    pub clicks: BTreeMap<CopyId, usize>,
+    /// Deals whose copies a hand from outside changed: what was decided on them meanwhile is void.
+    pub by_hand: BTreeSet<String>,
     applied: BTreeMap<EffectRef, u32>,
     last_applied: BTreeMap<i64, i32>,
     pub handed_over: u64,
@@ -111,8 +137,12 @@ impl Truth {
         self.violation.get_or_insert(Violation { promise, what });
     }
 
-    /// `under_way`: messages that were open when the lease changed hands.
-    pub fn took(&mut self, lease: &Lease, under_way: u64, bound: usize, until: Instant) {
+    /// `found`: messages that the store calls unclear by the change of hands, or lets wait for a repetition by it.
+    ///
+    /// Their number is not only the store's word: each must have been cleared to leave, with no outcome since. What merely waits to be
+    /// tried again is not among those. After a restore nobody here knows what the copy had under way.
+    pub fn took(&mut self, lease: &Lease, found: &BTreeSet<EffectRef>, bound: usize, until: Instant) {
+        let under_way = lease.orphans.max(found.len() as u64);
         self.note(&format!("{} takes epoch {} ({under_way} under way)", lease.owner, lease.epoch));
         if lease.epoch <= self.epoch {
             self.wrong("I5", format!("epoch {} after {}", lease.epoch, self.epoch));
@@ -120,7 +150,12 @@ impl Truth {
         if under_way > bound as u64 {
             self.wrong("I10", format!("{under_way} messages unclear after a take-over, at most {bound} could be under way"));
         }
-        self.may_be_unknown += under_way;
+        for effect in found {
+            if !self.under_way.remove(effect) && self.restored.is_none() {
+                self.wrong("I10", format!("{effect} counts as under way after a take-over, and it was not"));
+            }
+        }
+        self.unclear.extend(found);
         self.takeovers += 1;
         self.unheard();
         (self.epoch, self.owner, self.until) = (lease.epoch, lease.owner.clone(), Some(until));
@@ -153,7 +188,14 @@ impl Truth {
         self.by_item.clear();
         self.by_day.clear();
         self.suppressed.clear();
+        self.opted_out.clear();
+        self.unwilling.clear();
         self.looked.clear();
+        self.under_way.clear();
+        self.heard.clear();
+        self.clicks.clear();
+        self.named.clear();
+        self.announced.clear();
         self.applied.clear();
         self.last_applied.clear();
         self.restored = Some(Restored { forgotten, noticeable, at });
@@ -196,15 +238,27 @@ impl Truth {
     pub fn committed(&mut self, batch: &Batch, commit: &Commit) {
         let now = batch.now.unwrap_or_default();
         let stale: BTreeSet<_> = commit.stale.iter().collect();
+        // Passes take turns, an owner of before writes nothing, and what events lead to is never a message, which a newer prohibition or
+        // revision would refuse: nothing but a hand from outside comes between a decision on an event and its transaction.
+        let lost = batch.changes.iter().find(|c| stale.contains(&c.copy.id) && !self.by_hand.contains(&c.deal));
+        if let Some(change) = lost.filter(|_| !batch.consumed.is_empty()) {
+            self.wrong("I8", format!("events were consumed, and copy {} had none of them", change.copy.id));
+        }
+        for contact in batch.page.iter().flat_map(|page| &page.contacts) {
+            self.take_back(contact);
+        }
         for change in batch.changes.iter().filter(|c| !stale.contains(&c.copy.id)) {
             for new in &change.effects {
                 let effect = EffectRef { copy: change.copy.id, seq: new.effect.seq };
-                let rekindle::engine::EffectKind::Message { address, .. } = &new.effect.kind else { continue };
+                let rekindle::engine::EffectKind::Message { address, purpose, .. } = &new.effect.kind else { continue };
                 if commit.conflicts.contains(&effect) || new.status != rekindle::model::EffectStatus::Intended {
                     continue;
                 }
                 let held = commit.held.contains(&effect);
                 self.intend(change, effect, new, address, now, held);
+                if *purpose == Purpose::Advertising {
+                    self.willing(person(&change.deal), address, effect);
+                }
             }
         }
         for suppression in &batch.suppress {
@@ -255,9 +309,75 @@ impl Truth {
             heard: BTreeMap::new(),
             cleared_at: Instant::now(),
         };
+        if !held {
+            self.under_way.insert(effect);
+        }
         if self.intents.insert(effect, intent).is_some() {
             self.wrong("I1", format!("{effect} was written down twice"));
         }
+    }
+
+    /// What a client said themselves, and what the CRM says of them. The store refuses an intent against the former in the transaction
+    /// that would write it down, whatever number of the person it goes to. The latter is known to every decision after the transaction
+    /// that stored it: passes of an owner take turns, and those of an owner of before are over.
+    fn willing(&mut self, person: usize, address: &Address, effect: EffectRef) {
+        if let Some(when) = self.opt_out(person, address.medium()) {
+            self.wrong("I3", format!("{effect} was intended at {}, the person had unsubscribed at {when}", self.moment));
+        }
+        if self.unwilling.contains(address.as_str()) {
+            self.wrong("I3", format!("{effect} was intended, and the CRM says that they took back their consent"));
+        }
+    }
+
+    fn opt_out(&self, person: usize, medium: Medium) -> Option<u64> {
+        [None, Some(medium)].into_iter().filter_map(|of| self.opted_out.get(&(person, of))).min().copied()
+    }
+
+    /// A person unsubscribes. Prohibitions follow the person, and so do all deals that name the same contact.
+    pub fn unsubscribe(&mut self, person: usize, medium: Option<Medium>) {
+        self.note(&format!("person {person} has unsubscribed from {}", medium.map_or("everything", Medium::as_str)));
+        self.opted_out.entry((person, medium)).or_insert(self.moment);
+    }
+
+    /// What the CRM says of a contact is stored. A phone that two share is left out: what both say of it is weighed.
+    fn take_back(&mut self, contact: &rekindle::model::Contact) {
+        let shared = [fixture::phone(4)];
+        let phones = contact.phones.iter().filter(|phone| contact.consent.sms == Some(false) && !shared.contains(phone));
+        let emails = contact.emails.iter().filter(|_| contact.consent.email == Some(false));
+        let refused: Vec<String> = phones.map(|p| p.as_str().to_owned()).chain(emails.map(|e| e.as_str().to_owned())).collect();
+        self.unwilling.extend(refused);
+    }
+
+    /// What became of an attempt is written down.
+    pub fn marked(&mut self, mark: &Mark) {
+        if let Outcome::Accepted { provider, provider_id: Some(id) } = &mark.outcome {
+            let name = (provider.clone(), id.clone());
+            if self.by_id.get(&name).is_some_and(|arrived| *arrived) {
+                self.delivered.insert(mark.effect);
+            }
+            self.named.insert(name, mark.effect);
+        }
+        let Some(intent) = self.intents.get(&mark.effect) else { return };
+        // The store's own rule: the first hand-over is attempt 1, whether its reporter counts from 0 or from 1.
+        let newest = i64::from(mark.attempt.max(1)) == i64::from(intent.clearances.max(1));
+        if mark.attempt < 0 || !newest {
+            return;
+        }
+        let address = intent.address.as_str().to_owned();
+        self.under_way.remove(&mark.effect);
+        if matches!(mark.outcome, Outcome::Rejected { suppress: true, .. }) {
+            self.suppress(&address);
+        }
+    }
+
+    /// A receipt by a provider's own id is taken: it holds as soon as anybody has written down whose id that is.
+    pub fn receipt(&mut self, provider: &str, id: &str, arrived: bool) {
+        self.note(&format!("a receipt for {id} of {provider}"));
+        let name = (provider.to_owned(), id.to_owned());
+        if let Some(effect) = self.named.get(&name).filter(|_| arrived) {
+            self.delivered.insert(*effect);
+        }
+        self.by_id.insert(name, arrived);
     }
 
     fn in_window(&mut self, person: usize, now: Timestamp, effect: EffectRef) {
@@ -274,6 +394,7 @@ impl Truth {
             intent.clearances += 1;
             intent.cleared_at = Instant::now();
             let person = intent.person;
+            self.under_way.insert(*effect);
             self.note(&format!("{effect} started again"));
             self.in_window(person, now, *effect);
         }
@@ -310,7 +431,10 @@ impl Truth {
         let early = *heard > intent.clearances;
         let late = intent.cleared_at.elapsed();
         let (same_key, same_text) = (intent.key == key, intent.message == text_of(message));
+        let (person, medium) = (intent.person, intent.address.medium());
         let suppressed = self.suppressed.get(intent.address.as_str()).copied();
+        // All messages of the fixture are advertising, which is what an unsubscription is about.
+        let suppressed = suppressed.into_iter().chain(self.opt_out(person, medium)).min();
         match &self.restored {
             None => {
                 self.attempted.insert(item);
@@ -346,12 +470,14 @@ impl Truth {
         self.note(&format!("{effect} accepted"));
         let times = self.accepted.entry(effect).or_default();
         *times += 1;
-        let again = *times > 1;
+        let (again, times) = (*times > 1, *times);
         if again {
-            self.note("for the second time");
+            self.note("once more");
         }
-        if again && !(resend && self.announced.contains(&effect)) {
-            self.wrong("I1", format!("{effect} was accepted twice"));
+        // Each attempt after the first was started by a transaction, when the ledger had counted all those before it of which nobody knew.
+        let announced = self.announced.get(&effect).copied().unwrap_or(0);
+        if again && !(resend && times <= 1 + announced) {
+            self.wrong("I1", format!("{effect} was accepted {times} times, the ledger tells of {announced} repetitions"));
         }
         let Some(intent) = self.intents.get(&effect) else { return };
         let item = (intent.address.as_str().to_owned(), intent.natural.item.clone());
@@ -396,7 +522,8 @@ impl Truth {
     }
 }
 
-fn person(deal: &str) -> usize {
+/// Whose deal it is.
+pub fn person(deal: &str) -> usize {
     fixture::person_of(deal.trim_start_matches('D').parse().unwrap_or(0))
 }
 

@@ -31,7 +31,7 @@ enum Order {
 }
 
 /// Somebody waits for a lock in this database.
-async fn somebody_waits(look: &mut PgConnection) -> bool {
+pub(super) async fn somebody_waits(look: &mut PgConnection) -> bool {
     let asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     look.fetch_one(asked).await.unwrap().get::<i64, _>(0) > 0
 }

@@ -33,19 +33,33 @@ async fn race(backend: &Backend, rounds: u32) -> [u32; 2] {
         let (first, second) = (world.lease.clone(), world.lease.clone());
         let merging = async move { two.commit(&second, merge).await };
         let intending = async move { one.commit(&first, intent).await };
-        // Each is begun first in every other round.
-        let (merging, intending) = if round % 2 == 0 {
-            let merging = tokio::spawn(merging);
-            (merging, tokio::spawn(intending))
-        } else {
-            let intending = tokio::spawn(intending);
-            (tokio::spawn(merging), intending)
+        // One after the other, either way, in which it is certain what must come of it; then both at once, each begun first in turn.
+        let (merging, intending) = match round % 4 {
+            0 => {
+                let merging = tokio::spawn(merging).await;
+                (merging, tokio::spawn(intending).await)
+            }
+            1 => {
+                let intending = tokio::spawn(intending).await;
+                (tokio::spawn(merging).await, intending)
+            }
+            2 => {
+                let (merging, intending) = (tokio::spawn(merging), tokio::spawn(intending));
+                (merging.await, intending.await)
+            }
+            _ => {
+                let (intending, merging) = (tokio::spawn(intending), tokio::spawn(merging));
+                (merging.await, intending.await)
+            }
         };
-        let commit = intending.await.unwrap().unwrap();
-        merging.await.unwrap().unwrap();
+        let commit = intending.unwrap().unwrap();
+        merging.unwrap().unwrap();
         let refused = commit.stale == [copies[1]];
         let found = world.store.journal.suppressed(&[effect(copies[1], 1)]).await.unwrap() == [effect(copies[1], 1)];
         assert!(refused != found, "round {round}: refused {refused}, found {found}");
+        if round % 4 < 2 {
+            assert_eq!(refused, round % 4 == 0, "round {round}: what the other said before it is known to the store");
+        }
         orders[usize::from(found)] += 1;
         // The next decision knows of both.
         let (first, second) = (world.copy(copies[0]).await, world.copy(copies[1]).await);
