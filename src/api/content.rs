@@ -47,7 +47,8 @@ pub struct ContentListSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub stop_when: Option<String>,
-    /// Added to every link that lacks them, like {utm_source: rekindle}. What a link already has is never replaced.
+    /// Added to every link that lacks them, like {utm_source: rekindle}. What a link already has is never replaced. Plain words: a value
+    /// like {{ deal.id }} stands in the link itself.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "short_strings")]
     pub utm: BTreeMap<String, String>,
@@ -128,7 +129,7 @@ pub struct ItemSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailText>,
     /// Where its links lead, by the name that the text uses: {{ links.catalog }}. Clients are redirected to these addresses and to no
-    /// other. The part before the path must not be a template.
+    /// other. The part before the path must not be a template. A picture shows what lies at its address itself: it counts as no click.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "long_strings")]
     pub links: BTreeMap<String, String>,
@@ -182,7 +183,8 @@ pub struct EmailText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub preheader: Option<String>,
-    /// The body in Markdown, a template, put into the default layout. A link on a line of its own becomes a button.
+    /// The body in Markdown, a template, put into the default layout. A link alone in its
+    /// paragraph becomes a button.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32768))]
     pub markdown: Option<String>,

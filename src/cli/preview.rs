@@ -122,7 +122,7 @@ pub async fn run(args: PreviewArgs) -> Result<ExitCode, String> {
         effect,
         random: &system_random,
         to: &to,
-        as_manager: meaning.send_as != crate::model::SendAs::Brand && subject.as_ref().is_some_and(|s| s.manager.is_some()),
+        as_manager: subject.as_ref().is_some_and(|s| meaning.send_as.is_manager(&s.deal, s.manager.as_ref())),
         message_id_domain: domain,
         key: uuid,
         now: Timestamp::now(),

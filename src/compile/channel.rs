@@ -37,6 +37,14 @@ pub(super) fn channel(
             "write at least one, like {name: main, type: Smtp, smtp: {host: mail}}",
         );
     }
+    if spec.email.as_ref().is_some_and(|email| !on_one_line(&email.from.name)) {
+        found.error(
+            "spec.email.from.name",
+            Reason::InvalidValue,
+            "the sender's name has several lines, or signs that cannot be seen",
+            "write it on one line",
+        );
+    }
     let from = spec.sms.as_ref().map(|s| s.from.as_str()).unwrap_or_default();
     let domain = spec.email.as_ref().and_then(|e| Email::parse(&e.from.address).ok());
     let domain = domain.map(|address| ascii_domain(address.domain()).into_owned());
@@ -259,7 +267,16 @@ pub(super) fn keyword(sms: &SmsSenderSpec) -> Option<String> {
     (sms.opt_out == OptOutSpec::Keyword).then(|| sms.keyword.clone().unwrap_or_else(|| "STOP".into()))
 }
 
+/// Whether it can stand in a header.
+fn on_one_line(text: &str) -> bool {
+    !text.contains(char::is_control)
+}
+
 fn email_sender(email: &EmailSenderSpec, brand_title: &str, found: &mut Findings) -> Option<EmailSender> {
+    if !on_one_line(&email.from.name) {
+        // Told once, of the channel: no email can be tried with it.
+        return None;
+    }
     if let Some(price) = &email.price {
         priced("spec.email.price.perMessage", &price.per_message, "spec.email.price.currency", &price.currency, found);
     }

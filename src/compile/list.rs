@@ -78,6 +78,7 @@ pub(super) fn list(
             texts.extend(text.map(|t| (item.name.clone(), t)));
         }
     }
+    text::utm(&spec.utm, found);
     let stop_when = spec.stop_when.as_ref().and_then(|c| scope.names.condition(c, "spec.stopWhen", found));
     let overdue = match spec.overdue {
         OverdueSpec::Spread => Overdue::Spread,
@@ -231,11 +232,15 @@ impl OneItem<'_> {
         path: &str,
         found: &mut Findings,
     ) -> Option<Read> {
-        match (sms, email) {
-            (Some(sms), _) => text::sms(sms, self.scope.names, declared, path, found),
-            (None, Some(email)) => text::email(email, self.scope.names, declared, purpose == Purpose::Advertising, path, found),
-            (None, None) => None,
-        }
+        let (read, member) = match (sms, email) {
+            (Some(sms), _) => (text::sms(sms, self.scope.names, declared, path, found)?, "sms.text"),
+            (None, Some(email)) => {
+                (text::email(email, self.scope.names, declared, purpose == Purpose::Advertising, path, found)?, "email")
+            }
+            (None, None) => return None,
+        };
+        text::formless(&read.body, self.scope.fields, &format!("{path}.{member}"), found);
+        Some(read)
     }
 
     fn variants(

@@ -130,7 +130,15 @@ fn lists(all: &Resources<'_>, findings: &mut Vec<Finding>) -> BTreeMap<Key, Cont
                 }
                 if let Some(bytes) = all.config_map(&key.0, &map.name, &map.key, &format!("{path}.bodyFrom.configMap"), &mut found)
                 {
-                    let body = String::from_utf8_lossy(&bytes).into_owned();
+                    let Ok(body) = String::from_utf8(bytes) else {
+                        found.error(
+                            &format!("{path}.bodyFrom.configMap"),
+                            Reason::InvalidValue,
+                            "the body is not UTF-8, so nobody could read it",
+                            "save it as UTF-8",
+                        );
+                        continue;
+                    };
                     let length = body.chars().count();
                     if length > MAX_BODY {
                         found.error(

@@ -300,7 +300,10 @@ fn known(root: &str, name: Option<&str>, names: &BTreeSet<String>, path: &str, f
         },
         |near| format!("did you mean {root}.{near}?"),
     );
-    if matches!(root, "deal" | "client") {
+    let in_conditions = (root == "deal" && DEAL_NAMES.contains(&name)) || (root == "client" && CLIENT_NAMES.contains(&name));
+    if in_conditions {
+        help = format!("only conditions know it, like when: {root}.{name} == …");
+    } else if matches!(root, "deal" | "client") {
         help.push_str(if help.ends_with('?') { " Otherwise" } else { ";" });
         help.push_str(" declare the field in the connection's spec.fields");
     }

@@ -253,6 +253,11 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         ("from: NOVYDOM, maxParts: 3, optOut: Link", "from: \"7777\", optOut: Keyword, keyword: \"--\"", CHANNEL, "spec.sms.keyword", NoOptOut, "write a word"),
         ("markdown: \"Новости дома\"", "markdown: \"Новости {{ client.city + 1 }}\"", LIST, "spec.items[1].variants[1].email", InvalidTemplate, ""),
         ("bodyFrom: {configMap: {name: bodies, key: news.md}}", "bodyFrom: {configMap: {name: bodies, key: new.md}}", LIST, "spec.items[1].email.bodyFrom.configMap", ConfigMapNotFound, "did you mean news.md?"),
+        ("{{ client.firstName | default('Здравствуйте') }}, у нас", "{{ client.language }}, у нас", LIST, "spec.items[0].sms.text", UnknownName, "only conditions know it"),
+        ("markdown: \"Новости дома\"", "html: \"<style>@media(x){#hero{a:b}}</style>\"", LIST, "spec.items[1].variants[1].email.html", InvalidTemplate, "a blank between { and #"),
+        ("data: {news.md: \"# Новости\\n\\nДом сдан.\"}", "binaryData: {news.md: z/Do4uXyIQ==}", LIST, "spec.items[1].email.bodyFrom.configMap", InvalidValue, "save it as UTF-8"),
+        ("https://novydom.example/visit", "https://novydom.example:99999/visit", LIST, "spec.items[1].links.visit", InvalidLink, "https://example.com"),
+        ("from: {name: Новый дом,", "from: {name: \"Новый\\nдом\",", CHANNEL, "spec.email.from.name", InvalidValue, "on one line"),
         // the rest
         ("name: visit\n", "name: new-layouts\n", LIST, "spec.items[1].name", Duplicate, "another name"),
         ("- name: warming\n", "- name: stalled\n", FUNNEL, "spec.stages.warming[0].name", Duplicate, "another name"),
@@ -393,6 +398,53 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What was sent so before goes on; whoever looks is told.
+#[test]
+fn what_clients_would_not_read_as_it_was_meant_is_a_warning_and_stops_nothing() {
+    use Reason::*;
+    let cases: [(&str, &[Reason]); 9] = [
+        ("markdown: \"[Каталог](novydom.example/plans)\"", &[InvalidLink]),
+        ("markdown: \"[звоните](tel:+7 999)\"", &[InvalidLink]),
+        ("markdown: \"[Каталог](https://a.example/?c={{ client.city }})\"", &[UntrackedLink, InvalidLink]),
+        ("markdown: \"Новости<br>дома <!-- для своих -->\"", &[InvalidValue]),
+        ("markdown: \"Новости \u{fffd}\u{fffd}\"", &[InvalidValue]),
+        (
+            "markdown: \"![x](https://a.example/x.png) [y](https://b.example/y) https://c.example/z\"",
+            &[UntrackedLink, UntrackedLink],
+        ),
+        ("html: \"<img src='https://a.example/x.png'><a class='x' href='https://a.example/offer'>x</a>\"", &[UntrackedLink]),
+        ("text: \"https://a.example/offer\", markdown: \"Новости дома\"", &[UntrackedLink]),
+        ("markdown: \"<sales@novydom.example>, [ещё](mailto:{{ manager.email }})\"", &[]),
+    ];
+    for (body, reasons) in cases {
+        let out = changed("markdown: \"Новости дома\"", body);
+        assert_eq!(out.findings.iter().map(|f| f.reason).collect::<Vec<_>>(), reasons, "{body}: {}", lines(&out.findings));
+        assert!(out.funnels.contains_key(&key()), "{body}: {}", lines(&out.findings));
+    }
+    let out = changed("utm: {utm_source: rekindle}", "utm: {utm_content: \"{{ deal.id }}\"}");
+    let told: Vec<_> = out.findings.iter().map(|f| (f.path.as_str(), f.reason)).collect();
+    assert_eq!(told, [("spec.utm.utm_content", InvalidValue)]);
+    for (kind, printed, help) in [
+        ("Date", "{{ deal.layout }}", Some("write {{ deal.layout | date }}")),
+        ("Date", "{{ deal.layout | date }}", None),
+        ("Boolean", "{{ deal.layout }}", Some("write {% if deal.layout %}")),
+        ("String", "{{ deal.layout }}", None),
+    ] {
+        let yaml = EXAMPLE
+            .replace("from: UF_LAYOUT, type: String", &format!("from: UF_LAYOUT, type: {kind}"))
+            .replace("markdown: \"Новости дома\"", &format!("markdown: \"Ждём: {printed}\""));
+        let out = compile(&read(&yaml));
+        let told: Vec<_> = out.findings.iter().map(|f| (f.path.as_str(), f.help.as_str())).collect();
+        assert_eq!(told.len(), usize::from(help.is_some()), "{kind} {printed}: {}", lines(&out.findings));
+        assert!(
+            told.iter().all(|(path, text)| {
+                *path == "spec.items[1].variants[1].email" && help.is_some_and(|help| text.starts_with(help))
+            })
+        );
+        assert!(out.funnels.contains_key(&key()), "{kind} {printed}");
+    }
 }
 
 #[test]

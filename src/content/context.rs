@@ -13,7 +13,7 @@
 use super::Language;
 use crate::model::{Contact, Deal, FieldValue, Manager, first_and_last};
 use jiff::tz::TimeZone;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A value, as the CRM gave it.
 #[derive(Clone, PartialEq)]
@@ -26,7 +26,8 @@ pub enum Field {
 /// Values by their dotted path. Holds personal data: no `Debug` shows them.
 #[derive(Clone)]
 pub struct Context {
-    values: BTreeMap<String, Field>,
+    /// Shared by its copies: a message in another language has the same values.
+    values: Arc<BTreeMap<String, Field>>,
     language: Language,
     time_zone: TimeZone,
 }
@@ -39,12 +40,13 @@ impl std::fmt::Debug for Context {
 
 impl Default for Context {
     fn default() -> Self {
-        Self { values: BTreeMap::new(), language: Language::English, time_zone: TimeZone::UTC }
+        Self { values: Arc::default(), language: Language::English, time_zone: TimeZone::UTC }
     }
 }
 
 impl Context {
-    /// Everything known of a deal and its people. `language` and `time_zone` are the client's; dates are written in them.
+    /// Everything known of a deal and its people. `language` and `time_zone` are the client's. Dates are written in this zone; in a
+    /// message in the language of its words, elsewhere in the client's.
     #[must_use]
     pub fn new(
         deal: &Deal,
@@ -55,7 +57,7 @@ impl Context {
         time_zone: &TimeZone,
     ) -> Self {
         let mut context = Self {
-            values: BTreeMap::new(),
+            values: Arc::default(),
             language: language.map_or_else(|| Language::of(brand_title), Language::from_tag),
             time_zone: time_zone.clone(),
         };
@@ -75,7 +77,7 @@ impl Context {
         context.set("deal.url", deal.url.as_deref().unwrap_or_default());
         // An amount of nothing is an amount nobody entered: "0 ₽" in an offer is worse than no message.
         if deal.amount.0 != 0 {
-            context.values.insert("deal.amount".into(), Field::Number(deal.amount.units()));
+            context.put("deal.amount", Field::Number(deal.amount.units()));
         }
         if let Some(contact) = contact {
             context.set("client.name", &contact.name.0);
@@ -114,7 +116,7 @@ impl Context {
                 "deal.url" => "https://crm.example.com/deals/1234567890",
                 "deal.id" => "1234567890",
                 "deal.amount" => {
-                    context.values.insert(path.into(), Field::Number(123_456_789.0));
+                    context.put(path, Field::Number(123_456_789.0));
                     continue;
                 }
                 _ if russian => "Комсомольск-на-Амуре",
@@ -128,9 +130,19 @@ impl Context {
     /// Sets a text; an empty one leaves the value unknown.
     pub fn set(&mut self, path: &str, text: &str) {
         if text.trim().is_empty() {
-            self.values.remove(path);
+            self.forget(path);
         } else {
-            self.values.insert(path.to_owned(), Field::Text(shortened(text.trim())));
+            self.put(path, Field::Text(shortened(text.trim())));
+        }
+    }
+
+    fn put(&mut self, path: &str, value: Field) {
+        Arc::make_mut(&mut self.values).insert(path.to_owned(), value);
+    }
+
+    fn forget(&mut self, path: &str) {
+        if self.values.contains_key(path) {
+            Arc::make_mut(&mut self.values).remove(path);
         }
     }
 
@@ -144,18 +156,18 @@ impl Context {
     #[must_use]
     pub fn with(mut self, path: &str, value: &FieldValue) -> Self {
         match value {
-            FieldValue::Bool(b) => {
-                self.values.insert(path.to_owned(), Field::Bool(*b));
-            }
-            FieldValue::Number(n) if n.is_finite() => {
-                self.values.insert(path.to_owned(), Field::Number(*n));
-            }
-            FieldValue::Number(_) => {
-                self.values.remove(path);
-            }
+            FieldValue::Bool(b) => self.put(path, Field::Bool(*b)),
+            FieldValue::Number(n) if n.is_finite() => self.put(path, Field::Number(*n)),
+            FieldValue::Number(_) => self.forget(path),
             FieldValue::Text(text) => self.set(path, text),
         }
         self
+    }
+
+    /// The same values, with dates as this language writes them.
+    #[must_use]
+    pub(super) fn in_language(&self, language: Language) -> Self {
+        Self { language, ..self.clone() }
     }
 
     pub(super) fn get(&self, path: &str) -> Option<&Field> {

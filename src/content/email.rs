@@ -1,10 +1,11 @@
 //! An email: Markdown in the default look or own HTML, the plain text beside it, footer and sender.
 
 use super::{
-    Context, EmailBody, EmailMessage, EmailSender, EmailSource, ItemText, Language, Preview, RenderError, Rendered, RenderedItem,
-    Template, Tracking, html_text,
+    Context, EmailBody, EmailMessage, EmailSender, EmailSource, ItemText, Preview, RenderError, Rendered, RenderedItem, Template,
+    Tracking, html_text,
+    item::Tongue,
     layout::{self, Colors, Page},
-    markdown,
+    markdown::{self, Look},
     mime::{self, Mime, Unsubscribe},
     render::hash,
     template::Escape,
@@ -14,15 +15,23 @@ use crate::{
     model::Email,
 };
 
+/// What an email is made of.
+pub struct Letter<'a> {
+    pub item: &'a ItemText,
+    pub body: &'a EmailBody,
+    pub sender: &'a EmailSender,
+    /// `None`: it has no words of its own.
+    pub tongue: Option<Tongue>,
+}
+
 pub fn render(
-    item: &ItemText,
-    body: &EmailBody,
-    sender: &EmailSender,
+    letter: &Letter<'_>,
     targets: Vec<String>,
     context: &Context,
     tracking: &Tracking<'_>,
     to: &str,
 ) -> Result<RenderedItem, RenderError> {
+    let Letter { item, body, sender, .. } = *letter;
     let day = links::unix_day(tracking.now);
     let unsubscribe = tracking.base_url.map(|base| links::unsubscribe_url(base, &tracking.keys.unsubscribe_token(tracking.effect)));
     let click_url = |link| {
@@ -30,6 +39,8 @@ pub fn render(
         Some(links::click_url(tracking.base_url?, &tracking.keys.click_token(token)))
     };
     let addresses = item.addresses(&targets, unsubscribe.clone(), |number| click_url(i16::try_from(number).ok()?));
+    // What a mail program fetches by itself is no click.
+    let pictures = item.addresses(&targets, None, |_| None);
     let subject = one_line(&body.subject.render_as(Escape::Header, context, &addresses)?);
     if subject.is_empty() {
         return Err(RenderError::Empty);
@@ -39,35 +50,31 @@ pub fn render(
         None => String::new(),
     };
     let colors = Colors::of(sender.accent_color.as_deref());
-    let page = |language| Page { sender, language, subject: &subject, preheader: &preheader, unsubscribe: unsubscribe.as_deref() };
+    let tongue = letter.tongue.clone().unwrap_or_else(|| Tongue::of_text(&subject));
+    let page = Page { sender, tongue: &tongue, subject: &subject, preheader: &preheader, unsubscribe: unsubscribe.as_deref() };
     let own_text = body.text.as_ref().map(|t| t.render_as(Escape::Text, context, &addresses)).transpose()?;
-    let (mut html, mut text, page) = match &body.source {
+    let (mut html, mut text) = match &body.source {
         EmailSource::Markdown(template) => {
             let source = template.render_as(Escape::Markdown, context, &addresses)?;
             if source.trim().is_empty() {
                 return Err(RenderError::Empty);
             }
-            let made = markdown::render(&source, &addresses, &colors.accent, colors.on_accent);
-            let page = page(Language::of(&source));
-            (page.html(&made.html), own_text.unwrap_or(made.text), page)
+            let look = Look { accent: &colors.accent, on_accent: colors.on_accent, right_to_left: tongue.right_to_left };
+            let made = markdown::render(&source, &addresses, &pictures, look);
+            (page.html(&made.html), own_text.unwrap_or(made.text))
         }
         EmailSource::Html(template) => {
             let mut html = template.render_as(Escape::Html, context, &addresses)?;
             if html.trim().is_empty() {
                 return Err(RenderError::Empty);
             }
-            let page = page(Language::of(&subject));
+            layout::direct_pictures(&mut html, &addresses, &pictures);
             let text = own_text.unwrap_or_else(|| html_text::text_of(&html));
-            let shown = unsubscribe.as_ref().is_some_and(|url| {
-                let mut written = String::new();
-                Escape::Html.push(&mut written, url);
-                html.contains(&written)
-            });
-            if !shown {
+            if unsubscribe.as_ref().is_none_or(|url| !shows(&html, url)) {
                 page.append_foot(&mut html);
             }
             page.insert_preheader(&mut html);
-            (html, text, page)
+            (html, text)
         }
     };
     if unsubscribe.as_ref().is_none_or(|url| !text.contains(url.as_str())) {
@@ -114,6 +121,13 @@ pub fn render(
         codes: Vec::new(),
         preview: Preview { from, subject: Some(subject), text, html: Some(html), segments: None },
     })
+}
+
+/// Whether a reader of this HTML finds the address in it.
+fn shows(html: &str, url: &str) -> bool {
+    let mut written = String::new();
+    Escape::Html.push(&mut written, url);
+    html.contains(&written)
 }
 
 /// A value over `manager`, if the item is sent as the manager and all of it is known.

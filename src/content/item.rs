@@ -1,19 +1,36 @@
 //! What an item consists of: its bodies, what they need, and where its links lead.
 
-use super::{Body, Context, EmailSource, ItemText, RenderError, Template, template::Escape};
+use super::{
+    Body, Context, EmailSource, ItemText, Language, RenderError, Template,
+    language::{Letters, right_to_left},
+    template::Escape,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl ItemText {
     /// The body for a variant or, if there is none of that name, for a language.
     #[must_use]
     pub fn body_for(&self, variant: Option<&str>, language: Option<&str>) -> &Body {
+        self.wording(variant, language).0
+    }
+
+    /// The same, and what it is written in. That is said by the tag of the translation or else by the text's own words, whatever the
+    /// client's language and the values; `None` for a text of nothing but values.
+    pub(super) fn wording(&self, variant: Option<&str>, language: Option<&str>) -> (&Body, Option<Tongue>) {
         let by_language = |tag: &str| {
             let tag = tag.to_lowercase();
             let first = tag.split(['-', '_']).next().unwrap_or_default();
-            let find = |wanted: &str| self.translations.iter().find(|(t, _)| t.to_lowercase() == wanted).map(|(_, body)| body);
+            let find = |wanted: &str| self.translations.iter().find(|(t, _)| t.to_lowercase() == wanted);
             find(&tag).or_else(|| find(first))
         };
-        variant.and_then(|name| self.variants.get(name)).or_else(|| language.and_then(by_language)).unwrap_or(&self.body)
+        let own = |body| (body, Body::letters(body).tag().map(Tongue::of));
+        if let Some(body) = variant.and_then(|name| self.variants.get(name)) {
+            own(body)
+        } else if let Some((tag, body)) = language.and_then(by_language) {
+            (body, Some(Tongue::of(tag)))
+        } else {
+            own(&self.body)
+        }
     }
 
     /// Whether there is anything to click in it: a declared link that this body names. Stopping is no interest.
@@ -99,7 +116,39 @@ impl ItemText {
 
 const UNSUBSCRIBE: &str = "unsubscribe";
 
+/// What a text is written in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tongue {
+    /// BCP 47, for `lang`.
+    pub tag: String,
+    /// Of the words that we add, and of dates.
+    pub words: Language,
+    pub right_to_left: bool,
+}
+
+impl Tongue {
+    pub fn of(tag: &str) -> Self {
+        Self { tag: tag.to_owned(), words: Language::from_tag(tag), right_to_left: right_to_left(tag) }
+    }
+
+    /// Of a finished text.
+    pub fn of_text(text: &str) -> Self {
+        Self::of(Letters::of(text).tag().unwrap_or("en"))
+    }
+}
+
 impl Body {
+    /// Of what every reader of it gets.
+    fn letters(&self) -> Letters {
+        match self {
+            Self::Sms(text) => text.letters(),
+            Self::Email(email) => {
+                let (EmailSource::Markdown(source) | EmailSource::Html(source)) = &email.source;
+                email.subject.letters().and(source.letters())
+            }
+        }
+    }
+
     /// The templates it consists of.
     #[must_use]
     pub fn templates(&self) -> Vec<&Template> {

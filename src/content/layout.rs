@@ -1,6 +1,6 @@
 //! The default look of an email: one column of 600 px, tables and inline styles (what mail clients honour), readable in dark mode.
 
-use super::{EmailSender, Language, html_text::end_of_tag, template::escape_html};
+use super::{EmailSender, html_text::end_of_tag, item::Tongue, template::escape_html};
 use std::fmt::Write as _;
 
 const ACCENT: &str = "#1a56db";
@@ -33,7 +33,7 @@ impl Colors {
 
 pub struct Page<'a> {
     pub sender: &'a EmailSender,
-    pub language: Language,
+    pub tongue: &'a Tongue,
     pub subject: &'a str,
     /// What a mailbox shows after the subject.
     pub preheader: &'a str,
@@ -45,25 +45,33 @@ impl Page<'_> {
     /// The complete document around a body.
     pub fn html(&self, body: &str) -> String {
         let mut out = String::with_capacity(body.len() + 4096);
+        // Mail programs cut the document off, so its cells say the direction once more.
+        let dir = if self.tongue.right_to_left { " dir=\"rtl\"" } else { "" };
+        out.push_str("<!DOCTYPE html>\n<html lang=\"");
+        escape_html(&mut out, &self.tongue.tag);
         let _ = write!(
             out,
-            "<!DOCTYPE html>\n<html lang=\"{}\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n\
+            "\"{dir} xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n\
              <meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"supported-color-schemes\" content=\"light dark\">\n<title>",
-            self.language.tag()
+             <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"supported-color-schemes\" content=\"light dark\">\n<title>"
         );
         escape_html(&mut out, self.subject);
         out.push_str("</title>\n");
         out.push_str(STYLE);
         out.push_str("</head>\n<body class=\"rk-page\" style=\"margin:0;padding:0;background-color:#f3f5f8\">\n");
         self.push_preheader(&mut out);
+        let side = if self.tongue.right_to_left { "right" } else { "left" };
         out.push_str(OPEN);
+        let _ = writeln!(out, "text-align:{side}\">");
         self.head(&mut out);
-        out.push_str("<tr><td class=\"rk-card rk-pad\" style=\"padding:32px 32px 16px;background-color:#ffffff;border-radius:8px;");
+        let _ = write!(
+            out,
+            "<tr><td class=\"rk-card rk-pad\"{dir} style=\"padding:32px 32px 16px;background-color:#ffffff;border-radius:8px;"
+        );
         out.push_str(FONT);
         out.push_str("font-size:16px;line-height:24px;color:#1f2933\">\n");
         out.push_str(body);
-        out.push_str("</td></tr>\n<tr><td class=\"rk-foot rk-pad\" style=\"padding:20px 32px 0;");
+        let _ = write!(out, "</td></tr>\n<tr><td class=\"rk-foot rk-pad\"{dir} style=\"padding:20px 32px 0;");
         out.push_str(FONT);
         out.push_str("font-size:13px;line-height:20px;color:#616e7c\">\n");
         self.foot(&mut out);
@@ -116,17 +124,25 @@ impl Page<'_> {
             escape_html(out, postal);
         }
         out.push_str("<br>");
+        // Words of ours are read from left to right.
+        let (open, close) = if self.tongue.right_to_left { ("<span dir=\"ltr\">", "</span>") } else { ("", "") };
+        out.push_str(open);
         escape_html(out, self.why());
+        out.push_str(close);
         out.push_str("<br>");
         match self.unsubscribe {
             Some(url) => {
                 out.push_str("<a href=\"");
                 escape_html(out, url);
                 out.push_str("\" class=\"rk-foot\" style=\"color:#616e7c;text-decoration:underline\">");
-                out.push_str(self.language.pick("Отписаться", "Unsubscribe"));
+                out.push_str(self.stop());
                 out.push_str("</a>\n");
             }
-            None => escape_html(out, self.answer()),
+            None => {
+                out.push_str(open);
+                escape_html(out, self.answer());
+                out.push_str(close);
+            }
         }
     }
 
@@ -135,7 +151,7 @@ impl Page<'_> {
         self.sign(out);
         let _ = writeln!(out, "{}", self.why());
         let _ = match self.unsubscribe {
-            Some(url) => writeln!(out, "{}: {url}", self.language.pick("Отписаться", "Unsubscribe")),
+            Some(url) => writeln!(out, "{}: {url}", self.stop()),
             None => writeln!(out, "{}", self.answer()),
         };
     }
@@ -163,19 +179,62 @@ impl Page<'_> {
         append(html, &foot);
     }
 
+    const fn stop(&self) -> &'static str {
+        self.tongue.words.pick("Отписаться", "Unsubscribe")
+    }
+
     const fn why(&self) -> &'static str {
-        self.language.pick(
+        self.tongue.words.pick(
             "Вы получили это письмо, потому что обращались к нам.",
             "You receive this email because you were in touch with us.",
         )
     }
 
     const fn answer(&self) -> &'static str {
-        self.language.pick(
+        self.tongue.words.pick(
             "Чтобы больше не получать писем, ответьте на это письмо словом СТОП.",
             "To get no more emails, answer this one with STOP.",
         )
     }
+}
+
+/// Puts the targets of links in the place of their tracked addresses where a mail program fetches them to show the mail.
+pub fn direct_pictures(html: &mut String, tracked: &[(&str, String)], targets: &[(&str, String)]) {
+    for ((_, tracked), (_, target)) in tracked.iter().zip(targets) {
+        if !tracked.is_empty() && !target.is_empty() && tracked != target {
+            direct_picture(html, tracked, target);
+        }
+    }
+}
+
+fn direct_picture(html: &mut String, tracked: &str, target: &str) {
+    let (mut written, mut direct) = (String::new(), String::new());
+    escape_html(&mut written, tracked);
+    escape_html(&mut direct, target);
+    let mut out = String::with_capacity(html.len());
+    let mut rest = html.as_str();
+    while let Some((before, after)) = rest.split_once(written.as_str()) {
+        out.push_str(before);
+        let address = if is_fetched(&out) { &direct } else { &written };
+        out.push_str(address);
+        rest = after;
+    }
+    out.push_str(rest);
+    *html = out;
+}
+
+/// Whether the address that follows is one of a picture: `src="`, `background="`, `url(`.
+fn is_fetched(before: &str) -> bool {
+    let before = before.trim_end();
+    let before = before.strip_suffix(['"', '\'']).unwrap_or(before).trim_end();
+    let last_word = |text: &str| {
+        let word = text.trim_end().rsplit(|c: char| !c.is_ascii_alphabetic()).next();
+        word.unwrap_or_default().to_ascii_lowercase()
+    };
+    if let Some(function) = before.strip_suffix('(') {
+        return last_word(function) == "url";
+    }
+    before.strip_suffix('=').is_some_and(|name| matches!(last_word(name).as_str(), "src" | "srcset" | "background" | "poster"))
 }
 
 /// Puts a link into a document that no reader sees, hears or comes to with a keyboard.
@@ -197,7 +256,7 @@ const FONT: &str = "font-family:-apple-system,BlinkMacSystemFont,'Segoe UI',Robo
 
 const OPEN: &str = "<table role=\"presentation\" class=\"rk-page\" width=\"100%\" border=\"0\" cellpadding=\"0\" cellspacing=\"0\" style=\"background-color:#f3f5f8\"><tr><td align=\"center\" style=\"padding:24px 12px\">\n\
 <!--[if mso]><table role=\"presentation\" width=\"600\" cellpadding=\"0\" cellspacing=\"0\"><tr><td><![endif]-->\n\
-<table role=\"presentation\" width=\"100%\" border=\"0\" cellpadding=\"0\" cellspacing=\"0\" style=\"max-width:600px;margin:0 auto;text-align:left\">\n";
+<table role=\"presentation\" width=\"100%\" border=\"0\" cellpadding=\"0\" cellspacing=\"0\" style=\"max-width:600px;margin:0 auto;";
 
 const STYLE: &str = "<style>\n\
 body{-webkit-text-size-adjust:100%;-ms-text-size-adjust:100%}\n\

@@ -14,12 +14,14 @@ pub fn measure_item(
     context: &Context,
     base_url: Option<&str>,
 ) -> Result<u32, RenderError> {
-    match item.body_for(variant, language) {
+    let (body, tongue) = item.wording(variant, language);
+    match body {
         Body::Sms(_) => {
             let rendered = preview_item(item, variant, language, context, base_url)?;
             Ok(rendered.preview.segments.map_or(1, |counted| counted.parts))
         }
-        body @ Body::Email(email) => {
+        Body::Email(email) => {
+            let context = &context.in_language(tongue.map_or(context.language(), |tongue| tongue.words));
             let tried = item.targets(body, context).and_then(|targets| try_email(item, email, &targets, context));
             tried.map_err(|error| item.blame(error, context)).map(|()| 1)
         }

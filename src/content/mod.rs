@@ -23,6 +23,7 @@ mod tests;
 pub use context::Context;
 pub use error::RenderError;
 pub use language::Language;
+pub use markdown::Oddity;
 pub use measure::measure_item;
 pub use mime::EmailMessage;
 pub use preview::preview_item;

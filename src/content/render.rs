@@ -76,14 +76,16 @@ pub fn render_item(
     context: &Context,
     tracking: &Tracking<'_>,
 ) -> Result<RenderedItem, RenderError> {
-    let body = item.body_for(variant, language);
+    let (body, tongue) = item.wording(variant, language);
+    let context = &context.in_language(tongue.as_ref().map_or(context.language(), |tongue| tongue.words));
     let targets = item.targets(body, context)?;
     match (body, &item.sender, tracking.to) {
         (Body::Sms(template), Sender::Sms(sender), Address::Phone(_)) => {
-            sms::render(item, template, sender, targets, context, tracking)
+            sms::render(item, template, sender, targets, context, tracking, tongue)
         }
         (Body::Email(body), Sender::Email(sender), Address::Email(to)) => {
-            email::render(item, body, sender, targets, context, tracking, &to.to_ascii_domain())
+            let letter = email::Letter { item, body, sender, tongue };
+            email::render(&letter, targets, context, tracking, &to.to_ascii_domain())
         }
         _ => Err(RenderError::Medium),
     }

@@ -45,6 +45,11 @@ fn encoding(text: &str) -> Encoding {
     if text.chars().all(|c| septets(c).is_some()) { Encoding::Gsm7 } else { Encoding::Ucs2 }
 }
 
+/// Whether an SMS of nothing but this needs no Unicode.
+pub(super) fn is_gsm7(text: &str) -> bool {
+    encoding(text) == Encoding::Gsm7
+}
+
 fn cost(c: char, encoding: Encoding) -> u32 {
     match encoding {
         Encoding::Gsm7 => septets(c).unwrap_or(1),

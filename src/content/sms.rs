@@ -1,8 +1,8 @@
 //! An SMS: the text, its short links, how to stop it.
 
 use super::{
-    Context, ItemText, Language, OptOut, Preview, RenderError, Rendered, RenderedItem, SmsSender, Template, Tracking, markdown,
-    render::hash, segments, smart, template::Escape,
+    Context, ItemText, Language, OptOut, Preview, RenderError, Rendered, RenderedItem, SmsSender, Template, Tracking, item::Tongue,
+    markdown, render::hash, segments, smart, template::Escape,
 };
 use crate::links;
 
@@ -13,6 +13,7 @@ pub fn render(
     targets: Vec<String>,
     context: &Context,
     tracking: &Tracking<'_>,
+    tongue: Option<Tongue>,
 ) -> Result<RenderedItem, RenderError> {
     let names_unsubscribe = template.names("links.unsubscribe");
     let wants_link = names_unsubscribe || sender.opt_out == OptOut::Link;
@@ -37,7 +38,7 @@ pub fn render(
     if text.is_empty() {
         return Err(RenderError::Empty);
     }
-    let language = Language::of(&text);
+    let language = tongue.map_or_else(|| Language::of(&text), |tongue| tongue.words);
     // What this client reads decides, not what the template names: it may stand in an `if` that does not hold.
     let shown = unsubscribe.as_ref().is_some_and(|url| text.contains(url.as_str()));
     let own_words = || template.render_as(Escape::OwnWords, context, &addresses);

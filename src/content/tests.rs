@@ -159,6 +159,11 @@ fn values_and_filters_print_what_people_expect() {
         ("{% if client.nothing %}{{ client.nothing }}{% else %}-{% endif %}", "-"),
         ("{{ 'a' if deal.rooms >= 3 and client.city in ['Москва', 'Казань'] else 'b' }}", "a"),
         ("{{ deal.title }} {{ brand }} {{ manager.firstName }}", "Квартира 54 Новый дом Анна"),
+        ("{{ 'Müllerstraße 5' | truncate(8) }} {{ 'Anna' | truncate(1) }} {{ 'Комната' | truncate(5) }}", "Mülle... A Комн…"),
+        (
+            "{{ deal.handover | date('%d %B (%a)') }}, {{ deal.handover | date('%B %Y') }}, {{ deal.handover | date('%%B') }}",
+            "05 марта (чт), март 2026, %B",
+        ),
         ("{{ client.nothing or client.city }} {{ 'x' ~ deal.rooms }} {{ 7 % 4 }} {{ 1 / 3 }}", "Москва x3 3 0.33"),
     ] {
         assert_eq!(t(source, Escape::Text).render(&context).unwrap(), want, "{source}");
@@ -379,6 +384,10 @@ fn what_must_not_be_sent_is_not_rendered() {
         let item = sms_item("x {{ links.a }}", &[("a", target)], OptOut::None);
         assert_eq!(world.sms(&item).err(), Some(RenderError::BadLink("a".into())), "{target}");
     }
+    for target in ["HTTPS://a.example/x", "\u{200e}https://a.example/x"] {
+        let made = world.sms(&sms_item("x {{ links.a }}", &[("a", target)], OptOut::None)).unwrap();
+        assert!(made.links[0].is_ascii(), "{target}: {}", made.links[0]);
+    }
 }
 
 #[test]
@@ -521,6 +530,92 @@ fn a_client_named_like_markdown_stays_a_name() {
         "{html}"
     );
     assert!(made.preview.text.starts_with("Здравствуйте, [x](https://evil.example) **b** <i> # h!"), "{}", made.preview.text);
+}
+
+#[test]
+fn what_we_add_speaks_the_language_of_the_text_whatever_the_brand_the_client_and_the_values() {
+    let mut world = World::new();
+    world.contact.first_name = Some(Text("Alexander Maximilian Johnson".into()));
+    let sms = |item: &ItemText, language: Option<&str>| {
+        let context = Context::new(&world.deal, Some(&world.contact), None, "NovyDom", language, &TimeZone::UTC);
+        render_item(item, None, language, &context, &world.tracking(&world.phone)).unwrap().preview.text
+    };
+    let day = "{{ deal.handover | date('long') }}, {{ deal.handover | date }}";
+    let mut item = sms_item(&format!("Ждём вас, {{{{ client.firstName }}}}: {day}"), &[], OptOut::Link);
+    item.translations.insert("en".into(), Body::Sms(t(&format!("Come on {day}"), Escape::Text)));
+    for (language, begins, stop) in [
+        (None, "Ждём вас, Alexander Maximilian Johnson: 5 марта 2026, 05.03.2026", "\nОтписка: "),
+        (Some("de"), "Ждём вас, Alexander Maximilian Johnson: 5 марта 2026, 05.03.2026", "\nОтписка: "),
+        (Some("en"), "Come on 5 March 2026, 2026-03-05", "\nStop: "),
+    ] {
+        let text = sms(&item, language);
+        assert!(text.starts_with(&format!("{begins}{stop}")), "{language:?}: {text}");
+    }
+    let text = sms(&sms_item("Вітаємо! Є нові планування.", &[], OptOut::Link), None);
+    assert!(text.contains("\nStop: "), "Ukrainian is not Russian: {text}");
+    let text = sms(&sms_item("Call \u{200e}+7 999 123-45-67", &[], OptOut::None), None);
+    assert!(text.is_ascii(), "a mark that was pasted along costs no part: {text:?}");
+}
+
+#[test]
+fn a_mail_says_its_language_and_from_which_side_it_is_read() {
+    let mut world = World::new();
+    world.contact.first_name = Some(Text("\u{200f}דנה".into()));
+    let mut item = mail_item("Новости", markdown("Новости дома"), &[]);
+    let Body::Email(body) = &item.body else { panic!() };
+    let translated = |subject: &str, source: &str| {
+        Body::Email(EmailBody { subject: t(subject, Escape::Header), source: markdown(source), ..body.clone() })
+    };
+    let others = [
+        ("uk", translated("Новини", "Є новини")),
+        ("de", translated("Neues", "Neue Wohnungen")),
+        ("he", translated("חדשות", "- שלום {{ client.firstName }}\u{200f}!")),
+    ];
+    item.translations.extend(others.map(|(tag, body)| (tag.to_owned(), body)));
+    for (language, begins, stop) in [
+        (None, "<!DOCTYPE html>\n<html lang=\"ru\" xmlns", ">Отписаться</a>"),
+        (Some("uk"), "<!DOCTYPE html>\n<html lang=\"uk\" xmlns", ">Unsubscribe</a>"),
+        (Some("de-AT"), "<!DOCTYPE html>\n<html lang=\"de\" xmlns", ">Unsubscribe</a>"),
+        (Some("he"), "<!DOCTYPE html>\n<html lang=\"he\" dir=\"rtl\" xmlns", ">Unsubscribe</a>"),
+    ] {
+        let made = render_item(&item, None, language, &world.context(), &world.tracking(&world.email)).unwrap().preview;
+        let html = made.html.unwrap();
+        assert!(html.starts_with(begins) && html.contains(stop), "{language:?}: {html}");
+        assert_eq!(html.contains("<td class=\"rk-card rk-pad\" dir=\"rtl\""), language == Some("he"), "{html}");
+        assert_eq!(
+            html.matches('\u{200f}').count(),
+            usize::from(language == Some("he")),
+            "the marketer's own, not the value's: {html}"
+        );
+    }
+}
+
+#[test]
+fn a_picture_that_a_mail_program_fetches_is_no_click() {
+    let world = World::new();
+    let page = "<body background='{{ links.photo }}'><p style=\"background:url({{ links.photo }})\"><IMG SRC = \"{{ links.photo }}\">\
+                <a class=\"src\" href=\"{{ links.photo }}\">Фото</a></p></body>";
+    for (source, pictures, clicks) in [
+        (EmailSource::Html(t(page, Escape::Html)), 3, 1),
+        (markdown("![дом]({{ links.photo }})\n\n[Фото]({{ links.photo }})\n"), 1, 1),
+    ] {
+        let mut item = mail_item("Дом", source, &[("photo", "https://novydom.example/a.png?a=1&b=2")]);
+        item.utm.clear();
+        let html = world.mail(&item).unwrap().preview.html.unwrap();
+        assert_eq!(html.matches("https://novydom.example/a.png?a=1&amp;b=2").count(), pictures, "{html}");
+        assert_eq!(html.matches("https://go.example.com/r/").count(), clicks + 1, "and the one that nobody sees: {html}");
+    }
+}
+
+#[test]
+fn a_value_with_a_blank_in_an_address_shows_no_brackets() {
+    let mut world = World::new();
+    world.contact.fields.insert("city".into(), FieldValue::Text("Нижний Новгород".into()));
+    let source = "В {{ client.city }}: [каталог](https://a.example/?c={{ client.city }}) ({{ client.city }})";
+    let made = world.mail(&mail_item("Дом", markdown(source), &[])).unwrap().preview;
+    assert!(made.html.unwrap().contains("href=\"https://a.example/?c=Нижний%20Новгород\""));
+    let want = "В Нижний Новгород: каталог (https://a.example/?c=Нижний%20Новгород) (Нижний Новгород)";
+    assert!(made.text.starts_with(want), "{}", made.text);
 }
 
 #[test]

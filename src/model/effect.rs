@@ -1,6 +1,6 @@
 //! The ledger's words: what became of one message or one write-back.
 
-use super::{AddressHash, CopyId};
+use super::{AddressHash, CopyId, Deal, Manager};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -247,4 +247,47 @@ pub enum SendAs {
     Manager,
     /// As the manager if the manager was in touch with this client before, else as the brand.
     ManagerIfSpoke,
+}
+
+impl SendAs {
+    /// Whether a message about this deal is sent in its manager's name.
+    #[must_use]
+    pub const fn is_manager(self, deal: &Deal, manager: Option<&Manager>) -> bool {
+        manager.is_some()
+            && match self {
+                Self::Brand => false,
+                Self::Manager => true,
+                Self::ManagerIfSpoke => deal.last_activity_at.is_some(),
+            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Deal, Manager, SendAs};
+    use crate::model::{ManagerId, Text};
+    use jiff::Timestamp;
+
+    #[test]
+    fn a_client_nobody_spoke_to_gets_the_brand_and_so_does_its_preview() {
+        let silent = Deal::default();
+        let spoken = Deal { last_activity_at: Some(Timestamp::UNIX_EPOCH), ..Deal::default() };
+        let anna = Manager {
+            id: ManagerId("m1".into()),
+            name: Text("Анна".into()),
+            first_name: None,
+            email: None,
+            phone: None,
+            supervisor: None,
+            deputy: None,
+            absent_until: None,
+        };
+        for (send_as, of_silent, of_spoken) in
+            [(SendAs::Brand, false, false), (SendAs::Manager, true, true), (SendAs::ManagerIfSpoke, false, true)]
+        {
+            let got = [&silent, &spoken].map(|deal| send_as.is_manager(deal, Some(&anna)));
+            assert_eq!(got, [of_silent, of_spoken], "{send_as:?}");
+            assert!(!send_as.is_manager(&spoken, None), "{send_as:?}");
+        }
+    }
 }

@@ -32,6 +32,11 @@ pub(super) fn tell_tale(headers: &HeaderMap) -> Option<&'static str> {
     if PREFETCH.iter().any(|name| says(name)) {
         return Some("prefetch");
     }
+    // A picture of a mail, not a page that somebody went to.
+    let wanted = headers.get("sec-fetch-dest").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if matches!(wanted, "image" | "style" | "font" | "audio" | "video") {
+        return Some("embedded");
+    }
     let Some(agent) = headers.get(USER_AGENT).filter(|v| !v.is_empty()) else { return Some("no_agent") };
     let names = |words: &Option<AhoCorasick>| words.as_ref().is_some_and(|words| words.is_match(agent.as_bytes()));
     (names(&WORDS.programs) && !names(&WORDS.people)).then_some("scanner")
@@ -62,6 +67,8 @@ mod tests {
             (vec![("user-agent", phone), ("x-moz", "prefetch")], Some("prefetch")),
             (vec![("user-agent", phone), ("x-purpose", "preview")], Some("prefetch")),
             (vec![("user-agent", phone), ("purpose", "other")], None),
+            (vec![("user-agent", phone), ("sec-fetch-dest", "image")], Some("embedded")),
+            (vec![("user-agent", phone), ("sec-fetch-dest", "document")], None),
         ] {
             let map: HeaderMap = headers.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect();
             assert_eq!(tell_tale(&map), want, "{headers:?}");

@@ -7,6 +7,8 @@ use axum::{
     response::Response,
 };
 use serde::Serialize;
+use std::borrow::Cow;
+use url::Url;
 
 const CSP: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -74,7 +76,13 @@ pub(super) fn problem(status: StatusCode, what: &str, help: &str) -> Response {
 
 /// On to the link's own target. `None`: the stored target cannot stand in a header.
 pub(super) fn redirect(target: &str) -> Option<Response> {
-    let location = HeaderValue::from_str(target).ok()?;
+    // A header carries ASCII (RFC 9110, 10.2.2); marketers write addresses in their own letters.
+    let target = if target.is_ascii() {
+        Cow::Borrowed(target)
+    } else {
+        Url::parse(target).map_or(Cow::Borrowed(target), |url| Cow::Owned(url.into()))
+    };
+    let location = HeaderValue::from_str(&target).ok()?;
     let mut response = response(StatusCode::FOUND, Body::empty());
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, location);
@@ -82,4 +90,21 @@ pub(super) fn redirect(target: &str) -> Option<Response> {
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
     Some(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redirect;
+
+    #[test]
+    fn a_client_gets_to_an_address_in_any_letters_with_any_program() {
+        for (target, location) in [
+            ("https://новыйдом.рф/планы?город=Омск#цены", "https://xn--b1aeonbgd5h.xn--p1ai/%D0%BF%D0%BB%D0%B0%D0%BD%D1%8B"),
+            ("https://novydom.example?a=b c", "https://novydom.example?a=b c"),
+        ] {
+            let response = redirect(target).unwrap();
+            let header = response.headers()["location"].to_str().unwrap();
+            assert!(header.is_ascii() && header.starts_with(location), "{header}");
+        }
+    }
 }

@@ -51,18 +51,13 @@ impl Engine {
         let text = live.texts.items.get(&item).ok_or(RenderError::Empty)?;
         let context = context_of(live, subject);
         let key = self.key_of(message.id);
-        let as_manager = match message.send_as {
-            SendAs::Brand => false,
-            SendAs::Manager => true,
-            SendAs::ManagerIfSpoke => subject.deal.last_activity_at.is_some(),
-        } && subject.manager.is_some();
         let tracking = Tracking {
             base_url: self.settings.base_url.as_deref(),
             keys: &self.keys,
             effect: message.id,
             random: &system_random,
             to: &message.address,
-            as_manager,
+            as_manager: message.send_as.is_manager(&subject.deal, subject.manager.as_ref()),
             message_id_domain: message_id_domain(text),
             key,
             now,

@@ -47,13 +47,19 @@ impl Escape {
 
 fn push(out: &mut String, value: &str, escape: Escape) {
     match escape {
-        Escape::Html => escape_html(out, value),
+        Escape::Html => {
+            for c in value.chars().filter(|c| !is_mark(*c)) {
+                push_html(out, c);
+            }
+        }
         Escape::Text => out.extend(value.chars().filter(|c| clean(*c) || *c == '\n').map(|c| if c == '\u{a0}' { ' ' } else { c })),
         Escape::Header => push_line(out, value),
         Escape::Markdown => {
+            // A blank would end an address, and the reader would see its brackets.
+            let blank = if in_address(out) { "%20" } else { " " };
             for c in value.chars() {
                 if c.is_whitespace() && c != '\u{a0}' {
-                    out.push(' ');
+                    out.push_str(blank);
                 } else if clean(c) {
                     let apart = Some(c).filter(char::is_ascii_punctuation).and_then(|c| char::from_u32(APART + u32::from(c)));
                     out.push(apart.unwrap_or(c));
@@ -73,6 +79,23 @@ fn push(out: &mut String, value: &str, escape: Escape) {
     }
 }
 
+/// Whether what comes next stands in the address of a Markdown link: behind `](`.
+fn in_address(out: &str) -> bool {
+    /// More than any address is long.
+    const LOOK: usize = 2000;
+    let mut next = ' ';
+    for c in out.chars().rev().take(LOOK) {
+        if c == ']' && next == '(' {
+            return true;
+        }
+        if c.is_whitespace() || c == ')' {
+            return false;
+        }
+        next = c;
+    }
+    false
+}
+
 fn push_line(out: &mut String, value: &str) {
     for c in value.chars() {
         if c.is_whitespace() && c != '\u{a0}' {
@@ -81,6 +104,17 @@ fn push_line(out: &mut String, value: &str) {
             out.push(c);
         }
     }
+}
+
+/// A sign that tells in which direction its neighbours are read, without turning what follows for good. In a marketer's own text from
+/// right to left it is needed; a value brings none.
+pub const fn is_mark(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A letter that is read from right to left.
+pub const fn turned(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}')
 }
 
 /// Not a control character, not one that turns the direction of the text, not private use.
@@ -93,20 +127,24 @@ fn clean(c: char) -> bool {
 /// Appends text for HTML content or a quoted attribute.
 pub fn escape_html(out: &mut String, text: &str) {
     for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(c),
-            c if clean(c) => out.push(c),
-            _ => {}
-        }
+        push_html(out, c);
     }
 }
 
-/// Drops what no recipient should get: for the marketer's own text as well as for values.
+fn push_html(out: &mut String, c: char) {
+    match c {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '"' => out.push_str("&quot;"),
+        '\'' => out.push_str("&#39;"),
+        '\n' | '\t' => out.push(c),
+        c if clean(c) || is_mark(c) => out.push(c),
+        _ => {}
+    }
+}
+
+/// Drops what no recipient should get from the marketer's own text.
 pub(in crate::content) fn strip(text: &str) -> String {
-    text.chars().filter(|c| clean(*c) || matches!(c, '\n' | '\t')).collect()
+    text.chars().filter(|c| clean(*c) || is_mark(*c) || matches!(c, '\n' | '\t')).collect()
 }

@@ -38,6 +38,9 @@ fn explain(detail: &str, at: &str) -> (String, String) {
             ),
         };
     }
+    if detail.contains("end of comment") {
+        return plain("{# begins a comment here, and it never ends", "put a blank between { and #, or end the comment with #}");
+    }
     if detail.contains("end of input") {
         return plain(
             "something is opened here and never closed",

@@ -7,12 +7,12 @@
 //! | `truncate(20)` | at most so many characters, cut at a word, with an ellipsis |
 //! | `round`, `round(2)` | digits after the point |
 //! | `money`, `money('₽')` | `5 400 000 ₽`: grouped, with the given or the deal's currency |
-//! | `date`, `date('long')`, `date('%d.%m')` | a date: `05.03.2026`, `5 марта 2026`, or by strftime |
+//! | `date`, `date('long')`, `date('%d.%m')` | a date: in a Russian text `05.03.2026`, `5 марта 2026`, else `2026-03-05`, `5 March 2026`; or by strftime |
 //! | `plural_ru('день', 'дня', 'дней')` | the word that fits the number in Russian |
 //! | `plural('day', 'days')` | the same in English |
 
 use super::expr::{Value, number};
-use crate::content::{Context, Language, RenderError};
+use crate::content::{Context, Language, RenderError, segments::is_gsm7};
 use jiff::{Timestamp, civil, fmt::strtime, tz::TimeZone};
 use std::borrow::Cow;
 
@@ -106,8 +106,11 @@ fn truncate(text: &str, limit: f64) -> String {
         return text.to_owned();
     }
     // An ellipsis would turn a GSM-7 text into UCS-2.
-    let dots = if text.is_ascii() { "..." } else { "…" };
+    let dots = if is_gsm7(text) { "..." } else { "…" };
     let keep = limit.saturating_sub(dots.chars().count());
+    if keep == 0 {
+        return text.chars().take(limit).collect();
+    }
     let cut: String = text.chars().take(keep).collect();
     let cut = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
     format!("{}{dots}", cut.trim_end_matches([' ', ',', '.', ';', ':']))
@@ -163,6 +166,30 @@ fn plural_ru(n: f64) -> usize {
 
 const MONTHS_RU: [&str; 12] =
     ["января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября", "декабря"];
+/// Without a day beside them.
+const MONTHS_RU_ALONE: [&str; 12] =
+    ["январь", "февраль", "март", "апрель", "май", "июнь", "июль", "август", "сентябрь", "октябрь", "ноябрь", "декабрь"];
+const DAYS_RU: [&str; 7] = ["понедельник", "вторник", "среда", "четверг", "пятница", "суббота", "воскресенье"];
+const DAYS_RU_SHORT: [&str; 7] = ["пн", "вт", "ср", "чт", "пт", "сб", "вс"];
+
+/// From 1.
+fn nth(names: &[&'static str], number: i8) -> &'static str {
+    names.get(usize::from(number.unsigned_abs()).saturating_sub(1)).copied().unwrap_or_default()
+}
+
+/// A strftime format with the names of the month and the weekday written into it.
+fn in_russian(format: &str, date: civil::DateTime) -> String {
+    let with_day = ["%d", "%e", "%-d", "%-e"].iter().any(|day| format.contains(day));
+    let month = nth(if with_day { &MONTHS_RU } else { &MONTHS_RU_ALONE }, date.month());
+    let short: String = month.chars().take(3).collect();
+    let day = date.weekday().to_monday_one_offset();
+    let (day, short_day) = (nth(&DAYS_RU, day), nth(&DAYS_RU_SHORT, day));
+    let part = |part: &str| {
+        part.replace("%B", month).replace("%b", &short).replace("%h", &short).replace("%A", day).replace("%a", short_day)
+    };
+    // A percent sign of its own begins no name.
+    format.split("%%").map(part).collect::<Vec<_>>().join("%%")
+}
 
 fn date(text: &str, format: &str, context: &Context) -> Result<String, RenderError> {
     let date = parse_date(text, context.time_zone()).ok_or(RenderError::NotADate)?;
@@ -171,14 +198,14 @@ fn date(text: &str, format: &str, context: &Context) -> Result<String, RenderErr
         return Ok(date.strftime(if russian { "%d.%m.%Y" } else { "%Y-%m-%d" }).to_string());
     }
     if format == "long" {
-        let month = MONTHS_RU.get(usize::from(date.month().unsigned_abs()).saturating_sub(1)).copied().unwrap_or_default();
         return Ok(if russian {
-            format!("{} {month} {}", date.day(), date.year())
+            format!("{} {} {}", date.day(), nth(&MONTHS_RU, date.month()), date.year())
         } else {
             date.strftime("%-d %B %Y").to_string()
         });
     }
-    format_date(date, format).ok_or(RenderError::NotADate)
+    let own = if russian { Cow::Owned(in_russian(format, date)) } else { Cow::Borrowed(format) };
+    format_date(date, &own).ok_or(RenderError::NotADate)
 }
 
 /// Dates as connectors store them: RFC 3339, or a plain date.

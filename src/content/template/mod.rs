@@ -13,11 +13,17 @@ mod expr;
 mod filters;
 mod needs;
 mod parse;
+mod words;
 
 pub use escape::Escape;
-pub(super) use escape::{LINK_END, LINK_START, escape_html, whole};
+pub(super) use escape::{LINK_END, LINK_START, escape_html, is_mark, whole};
+pub(super) use words::VALUE;
 
-use super::{Context, RenderError};
+use super::{
+    Context, RenderError, html_text,
+    language::Letters,
+    markdown::{Oddity, oddities},
+};
 use expr::Node;
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -34,6 +40,8 @@ pub struct Template {
     source: Arc<str>,
     escape: Escape,
     nodes: Arc<[Node]>,
+    /// Of its own words.
+    letters: Letters,
     references: Arc<BTreeSet<String>>,
     requires: Arc<BTreeSet<String>>,
 }
@@ -71,10 +79,14 @@ impl Template {
             Escape::Markdown | Escape::Html => MAX_BODY,
             Escape::Text | Escape::Header | Escape::UrlParts | Escape::OwnWords => MAX_SOURCE,
         };
-        let parsed = parse::parse(source, longest)?;
+        // In an address they are never meant, and would lead elsewhere.
+        let bare = (escape == Escape::UrlParts && source.contains(is_mark)).then(|| source.replace(is_mark, ""));
+        let parsed = parse::parse(bare.as_deref().unwrap_or(source), longest)?;
+        let words = words::own_words(&parsed.nodes);
         Ok(Self {
             source: source.into(),
             escape,
+            letters: if escape == Escape::Html { Letters::of(&html_text::text_of(&words)) } else { Letters::of(&words) },
             nodes: parsed.nodes.into(),
             references: Arc::new(parsed.references),
             requires: Arc::new(parsed.requires),
@@ -95,7 +107,28 @@ impl Template {
     pub(super) fn render_as(&self, escape: Escape, context: &Context, links: &[(&str, String)]) -> Result<String, RenderError> {
         let mut out = String::with_capacity(self.source.len() * 2);
         expr::render(&self.nodes, escape, &expr::Scope { context, links }, &mut out)?;
+        if out.contains(is_mark) && !out.contains(escape::turned) {
+            // Pasted along unseen; one of them would make a GSM SMS Unicode.
+            out.retain(|c| !is_mark(c));
+        }
         Ok(out)
+    }
+
+    /// The letters of its own words: of what every reader gets, whatever the values.
+    pub(super) const fn letters(&self) -> Letters {
+        self.letters
+    }
+
+    /// As Markdown: what will not be seen as it was meant, for whatever client.
+    #[must_use]
+    pub fn oddities(&self) -> Vec<Oddity> {
+        oddities(&words::outline(&self.nodes))
+    }
+
+    /// Values that it prints as the CRM has them: a date without `date`, a yes or no as `true`.
+    #[must_use]
+    pub fn bare_values(&self) -> Vec<&str> {
+        words::bare(&self.nodes)
     }
 
     /// Dotted paths (like `client.firstName`) without which it can certainly not be rendered: printed without a `default`
@@ -138,8 +171,8 @@ impl Template {
             [Node::Raw(text), ..] => (text.trim_start(), false),
             _ => return false,
         };
-        let host = prefix.strip_prefix("https://").or_else(|| prefix.strip_prefix("http://"));
-        host.is_some_and(|rest| {
+        let host = prefix.split_once("://").filter(|(scheme, _)| matches!(scheme.to_ascii_lowercase().as_str(), "https" | "http"));
+        host.is_some_and(|(_, rest)| {
             let end = rest.find(['/', '?', '#']);
             let host = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
             !host.is_empty() && !host.contains(['@', '\\']) && (whole || end.is_some())
