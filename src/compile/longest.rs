@@ -272,14 +272,15 @@ fn as_the_crm_holds_it(value: FieldValue, kind: FieldType) -> Option<FieldValue>
         (FieldType::Number, FieldValue::Text(text)) => {
             text.trim().parse().ok().filter(|n: &f64| n.is_finite()).map(FieldValue::Number)
         }
-        (FieldType::Number, value @ FieldValue::Number(_)) | (FieldType::Boolean, value @ FieldValue::Bool(_)) => Some(value),
         (FieldType::Boolean, FieldValue::Text(text)) => text.trim().parse().ok().map(FieldValue::Bool),
         (FieldType::String, FieldValue::Number(n)) => Some(FieldValue::Text(n.to_string())),
-        (FieldType::String, value) => Some(value),
         (FieldType::Date, FieldValue::Text(text)) => {
             let date = text.parse::<jiff::civil::Date>().is_ok() || text.parse::<jiff::Timestamp>().is_ok();
             date.then_some(FieldValue::Text(text))
         }
+        (FieldType::Number, value @ FieldValue::Number(_))
+        | (FieldType::Boolean, value @ FieldValue::Bool(_))
+        | (FieldType::String, value) => Some(value),
         _ => None,
     }
 }

@@ -372,12 +372,12 @@ fn what_every_client_gets_in_some_words_stays_fine() {
     let told: Vec<_> = out.findings.iter().map(|f| (f.is_error(), f.reason, f.help.contains("type: Number for floor"))).collect();
     assert_eq!(told, [(false, Reason::InvalidTemplate, true)], "{}", lines(&out.findings));
     // More values than anybody tries: each by itself, and the longest of all.
-    let many: String = (0..12).map(|n| format!("{{% if client.city == 'c{n}' or deal.floor == 'f{n}' %}}x{{% endif %}}")).collect();
-    assert_eq!(with_text(&format!("привет{many}"), |yaml| yaml).findings, []);
+    let many: Vec<_> = (0..12).map(|n| format!("{{% if client.city == 'c{n}' or deal.floor == 'f{n}' %}}x{{% endif %}}")).collect();
+    assert_eq!(with_text(&format!("привет{}", many.concat()), |yaml| yaml).findings, []);
     let apart = |value: &str, n: usize| format!("{{% if {value} == 'v' %}}{}{{% endif %}}", "ж".repeat(n));
     let paths = ["client.city", "deal.floor", "deal.layout", "deal.title", "deal.lostReason", "client.lastName"];
-    let each: String = paths.iter().map(|path| apart(path, 25)).collect();
-    let out = with_text(&format!("x{each}"), |yaml| yaml);
+    let each: Vec<_> = paths.iter().map(|path| apart(path, 25)).collect();
+    let out = with_text(&format!("x{}", each.concat()), |yaml| yaml);
     assert!(out.findings.iter().any(|f| f.reason == Reason::TooManyParts && f.is_error()), "{}", lines(&out.findings));
 }
 
@@ -385,15 +385,13 @@ fn what_every_client_gets_in_some_words_stays_fine() {
 fn a_text_that_says_nothing_to_some_or_is_too_long_for_a_foreign_name_is_a_warning() {
     let only =
         "sms: {text: \"{{ client.firstName | default('Здравствуйте') }}, подобрали ещё несколько квартир: {{ links.offer }}\"}";
-    let out = changed(only, "sms: {text: \"{% if client.city %}Новое: {{ links.offer }}{% endif %}\"}");
+    let some = "sms: {text: \"{% if client.city %}Новое: {{ links.offer }}{% endif %}\"}";
+    let out = changed(only, some);
     let told: Vec<_> = out.findings.iter().map(|f| (f.path.as_str(), f.is_error(), f.reason)).collect();
     assert_eq!(told, [("spec.items[0].sms.text", false, Reason::InvalidTemplate)], "{}", lines(&out.findings));
     assert!(out.funnels.contains_key(&key()));
     // Whoever is not meant is not lacking anything.
-    let when = changed(
-        only,
-        &format!("when: has(client.city)\n      {}", "sms: {text: \"{% if client.city %}Новое: {{ links.offer }}{% endif %}\"}"),
-    );
+    let when = changed(only, &format!("when: has(client.city)\n      {some}"));
     assert_eq!(when.findings, [], "{}", lines(&when.findings));
 
     let latin = |yaml: String| yaml.replace("  brand: novydom\n", "  brand: novydom\n  brandTitle: Newhouse\n");

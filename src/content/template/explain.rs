@@ -91,7 +91,7 @@ fn slip(detail: &str, before: &str, at: &str) -> Option<(&'static str, &'static 
     let opened = before.rfind("{{").max(before.rfind("{%")).unwrap_or(0);
     let inside = before.get(opened..).unwrap_or_default().trim_end();
     if detail.contains("unexpected identifier") && inside.ends_with("else") && at.starts_with("if") {
-        return Some(("{% else if … %} is one word here", "write {% elif client.city %}"));
+        return Some(("{% else if … %} is written elif here", "write {% elif client.city %}"));
     }
     if detail.contains("unexpected `}`") {
         return Some(if inside.matches('(').count() > inside.matches(')').count() {
