@@ -368,7 +368,8 @@ pub enum IfOpen {
 /// A task for a manager.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManagerTask {
-    /// Its title, a template that knows client, deal, manager and, for clicks, link. Default: a sentence in managers.language.
+    /// Its title, a template that knows client, deal, manager, brand, for clicks link.name, and for clients who came back signal.kind,
+    /// like InboundCall. Default: a sentence in managers.language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub title: Option<String>,

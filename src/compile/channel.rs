@@ -27,8 +27,11 @@ pub(super) fn channel(
         );
         return None;
     };
-    // What texts need of it is checked with every funnel; here for channels that no funnel uses yet.
-    sender(spec, "", found);
+    // What texts need of it is checked with every funnel; here for channels that no funnel uses yet. What only texts suffer from is an
+    // error there: a channel whose sender an earlier version took must open all the same, or nothing leaves after an upgrade.
+    let mut texts = Findings::of(&found.object.kind, &found.object.namespace, &found.object.name).stored(true);
+    sender(spec, "", &mut texts);
+    found.list.append(&mut texts.list);
     if spec.providers.is_empty() {
         found.error(
             "spec.providers",

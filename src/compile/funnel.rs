@@ -155,18 +155,19 @@ pub struct Compiled {
 /// # Errors
 /// What is wrong with it: only findings of severity `Error`, when at least one is.
 pub fn compile_funnel(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) -> Result<Compiled, Vec<Finding>> {
-    let (compiled, findings) = build(snapshot, revision, since);
+    let (compiled, findings) = build(snapshot, revision, since, true);
     if findings.iter().any(Finding::is_error) {
         return Err(findings.into_iter().filter(Finding::is_error).collect());
     }
     Ok(compiled)
 }
 
-/// The best that can be made of it, and all findings. Only without errors among them it means what was written.
-pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) -> (Compiled, Vec<Finding>) {
+/// The best that can be made of it, and all findings. Only without errors among them it means what was written. `stored`: it passed
+/// this once, perhaps in an earlier version, and is in force: what is refused since is a warning.
+pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp, stored: bool) -> (Compiled, Vec<Finding>) {
     let namespace = snapshot.namespace.as_str();
     let spec = &snapshot.spec;
-    let mut found = Findings::of("ReactivationFunnel", namespace, &snapshot.name);
+    let mut found = Findings::of("ReactivationFunnel", namespace, &snapshot.name).stored(stored);
     let mut others: Vec<Finding> = Vec::new();
     let names = Names::of(&snapshot.connection.fields).with_items(snapshot.lists.iter().map(|(name, list)| (name.as_str(), list)));
 
@@ -175,7 +176,7 @@ pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) 
     others.append(&mut policy_found.list);
     let brand_title = snapshot.policy.brand_title.clone().unwrap_or_else(|| snapshot.policy.brand.clone());
 
-    let (channels, senders) = channels(snapshot, &brand_title, &mut found, &mut others);
+    let (channels, senders) = channels(snapshot, &brand_title, stored, &mut found, &mut others);
 
     let mut money = Findings::of("ContactPolicy", namespace, &spec.policy_ref.name);
     check_budget(&policy, &channels, &mut money);
@@ -194,7 +195,7 @@ pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) 
         brand_title: &brand_title,
     };
     for (name, list) in &snapshot.lists {
-        let mut list_found = Findings::of("ContentList", namespace, name);
+        let mut list_found = Findings::of("ContentList", namespace, name).stored(stored);
         let (planned, items) = list::list(name, list, &scope, &mut list_found, &mut found);
         texts.items.extend(items.into_iter().map(|(item, text)| ((name.clone(), item), text)));
         lists.insert(name.clone(), planned);
@@ -253,6 +254,7 @@ pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) 
 fn channels(
     snapshot: &FunnelSnapshot,
     brand_title: &str,
+    stored: bool,
     found: &mut Findings,
     others: &mut Vec<Finding>,
 ) -> (Vec<Channel>, Vec<ChannelOf>) {
@@ -272,7 +274,7 @@ fn channels(
             continue;
         };
         let resource = facts.spec();
-        let mut channel_found = Findings::of("MessageChannel", &snapshot.namespace, &entry.reference.name);
+        let mut channel_found = Findings::of("MessageChannel", &snapshot.namespace, &entry.reference.name).stored(stored);
         let sender = channel::sender(&resource, brand_title, &mut channel_found);
         others.append(&mut channel_found.list);
         let Some(medium) = channel::medium(&resource) else { continue };
@@ -400,7 +402,7 @@ fn tasks(spec: &ReactivationFunnelSpec, names: &Names, found: &mut Findings) -> 
         source.and_then(|s| names.template(s, Escape::Header, allowed, path, found))
     };
     TaskTexts {
-        revived: title(spec.stages.revived.task.title.as_ref(), Use::Task, "spec.stages.revived.task.title"),
+        revived: title(spec.stages.revived.task.title.as_ref(), Use::RevivedTask, "spec.stages.revived.task.title"),
         clicked: title(spec.clicks.task.title.as_ref(), Use::ClickTask, "spec.clicks.task.title"),
         replied: title(spec.managers.replied_title.as_ref(), Use::Task, "spec.managers.repliedTitle"),
         forgotten: title(spec.managers.reminder_title.as_ref(), Use::Task, "spec.managers.reminderTitle"),

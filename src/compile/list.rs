@@ -3,14 +3,14 @@
 use super::{
     date,
     finding::{Findings, Reason, suggest},
-    longest::{self, Trial},
+    longest::{self, Trial, What, Wording},
     names::Names,
     text::{self, Read},
     time,
 };
-use crate::api::{ContentListSpec, EmailText, Field, ItemSpec, OverdueSpec, SmsText, VariantSpec};
-use crate::content::{ItemText, Sender};
-use crate::engine::{Item, List, Overdue, Policy, Variant};
+use crate::api::{ContentListSpec, EmailText, Field, FieldType, ItemSpec, OverdueSpec, SmsText, VariantSpec};
+use crate::content::{ItemText, RenderError, Sender};
+use crate::engine::{Condition, Item, List, Overdue, Policy, Variant};
 use crate::model::{Medium, Purpose, SendAs};
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,6 +104,7 @@ impl OneItem<'_> {
         funnel: &mut Findings,
     ) -> Option<(Item, Option<ItemText>)> {
         let Self { item, path, scope, .. } = *self;
+        let before = found.list.len();
         let medium = match (&item.sms, &item.email) {
             (Some(_), None) => Medium::Sms,
             (None, Some(_)) => Medium::Email,
@@ -129,7 +130,7 @@ impl OneItem<'_> {
         let used: BTreeSet<String> =
             main.iter().chain(variant_bodies.values()).chain(translations.values()).flat_map(|r| r.links.iter().cloned()).collect();
         // Of a text that cannot be read nobody knows which links it uses.
-        let used = (!found.failed()).then_some(&used);
+        let used = (!found.failed_since(before)).then_some(&used);
         let links = text::links(&item.links, used, scope.names, path, found);
         let send_as = item.send_as.unwrap_or_default();
 
@@ -154,9 +155,10 @@ impl OneItem<'_> {
         self.signature(send_as, medium, channel, found);
         let text = self.text(main, variant_bodies, translations, links, utm, sender);
         if let Some(text) = &text
-            && !found.failed()
+            && !found.failed_since(before)
         {
-            self.trials(text, &languages, found);
+            let known: BTreeSet<String> = when.iter().flat_map(Condition::identifiers).map(str::to_owned).collect();
+            self.trials(text, &languages, &known, found);
         }
         let planned = Item {
             name: item.name.clone(),
@@ -390,8 +392,8 @@ impl OneItem<'_> {
         !other
     }
 
-    /// Renders every wording for the longest plausible client.
-    fn trials(&self, text: &ItemText, languages: &[String], found: &mut Findings) {
+    /// Renders every wording for the longest plausible client and for those whom it tells apart. `known`: what each of them has.
+    fn trials(&self, text: &ItemText, languages: &[String], known: &BTreeSet<String>, found: &mut Findings) {
         let variants = self.item.variants.iter().enumerate().filter(|(_, v)| v.sms.is_some() || v.email.is_some());
         let place = |language: &str| self.item.translations.iter().position(|t| t.language.to_lowercase() == language);
         let wordings = std::iter::once((None, None, self.path.to_owned()))
@@ -402,26 +404,78 @@ impl OneItem<'_> {
                     .filter_map(|l| Some((None, Some(l.as_str()), format!("{}.translations[{}]", self.path, place(l)?)))),
             );
         for (variant, language, path) in wordings {
-            let member = if self.item.sms.is_some() { "sms.text" } else { "email" };
-            let path = format!("{path}.{member}");
-            match longest::trial(text, variant, language, self.scope.brand_title, self.scope.fields) {
-                Trial::Fine => {}
-                Trial::TooLong(long) => found.error(
-                    &path,
-                    Reason::TooManyParts,
-                    format!(
-                        "with long names, links and the way to stop, the SMS has {} parts; the channel allows {}",
-                        long.parts, long.max
-                    ),
-                    format!("shorten it by about {} characters, or raise maxParts of the channel", long.over),
+            let For { brand_title, fields, .. } = *self.scope;
+            let wording = Wording { variant, language, brand_title, fields, known };
+            // What is in force was tried by the version that took it, and goes on.
+            for trial in longest::trials(text, &wording, !found.is_stored()) {
+                self.tell(&trial, &path, found);
+            }
+        }
+    }
+
+    fn tell(&self, trial: &Trial, path: &str, found: &mut Findings) {
+        let path = match trial.part {
+            Some(part) => format!("{path}.email.{part}"),
+            None if self.item.sms.is_some() => format!("{path}.sms.text"),
+            None => format!("{path}.email"),
+        };
+        let longest = trial.who.is_empty();
+        let shorten = |over| format!("shorten it by about {over} characters, or raise maxParts of the channel");
+        match &trial.what {
+            What::TooLong(long) => {
+                let who = if longest {
+                    "with long names, links and the way to stop".to_owned()
+                } else {
+                    format!("with long names, links and the way to stop, and where {}", trial.who)
+                };
+                let message = format!("{who}, the SMS has {} parts; the channel allows {}", long.parts, long.max);
+                found.error(&path, Reason::TooManyParts, message, shorten(long.over));
+            }
+            What::TooLongInUnicode(long) => found.warn(
+                &path,
+                Reason::TooManyParts,
+                format!(
+                    "for a client whose values have a letter outside the GSM alphabet (Łukasz, Мария) the SMS may have {} parts; the \
+                     channel allows {}, so they would not get it",
+                    long.parts, long.max
                 ),
-                Trial::Fails(error) => {
-                    let text = error.to_string();
-                    let (what, help) = text.split_once("; ").unwrap_or((&text, "see the preview of this item"));
-                    found.error(&path, Reason::InvalidTemplate, format!("it cannot be rendered: {what}"), help);
+                shorten(long.over),
+            ),
+            What::Fails(RenderError::Empty) if !longest => found.warn(
+                &path,
+                Reason::InvalidTemplate,
+                format!("where {}, nothing is left of it, so it is not sent", trial.who),
+                "write what these clients read behind {% else %}, or say who is meant in the item's when",
+            ),
+            What::Fails(error) => {
+                let text = error.to_string();
+                let (what, help) = text.split_once("; ").unwrap_or((&text, "see the preview of this item"));
+                let place = if longest { String::new() } else { format!("where {}, ", trial.who) };
+                let message = format!("{place}it cannot be rendered: {what}");
+                let declared = self.declare(error);
+                // The CRM may well hold numbers in a text: only where every client meets it, it must be declared.
+                let unsure = !longest && declared.is_some();
+                let help = declared.unwrap_or_else(|| help.to_owned());
+                if unsure {
+                    found.warn(&path, Reason::InvalidTemplate, message, help);
+                } else {
+                    found.error(&path, Reason::InvalidTemplate, message, help);
                 }
             }
         }
+    }
+
+    /// What to write where a declared field of the type String is computed with.
+    fn declare(&self, error: &RenderError) -> Option<String> {
+        let (at, kind) = match error {
+            RenderError::NotANumber(at) => (at, "Number"),
+            RenderError::NotADate(at) => (at, "Date"),
+            _ => return None,
+        };
+        let path = at.split(" | ").next()?;
+        let field = self.scope.fields.iter().find(|field| longest::path_of(field) == path)?;
+        matches!(field.kind, None | Some(FieldType::String))
+            .then(|| format!("{path} is declared as a text: write type: {kind} for {} in the connection's spec.fields", field.name))
     }
 
     fn validity(&self, found: &mut Findings) -> (Option<jiff::Timestamp>, Option<jiff::Timestamp>) {

@@ -5,6 +5,7 @@
 mod channel;
 mod connection;
 mod date;
+mod explain;
 mod finding;
 mod funnel;
 mod holidays;
@@ -97,7 +98,15 @@ pub fn compile(snapshot: &Snapshot) -> Output {
     used.warn(&all, &mut out.findings);
     out.findings.sort_by(|a, b| (&a.object, natural(&a.path)).cmp(&(&b.object, natural(&b.path))));
     out.findings.dedup();
+    once(&mut out.findings);
     out
+}
+
+/// What is an error of one use and a warning of another is told as the error.
+fn once(findings: &mut Vec<Finding>) {
+    let key = |f: &Finding| (f.object.clone(), f.path.clone(), f.message.clone());
+    let errors: BTreeSet<_> = findings.iter().filter(|f| f.is_error()).map(key).collect();
+    findings.retain(|f| f.is_error() || !errors.contains(&key(f)));
 }
 
 /// Which resources some funnel names.
@@ -223,7 +232,7 @@ fn funnel(key: &Key, all: &Resources<'_>, lists: &BTreeMap<Key, ContentListSpec>
             lists: contents,
             held_back: false,
         };
-        let (_, mut findings) = funnel::build(&snapshot, 0, Timestamp::UNIX_EPOCH);
+        let (_, mut findings) = funnel::build(&snapshot, 0, Timestamp::UNIX_EPOCH, false);
         // A reference that leads nowhere was told above, with all its neighbours.
         findings.retain(|f| !(f.reason == Reason::NotFound && f.object == found.object));
         needs.push(("CrmConnection", connection));

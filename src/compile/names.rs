@@ -1,6 +1,9 @@
 //! The names that conditions and texts may use, and the checks against them.
 
-use super::finding::{Findings, Reason, near, suggest};
+use super::{
+    explain,
+    finding::{Findings, Reason, near, suggest},
+};
 use crate::api::{ContentListSpec, Field, FieldOwner, FieldType};
 use crate::content::{Escape, Template};
 use crate::engine::{CLIENT_NAMES, CYCLE_NAMES, Condition, ConditionError, DEAL_NAMES, FactKind, MANAGER_NAMES};
@@ -9,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What texts know of every deal and every client (`content::Context`); conditions know the engine's own lists.
 const TEXT_DEAL: [&str; 8] = ["id", "title", "url", "stage", "pipeline", "lostReason", "amount", "currency"];
 const TEXT_CLIENT: [&str; 3] = ["name", "firstName", "lastName"];
+/// Of how many wrong names of a text the line is told.
+const MAX_PLACES: usize = 20;
 
 /// Which names a template may use besides deal, client, manager and brand.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,6 +26,8 @@ pub(super) enum Use<'a> {
     Task,
     /// The title of a task about a click: `link.name`.
     ClickTask,
+    /// The title of a task about a client who came back: `signal.kind`.
+    RevivedTask,
     /// A sender's name: manager and brand only.
     Sender,
 }
@@ -92,22 +99,20 @@ impl Names {
     }
 
     /// Items that `sent`, `clicked` and `opened` name.
-    fn asked(&self, source: &str, path: &str, found: &mut Findings) {
+    fn asked(&self, condition: &Condition, path: &str, found: &mut Findings) {
         if self.items.is_empty() {
             return;
         }
-        for function in ["sent(", "clicked(", "opened("] {
-            for item in literals(source, function).filter(|item| !self.items.contains(*item)) {
-                let help = match near(item, self.items.iter().map(String::as_str)) {
-                    Some(near) => format!("did you mean {near}?"),
-                    None => "write the name of an item of this funnel's lists, like sent('new-layouts')".into(),
-                };
-                found.error(path, Reason::UnknownName, format!("there is no item {item}"), help);
-            }
+        for item in condition.items().into_iter().filter(|item| !self.items.contains(*item)) {
+            let help = match near(item, self.items.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "write the name of an item of this funnel's lists, like sent('new-layouts')".into(),
+            };
+            found.refuse(path, Reason::UnknownName, format!("there is no item {item}"), help);
         }
     }
 
-    /// Compiles a condition; `None` after a finding.
+    /// Compiles a condition; `None` after an error.
     pub fn condition(&self, source: &str, path: &str, found: &mut Findings) -> Option<Condition> {
         let condition = match Condition::compile(source) {
             Ok(condition) => condition,
@@ -116,9 +121,9 @@ impl Names {
                 return None;
             }
         };
-        patterns(source, path, found);
+        patterns(&condition, path, found);
         let before = found.list.len();
-        self.asked(source, path, found);
+        self.asked(&condition, path, found);
         for path_in_source in condition.identifiers() {
             let mut parts = path_in_source.split('.');
             let (root, name) = (parts.next().unwrap_or_default(), parts.next());
@@ -136,10 +141,10 @@ impl Names {
         {
             refused(source, &error, path, found);
         }
-        (found.list.len() == before).then_some(condition)
+        (!found.failed_since(before)).then_some(condition)
     }
 
-    /// Compiles a template; `None` after a finding.
+    /// Compiles a template; `None` after an error.
     pub fn template(&self, source: &str, escape: Escape, allowed: Use<'_>, path: &str, found: &mut Findings) -> Option<Template> {
         let template = match Template::parse(source, escape) {
             Ok(template) => template,
@@ -154,23 +159,46 @@ impl Names {
             }
         };
         let before = found.list.len();
-        for reference in template.references() {
-            self.reference(&reference, allowed, path, found);
+        for doubt in template.doubts() {
+            let message = format!("line {}, column {}: {}", doubt.line, doubt.column, doubt.message);
+            found.refuse(path, Reason::InvalidTemplate, message, doubt.help.clone());
         }
-        (found.list.len() == before).then_some(template)
+        for reference in template.references() {
+            let start = found.list.len();
+            self.reference(&reference, allowed, path, found);
+            // Where it stands is counted from the beginning: of a text with thousands of wrong names not for each.
+            if start - before < MAX_PLACES
+                && let Some((line, column)) = template.place_of(&reference)
+            {
+                for finding in found.list.iter_mut().skip(start) {
+                    finding.message = format!("line {line}, column {column}: {}", finding.message);
+                }
+            }
+        }
+        (!found.failed_since(before)).then_some(template)
     }
 
     fn reference(&self, reference: &str, allowed: Use<'_>, path: &str, found: &mut Findings) {
-        let mut parts = reference.split('.');
-        let (root, name) = (parts.next().unwrap_or_default(), parts.next());
+        let (root, inside) = reference.split_once('.').map_or((reference, None), |(root, inside)| (root, Some(inside)));
+        let (name, deeper) =
+            inside.and_then(|inside| inside.split_once('.')).map_or((inside, None), |(name, deeper)| (Some(name), Some(deeper)));
+        let before = found.list.len();
         match (root, allowed) {
             ("manager", _) => known(root, name, &words(&MANAGER_NAMES), path, found),
-            ("brand", _) => {}
-            ("deal", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => known(root, name, &self.text_deal, path, found),
-            ("client", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask) => {
+            ("brand", _) => {
+                if let Some(inside) = inside {
+                    one_value(root, inside, path, found);
+                }
+                return;
+            }
+            ("deal", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask | Use::RevivedTask) => {
+                known(root, name, &self.text_deal, path, found);
+            }
+            ("client", Use::Item(_) | Use::Target | Use::Task | Use::ClickTask | Use::RevivedTask) => {
                 known(root, name, &self.text_client, path, found);
             }
             ("link", Use::ClickTask) => known(root, name, &words(&["name"]), path, found),
+            ("signal", Use::RevivedTask) => known(root, name, &words(&["kind"]), path, found),
             ("links", Use::Item(declared)) => {
                 let name = name.unwrap_or_default();
                 if name != UNSUBSCRIBE && !declared.contains(name) {
@@ -187,10 +215,16 @@ impl Names {
                     Use::Item(_) => &["client", "deal", "manager", "brand", "links"],
                     Use::Target | Use::Task => &["client", "deal", "manager", "brand"],
                     Use::ClickTask => &["client", "deal", "manager", "brand", "link"],
+                    Use::RevivedTask => &["client", "deal", "manager", "brand", "signal"],
                     Use::Sender => &["manager", "brand"],
                 };
                 unknown(root, known.iter().copied(), path, found);
             }
+        }
+        if let (Some(name), Some(deeper)) = (name, deeper)
+            && found.list.len() == before
+        {
+            one_value(&format!("{root}.{name}"), deeper, path, found);
         }
     }
 
@@ -215,6 +249,12 @@ impl Names {
 
 /// Why the engine does not take a condition, and what to write.
 fn refused(source: &str, error: &ConditionError, path: &str, found: &mut Findings) {
+    if let ConditionError::Syntax(_) | ConditionError::Unknown { .. } = error
+        && let Some((what, help)) = explain::slip(source)
+    {
+        found.error(path, Reason::InvalidCondition, what, help);
+        return;
+    }
     if let ConditionError::Unknown { name, .. } = error {
         let known: Vec<String> = MANAGER_NAMES
             .iter()
@@ -222,12 +262,12 @@ fn refused(source: &str, error: &ConditionError, path: &str, found: &mut Finding
             .chain(CYCLE_NAMES.iter().map(|n| format!("cycle.{n}")))
             .chain(["deal", "client", "manager", "cycle", "sent('item')", "clicked()", "opened()"].map(String::from))
             .collect();
-        found.error(
-            path,
-            Reason::UnknownName,
-            format!("{name} is not known in conditions"),
-            suggest(name, known.iter().map(String::as_str)),
-        );
+        let help = if near(name, known.iter().map(String::as_str)).is_none() && name.chars().all(char::is_alphanumeric) {
+            format!("write a text in single quotes, like '{name}'; names look like client.city")
+        } else {
+            suggest(name, known.iter().map(String::as_str))
+        };
+        found.error(path, Reason::UnknownName, format!("{name} is not known in conditions"), help);
         return;
     }
     let text = error.to_string();
@@ -235,22 +275,18 @@ fn refused(source: &str, error: &ConditionError, path: &str, found: &mut Finding
         &text,
         "write a comparison like deal.lostReason == 'Other' or client.city == 'Москва'; texts stand in single quotes",
     ));
-    let single = source.match_indices('=').any(|(i, _)| {
-        !source.get(..i).is_some_and(|b| b.ends_with(['=', '!', '<', '>']))
-            && !source.get(i + 1..).is_some_and(|a| a.starts_with('='))
-    });
-    if single {
-        found.error(path, Reason::InvalidCondition, "a single = compares nothing", "write ==, like client.city == 'Москва'");
+    if let ConditionError::Fails(_) = error {
+        found.refuse(path, Reason::InvalidCondition, what, help);
     } else {
-        found.error(path, Reason::InvalidCondition, format!("the condition cannot be used: {what}"), help);
+        found.error(path, Reason::InvalidCondition, format!("the condition cannot be used: {}", explain::plain(what)), help);
     }
 }
 
 /// Patterns of `matches('…')` that are no regular expressions would fail at every client.
-fn patterns(source: &str, path: &str, found: &mut Findings) {
-    for pattern in literals(source, "matches(") {
+fn patterns(condition: &Condition, path: &str, found: &mut Findings) {
+    for pattern in condition.patterns() {
         if regex::Regex::new(pattern).is_err() {
-            found.error(
+            found.refuse(
                 path,
                 Reason::InvalidCondition,
                 format!("{pattern:?} is not a regular expression"),
@@ -258,15 +294,6 @@ fn patterns(source: &str, path: &str, found: &mut Findings) {
             );
         }
     }
-}
-
-/// The texts in quotes right behind every `function` with its bracket.
-fn literals<'a>(source: &'a str, function: &'a str) -> impl Iterator<Item = &'a str> {
-    source.split(function).skip(1).filter_map(|rest| {
-        let rest = rest.trim_start().trim_start_matches('r');
-        let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
-        Some(rest.get(1..)?.split_once(quote)?.0)
-    })
 }
 
 /// The link that every message may use without declaring it.
@@ -278,6 +305,22 @@ fn words(list: &[&str]) -> BTreeSet<String> {
 
 fn unknown<'a>(root: &str, known: impl Iterator<Item = &'a str>, path: &str, found: &mut Findings) {
     found.error(path, Reason::UnknownName, format!("{root} is not known here"), suggest(root, known));
+}
+
+/// A path that goes on behind a value: it would be missing for every client.
+fn one_value(value: &str, deeper: &str, path: &str, found: &mut Findings) {
+    // The brand is its title.
+    let help = if Template::is_filter(deeper) && !(value == "brand" && deeper == "title") {
+        format!("write {{{{ {value} | {deeper} }}}}")
+    } else {
+        format!("write {{{{ {value} }}}}")
+    };
+    found.refuse(
+        path,
+        Reason::UnknownName,
+        format!("{value}.{deeper} is not known: {value} is one value, there is nothing inside"),
+        help,
+    );
 }
 
 fn known(root: &str, name: Option<&str>, names: &BTreeSet<String>, path: &str, found: &mut Findings) {

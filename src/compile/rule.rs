@@ -1,6 +1,9 @@
 //! The platform's own CEL: how the answers of a declared provider are read.
 
-use super::finding::{Findings, Reason, suggest};
+use super::{
+    explain,
+    finding::{Findings, Reason, suggest},
+};
 use cel::{
     IdedExpr,
     common::ast::{EntryExpr, Expr, IdedEntryExpr},
@@ -33,12 +36,13 @@ pub(super) fn check(source: &str, known: &[&str], path: &str, found: &mut Findin
                 );
             }
         }
-        Err(what) => found.error(
-            path,
-            Reason::InvalidCondition,
-            format!("the rule cannot be read: {what}"),
-            "write CEL, like status == 200 && json.code == 0; texts stand in single quotes",
-        ),
+        Err(what) => {
+            let (what, help) = explain::slip(source).unwrap_or_else(|| {
+                let help = "write CEL, like status == 200 && json.code == 0; texts stand in single quotes";
+                (format!("the rule cannot be read: {}", explain::plain(&what)), help.to_owned())
+            });
+            found.error(path, Reason::InvalidCondition, what, help);
+        }
     }
 }
 

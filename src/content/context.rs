@@ -7,8 +7,8 @@
 //! | `manager` | `name`, `firstName`, `email`, `phone` |
 //! | `brand` | its title |
 //! | `links` | one for each declared link of the item, and `unsubscribe` |
-//! | `link` | `name` of the opened link (titles of tasks) |
-//! | `signal` | `kind` (titles of tasks) |
+//! | `link` | `name` of the opened link (title of the task about a click) |
+//! | `signal` | `kind`, like `InboundCall` (title of the task about a client who came back) |
 
 use super::Language;
 use crate::model::{Contact, Deal, FieldValue, Manager, first_and_last};
@@ -144,6 +144,18 @@ impl Context {
         if self.values.contains_key(path) {
             Arc::make_mut(&mut self.values).remove(path);
         }
+    }
+
+    /// With a letter that no GSM alphabet has in each of `paths` that is a text: Łukasz, Мария.
+    #[must_use]
+    pub fn with_foreign_letters<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Self {
+        let mut foreign = self.clone();
+        for path in paths {
+            if let Some(Field::Text(text)) = foreign.values.get_mut(path) {
+                *text = std::iter::once('Ж').chain(text.chars().skip(1)).collect();
+            }
+        }
+        foreign
     }
 
     fn set_if_new(&mut self, path: &str, text: &str) {

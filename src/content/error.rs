@@ -13,10 +13,12 @@ pub enum RenderError {
     /// More SMS parts than the channel allows.
     #[error("the SMS has {parts} parts, the channel allows {max}; shorten the text")]
     TooLong { parts: u32, max: u32 },
-    #[error("something that is not a number is computed with; use numbers, or ~ to join texts")]
-    NotANumber,
-    #[error("the filter date got something that is not a date; use it on date fields")]
-    NotADate,
+    /// With the value and the filter, like `deal.rooms | plural_ru`, as far as one is to blame.
+    #[error("{}something that is not a number is computed with; use numbers, or ~ to join texts", place(.0))]
+    NotANumber(String),
+    /// With the value and the filter.
+    #[error("{}the filter date got something that is not a date; use it on date fields", place(.0))]
+    NotADate(String),
     /// A link is no web address with a fixed host.
     #[error("the link {0} is no web address; write https://, the site, a slash, and values only after it")]
     BadLink(String),
@@ -35,7 +37,30 @@ pub enum RenderError {
     Random(#[from] RandomError),
 }
 
+fn place(at: &str) -> String {
+    if at.is_empty() { String::new() } else { format!("{at}: ") }
+}
+
 impl RenderError {
+    pub(super) const fn not_a_number() -> Self {
+        Self::NotANumber(String::new())
+    }
+
+    pub(super) const fn not_a_date() -> Self {
+        Self::NotADate(String::new())
+    }
+
+    /// With the value, and the filter if one got it, unless a place nearer to the cause is known.
+    pub(super) fn at(mut self, value: &str, filter: &str) -> Self {
+        if let Self::NotANumber(at) | Self::NotADate(at) = &mut self
+            && at.is_empty()
+            && !value.is_empty()
+        {
+            *at = if filter.is_empty() { value.to_owned() } else { format!("{value} | {filter}") };
+        }
+        self
+    }
+
     /// Stable name for metrics and events.
     #[must_use]
     pub const fn label(&self) -> &'static str {
@@ -43,7 +68,7 @@ impl RenderError {
             Self::Missing(_) => "missing_value",
             Self::TooBig => "too_big",
             Self::TooLong { .. } => "too_long",
-            Self::NotANumber | Self::NotADate => "wrong_type",
+            Self::NotANumber(_) | Self::NotADate(_) => "wrong_type",
             Self::BadLink(_) => "bad_link",
             Self::Empty => "empty",
             Self::BadHeader(_) => "bad_header",

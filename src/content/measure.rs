@@ -28,6 +28,29 @@ pub fn measure_item(
     }
 }
 
+/// Which part of an email cannot be made for this client, as manifests call it; `None`: no single one, or it is an SMS.
+#[must_use]
+pub fn failing_part(item: &ItemText, variant: Option<&str>, language: Option<&str>, context: &Context) -> Option<&'static str> {
+    let body = item.body_for(variant, language);
+    let Body::Email(email) = body else { return None };
+    let targets = item.targets(body, context).ok()?;
+    let addresses = item.addresses(&targets, Some("https://go.example.com/u".into()), |_| None);
+    let source = match &email.source {
+        EmailSource::Markdown(template) => ("markdown", Some(template), true),
+        EmailSource::Html(template) => ("html", Some(template), true),
+    };
+    let parts = [
+        ("subject", Some(&email.subject), true),
+        ("preheader", email.preheader.as_ref(), false),
+        source,
+        ("text", email.text.as_ref(), false),
+    ];
+    parts.into_iter().find_map(|(name, template, must_say_something)| {
+        let made = template?.render_as(Escape::Text, context, &addresses);
+        made.map_or(true, |text| must_say_something && text.trim().is_empty()).then_some(name)
+    })
+}
+
 fn try_email(item: &ItemText, email: &EmailBody, targets: &[String], context: &Context) -> Result<(), RenderError> {
     // Where a link leads is known already; what it looks like changes nothing.
     let addresses = item.addresses(targets, Some("https://go.example.com/u".into()), |_| None);

@@ -24,13 +24,13 @@ pub use context::Context;
 pub use error::RenderError;
 pub use language::Language;
 pub use markdown::Oddity;
-pub use measure::measure_item;
+pub use measure::{failing_part, measure_item};
 pub use mime::EmailMessage;
 pub use preview::preview_item;
 pub use render::{Preview, Rendered, RenderedItem, Tracking, render_item};
 pub use segments::{Encoding, Segments, segments, smart, split};
 pub use task::{RenderedTask, TaskFacts, render_task};
-pub use template::{Escape, MAX_BODY, MAX_RENDERED, MAX_SOURCE, Template, TemplateError};
+pub use template::{Cases, Escape, MAX_BODY, MAX_RENDERED, MAX_SOURCE, Template, TemplateError};
 
 use crate::model::HumanDuration;
 use std::collections::BTreeMap;

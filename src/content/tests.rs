@@ -173,9 +173,11 @@ fn values_and_filters_print_what_people_expect() {
         ("{{ client.empty }}", RenderError::Missing("client.empty".into())),
         ("{{ client.nothing | upper }}", RenderError::Missing("client.nothing".into())),
         ("{{ 'a' ~ client.nothing }}", RenderError::Missing("client.nothing".into())),
-        ("{{ client.city * 2 }}", RenderError::NotANumber),
-        ("{{ 1 / 0 }}", RenderError::NotANumber),
-        ("{{ client.city | date }}", RenderError::NotADate),
+        ("{{ client.city * 2 }}", RenderError::NotANumber("client.city".into())),
+        ("{{ 1 / 0 }}", RenderError::NotANumber(String::new())),
+        ("{{ deal.amount - (client.city | upper) }}", RenderError::NotANumber("client.city".into())),
+        ("{{ client.city | trim | plural_ru('a', 'b', 'c') | upper }}", RenderError::NotANumber("client.city | plural_ru".into())),
+        ("{{ client.city | date }}", RenderError::NotADate("client.city | date".into())),
     ] {
         assert_eq!(t(source, Escape::Text).render(&context), Err(want), "{source}");
     }

@@ -76,6 +76,9 @@ pub enum ConditionError {
     NotBoolean(String),
     #[error("{0}")]
     Types(String),
+    /// It has an answer for no client. Revisions that earlier versions stored may hold such a condition.
+    #[error("{0}")]
+    Fails(String),
 }
 
 impl ConditionError {
@@ -88,7 +91,7 @@ impl ConditionError {
             Self::Unknown { .. } => "unknown",
             Self::Evaluation(_) => "evaluation",
             Self::NotBoolean(_) => "not_boolean",
-            Self::Types(_) => "types",
+            Self::Types(_) | Self::Fails(_) => "types",
         }
     }
 }
@@ -97,8 +100,8 @@ impl Condition {
     /// Parses and checks a condition. Which declared fields exist is the caller's to check, by [`Condition::identifiers`].
     ///
     /// # Errors
-    /// See [`ConditionError`]; never [`ConditionError::Evaluation`] or [`ConditionError::Types`], which needs the declarations
-    /// ([`Condition::check_types`]).
+    /// See [`ConditionError`]; never [`ConditionError::Evaluation`], nor [`ConditionError::Types`] and [`ConditionError::Fails`], which
+    /// need the declarations ([`Condition::check_types`]).
     pub fn compile(source: &str) -> Result<Self, ConditionError> {
         if source.trim().is_empty() {
             return Err(ConditionError::Syntax("it is empty; write for example deal.amount > 1000000.0".into()));
@@ -133,6 +136,35 @@ impl Condition {
     /// fields that a connection must declare.
     pub fn identifiers(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
+    }
+
+    /// The items that it asks for: those of `sent('…')`, `clicked('…')` and `opened('…')`.
+    #[must_use]
+    pub fn items(&self) -> Vec<&str> {
+        let mut all = Vec::new();
+        walk(&self.expression, &mut |expr| {
+            if let Expr::Ident(name) = expr
+                && let Some((_, item)) = name.split_once('(')
+            {
+                all.extend(item.strip_suffix(')').filter(|item| !item.is_empty()));
+            }
+        });
+        all
+    }
+
+    /// The patterns that are written into it, behind `matches`.
+    #[must_use]
+    pub fn patterns(&self) -> Vec<&str> {
+        let mut all = Vec::new();
+        walk(&self.expression, &mut |expr| {
+            if let Expr::Call(call) = expr
+                && call.func_name == "matches"
+                && let Some(Expr::Literal(LiteralValue::String(pattern))) = call.args.last().map(|arg| &arg.expr)
+            {
+                all.push(pattern.inner());
+            }
+        });
+        all
     }
 
     /// Whether its answer can change merely because time passes.
@@ -311,6 +343,16 @@ impl Reader {
             IdedExpr { id, expr: Expr::Call(CallExpr { func_name: func_name.to_owned(), target: target.map(Box::new), args }) };
         let plain = if matches!(function, "size" | "int") { operation(id, "double", vec![plain]) } else { plain };
         Ok(guards.into_iter().fold(plain, |inner, name| operation(id, operators::LOGICAL_AND, vec![present(id, name), inner])))
+    }
+}
+
+/// Every node of a tree that was read: no other kinds come through.
+fn walk<'e, F: FnMut(&'e Expr)>(node: &'e IdedExpr, see: &mut F) {
+    see(&node.expr);
+    match &node.expr {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).for_each(|inner| walk(inner, see)),
+        Expr::List(list) => list.elements.iter().for_each(|inner| walk(inner, see)),
+        _ => {}
     }
 }
 

@@ -10,7 +10,7 @@ impl Condition {
     /// Checks what it compares. `kind_of`: what a name like `client.city` holds; `None` if that is not known.
     ///
     /// # Errors
-    /// [`ConditionError::Types`], which names the two sides.
+    /// [`ConditionError::Types`], which names the two sides; [`ConditionError::Fails`].
     pub fn check_types(&self, kind_of: &dyn Fn(&str) -> Option<FactKind>) -> Result<(), ConditionError> {
         match (Types { kind_of }).of(self.expression())? {
             None | Some(FactKind::Bool) => Ok(()),
@@ -68,8 +68,8 @@ impl Types<'_> {
                     for one in &list.elements {
                         self.alike(element, one, "in")?;
                     }
-                } else {
-                    self.of(list)?;
+                } else if let Some(kind) = self.of(list)? {
+                    return Err(ConditionError::Fails(no_list(element, list, kind)));
                 }
                 Ok(Some(FactKind::Bool))
             }
@@ -101,12 +101,20 @@ impl Types<'_> {
                 }
                 Ok(Some(FactKind::Bool))
             }
+            ("size", [of]) => match self.of(of)? {
+                Some(kind) if kind != FactKind::Text => Err(ConditionError::Fails(format!(
+                    "{} is {} and has no size: it fails for every client; compare it itself, like deal.amount > 5000000",
+                    words(of),
+                    kind.words()
+                ))),
+                _ => Ok(Some(FactKind::Number)),
+            },
             _ => {
                 for side in &all {
                     self.of(side)?;
                 }
                 Ok(match function {
-                    "size" | "int" | "double" => Some(FactKind::Number),
+                    "int" | "double" => Some(FactKind::Number),
                     "string" => Some(FactKind::Text),
                     _ => None,
                 })
@@ -141,6 +149,17 @@ impl Types<'_> {
             (a, b) => Ok(a.or(b)),
         }
     }
+}
+
+/// `'Моск' in client.city`: what stands behind `in` is one value.
+fn no_list(element: &IdedExpr, list: &IdedExpr, kind: FactKind) -> String {
+    let (element, one) = (words(element), words(list));
+    let help = match (&list.expr, kind) {
+        (Expr::Literal(_), _) => format!("write {element} in [{one}], or =="),
+        (_, FactKind::Text) => format!("write {one}.contains({element})"),
+        _ => "write a list, like client.city in ['Омск', 'Томск']".into(),
+    };
+    format!("{one} behind in is {}, not a list: it fails for every client; {help}", kind.words())
 }
 
 fn help(wanted: FactKind) -> &'static str {

@@ -20,18 +20,20 @@ pub fn from_jinja(source: &str, e: &minijinja::Error) -> TemplateError {
         || source.split_inclusive('\n').take(e.line().unwrap_or(1).saturating_sub(1)).map(str::len).sum(),
         |range| range.start,
     );
-    let (message, help) = explain(e.detail().unwrap_or("cannot be read"), source.get(offset..).unwrap_or_default());
+    let (before, at) = source.split_at_checked(offset).unwrap_or((source, ""));
+    let (message, help) = explain(e.detail().unwrap_or("cannot be read"), before, at);
     error(source, offset, message, help)
 }
 
-/// The parser's words, for people who write letters and not programs. `at`: the source from the error on.
-fn explain(detail: &str, at: &str) -> (String, String) {
+/// The parser's words, for people who write letters and not programs. `before`, `at`: the source up to the error, and from there on.
+fn explain(detail: &str, before: &str, at: &str) -> (String, String) {
     let plain = |message: &str, help: &str| (message.to_owned(), help.to_owned());
     if let Some(word) = detail.strip_prefix("unknown statement ") {
         return match word {
             "endif" | "else" | "elif" => {
                 (format!("{{% {word} %}} stands without its {{% if %}}"), "write {% if client.city %} … {% endif %}".into())
             }
+            "elseif" | "elsif" => (format!("{{% {word} … %}} is written elif here"), "write {% elif client.city %}".into()),
             _ => (
                 format!("{{% {word} %}} is not available in texts"),
                 "use {{ values }} and {% if … %} … {% else %} … {% endif %} only".into(),
@@ -56,6 +58,9 @@ fn explain(detail: &str, at: &str) -> (String, String) {
     if detail.contains("unexpected `=`") {
         return plain("one = compares nothing", "write == to compare");
     }
+    if let Some((message, help)) = slip(detail, before, at) {
+        return plain(message, help);
+    }
     if detail.contains("unexpected identifier") {
         return plain("two values stand side by side", "give each its own {{ … }}, or join them with ~");
     }
@@ -70,11 +75,45 @@ fn explain(detail: &str, at: &str) -> (String, String) {
         Some('&') => plain("& is not an operator", "write and"),
         Some('|') => plain("|| is not an operator", "write or"),
         Some('!') => plain("! is not an operator", "write not"),
+        Some('?') => {
+            plain("? is not an operator", "write client.firstName | default('Здравствуйте'), or 'a' if client.city else 'b'")
+        }
         _ => (
-            detail.to_owned(),
+            // "unexpected `]`, expected end of variable block"
+            detail.split_once("unexpected ").map_or_else(
+                || detail.to_owned(),
+                |(_, what)| format!("{} does not belong here", what.split(", expected").next().unwrap_or(what)),
+            ),
             "write {{ client.firstName }} for a value, {% if deal.amount > 100 %} … {% endif %} for a condition".into(),
         ),
     }
+}
+
+/// What people who know other languages write, by what the parser stumbles over.
+fn slip(detail: &str, before: &str, at: &str) -> Option<(&'static str, &'static str)> {
+    let opened = before.rfind("{{").max(before.rfind("{%")).unwrap_or(0);
+    let inside = before.get(opened..).unwrap_or_default().trim_end();
+    if detail.contains("unexpected identifier") && inside.ends_with("else") && at.starts_with("if") {
+        return Some(("{% else if … %} is written elif here", "write {% elif client.city %}"));
+    }
+    if detail.contains("unexpected `}`") {
+        return Some(if inside.matches('(').count() > inside.matches(')').count() {
+            ("a bracket is opened and never closed", "write as many closing brackets as opening ones")
+        } else if inside.starts_with("{%") {
+            ("a sign is missing at the end", "close {% with %}")
+        } else {
+            ("one brace is missing at the end", "close {{ with }}")
+        });
+    }
+    let value = ["unexpected string", "unexpected integer", "unexpected float"].iter().any(|kind| detail.contains(kind));
+    if value && inside.ends_with(|c: char| c.is_ascii_digit()) && at.starts_with(|c: char| c.is_ascii_digit()) {
+        return Some(("a number is written with blanks in it", "write its digits alone, like 5000000"));
+    }
+    let filter = inside.rsplit_once('|').is_some_and(|(_, name)| !name.trim().contains(|c: char| !c.is_alphanumeric() && c != '_'));
+    if filter && (value || detail.contains("unexpected `:`")) {
+        return Some(("what a filter needs stands in brackets", "write client.firstName | default('Здравствуйте')"));
+    }
+    value.then_some(("two values stand side by side", "give each its own {{ … }}, or join them with ~"))
 }
 
 /// Where `{client.` or `{ {client.` stands in plain text.

@@ -148,7 +148,7 @@ pub fn eval<'a>(expr: &'a Expr, scope: &Scope<'a>) -> Result<Value<'a>, RenderEr
         Expr::Not(inner) => Value::Bool(!eval(inner, scope)?.truthy()),
         Expr::Negate(inner) => match eval(inner, scope)? {
             missing @ Value::Missing(_) => missing,
-            value => Value::Number(-value.as_number().ok_or(RenderError::NotANumber)?),
+            value => Value::Number(-value.as_number().ok_or_else(|| RenderError::not_a_number().at(named(inner), ""))?),
         },
         Expr::And(left, right) => {
             let left = eval(left, scope)?;
@@ -159,7 +159,11 @@ pub fn eval<'a>(expr: &'a Expr, scope: &Scope<'a>) -> Result<Value<'a>, RenderEr
             if left.truthy() { left } else { eval(right, scope)? }
         }
         Expr::Compare(comparison, left, right) => Value::Bool(compare(*comparison, &eval(left, scope)?, &eval(right, scope)?)),
-        Expr::Arithmetic(operation, left, right) => arithmetic(*operation, eval(left, scope)?, eval(right, scope)?)?,
+        Expr::Arithmetic(operation, left, right) => {
+            let (a, b) = (eval(left, scope)?, eval(right, scope)?);
+            let culprit = if a.as_number().is_some() { right } else { left };
+            arithmetic(*operation, a, b).map_err(|error| error.at(named(culprit), ""))?
+        }
         Expr::Concat(left, right) => match (eval(left, scope)?, eval(right, scope)?) {
             (missing @ Value::Missing(_), _) | (_, missing @ Value::Missing(_)) => missing,
             (left, right) => {
@@ -187,9 +191,18 @@ pub fn eval<'a>(expr: &'a Expr, scope: &Scope<'a>) -> Result<Value<'a>, RenderEr
             for arg in args {
                 values.push(eval(arg, scope)?);
             }
-            filter.apply(value, &values, scope.context)?
+            filter.apply(value, &values, scope.context).map_err(|error| error.at(named(inner), filter.name()))?
         }
     })
+}
+
+/// The value that an expression is about, for the person who has to put it right.
+fn named(expr: &Expr) -> &str {
+    match expr {
+        Expr::Path(path) => path,
+        Expr::Filter(_, inner, _) | Expr::Negate(inner) => named(inner),
+        _ => "",
+    }
 }
 
 fn lookup<'a>(path: &'a str, scope: &Scope<'a>) -> Value<'a> {
@@ -244,7 +257,7 @@ fn arithmetic<'a>(operation: Operation, left: Value<'a>, right: Value<'a>) -> Re
     if matches!(right, Value::Missing(_)) {
         return Ok(right);
     }
-    let (Some(a), Some(b)) = (left.as_number(), right.as_number()) else { return Err(RenderError::NotANumber) };
+    let (Some(a), Some(b)) = (left.as_number(), right.as_number()) else { return Err(RenderError::not_a_number()) };
     let result = match operation {
         Operation::Add => a + b,
         Operation::Subtract => a - b,
@@ -252,5 +265,5 @@ fn arithmetic<'a>(operation: Operation, left: Value<'a>, right: Value<'a>) -> Re
         Operation::Divide => a / b,
         Operation::Remainder => a % b,
     };
-    if result.is_finite() { Ok(Value::Number(result)) } else { Err(RenderError::NotANumber) }
+    if result.is_finite() { Ok(Value::Number(result)) } else { Err(RenderError::not_a_number()) }
 }

@@ -49,6 +49,11 @@ impl Filter {
         ("plural", Self::Plural, 2..=2, "plural('day', 'days')"),
     ];
 
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|filter| filter.1 == self).map_or("", |filter| filter.0)
+    }
+
     pub fn apply<'a>(self, value: Value<'a>, args: &[Value<'a>], context: &Context) -> Result<Value<'a>, RenderError> {
         if self == Self::Default {
             return Ok(match value {
@@ -91,7 +96,7 @@ impl Filter {
 }
 
 fn to_number(text: &str) -> Result<f64, RenderError> {
-    text.trim().parse().ok().filter(|n: &f64| n.is_finite()).ok_or(RenderError::NotANumber)
+    text.trim().parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(RenderError::not_a_number)
 }
 
 fn capitalize(text: &str) -> String {
@@ -192,7 +197,7 @@ fn in_russian(format: &str, date: civil::DateTime) -> String {
 }
 
 fn date(text: &str, format: &str, context: &Context) -> Result<String, RenderError> {
-    let date = parse_date(text, context.time_zone()).ok_or(RenderError::NotADate)?;
+    let date = parse_date(text, context.time_zone()).ok_or_else(RenderError::not_a_date)?;
     let russian = context.language() == Language::Russian;
     if format.is_empty() {
         return Ok(date.strftime(if russian { "%d.%m.%Y" } else { "%Y-%m-%d" }).to_string());
@@ -205,7 +210,7 @@ fn date(text: &str, format: &str, context: &Context) -> Result<String, RenderErr
         });
     }
     let own = if russian { Cow::Owned(in_russian(format, date)) } else { Cow::Borrowed(format) };
-    format_date(date, &own).ok_or(RenderError::NotADate)
+    format_date(date, &own).ok_or_else(RenderError::not_a_date)
 }
 
 /// Dates as connectors store them: RFC 3339, or a plain date.

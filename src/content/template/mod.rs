@@ -7,6 +7,7 @@
 //! A value that is not known is never printed as nothing: without a `default` it is [`RenderError::Missing`], and the message
 //! is not sent.
 
+mod cases;
 mod escape;
 mod explain;
 mod expr;
@@ -15,6 +16,7 @@ mod needs;
 mod parse;
 mod words;
 
+pub use cases::Cases;
 pub use escape::Escape;
 pub(super) use escape::{LINK_END, LINK_START, escape_html, is_mark, whole};
 pub(super) use words::VALUE;
@@ -25,7 +27,11 @@ use super::{
     markdown::{Oddity, oddities},
 };
 use expr::Node;
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 /// Longest template, in characters, as the schema of manifests counts them.
 pub const MAX_SOURCE: usize = 32 * 1024;
@@ -42,8 +48,10 @@ pub struct Template {
     nodes: Arc<[Node]>,
     /// Of its own words.
     letters: Letters,
-    references: Arc<BTreeSet<String>>,
+    /// Where each stands first, in bytes.
+    references: Arc<BTreeMap<String, usize>>,
     requires: Arc<BTreeSet<String>>,
+    doubts: Arc<[TemplateError]>,
 }
 
 impl fmt::Debug for Template {
@@ -90,6 +98,7 @@ impl Template {
             nodes: parsed.nodes.into(),
             references: Arc::new(parsed.references),
             requires: Arc::new(parsed.requires),
+            doubts: parsed.doubts.into(),
         })
     }
 
@@ -146,12 +155,37 @@ impl Template {
     /// All dotted paths that it names.
     #[must_use]
     pub fn references(&self) -> Vec<String> {
-        self.references.iter().cloned().collect()
+        self.references.keys().cloned().collect()
     }
 
     #[must_use]
     pub fn names(&self, path: &str) -> bool {
-        self.references.contains(path)
+        self.references.contains_key(path)
+    }
+
+    /// Line and column (from 1) of the first use of a path. `None`: it names no such path, or has one line, where everybody finds it.
+    #[must_use]
+    pub fn place_of(&self, path: &str) -> Option<(u32, u32)> {
+        let at = *self.references.get(path).filter(|_| self.source.trim_end().contains('\n'))?;
+        let place = explain::error(&self.source, at, String::new(), "");
+        Some((place.line, place.column))
+    }
+
+    /// What can be rendered and means for certain something else than it says. Earlier versions took it, so it is no error of parsing.
+    #[must_use]
+    pub fn doubts(&self) -> &[TemplateError] {
+        &self.doubts
+    }
+
+    /// Which values decide what a client reads, added to those of other templates.
+    pub fn cases(&self, cases: &mut Cases) {
+        cases::of_nodes(&self.nodes, cases);
+    }
+
+    /// Whether texts know a filter of that name.
+    #[must_use]
+    pub fn is_filter(name: &str) -> bool {
+        filters::Filter::ALL.iter().any(|filter| filter.0 == name)
     }
 
     /// What stands before the first value: for links, where they lead whatever a client's data says.

@@ -12,17 +12,21 @@ use minijinja::{
     syntax::SyntaxConfig,
     value::ValueKind,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest `{{ … }}` or `{% … %}`, in words and signs: keeps trees flat.
 const MAX_TOKENS: usize = 200;
 /// Most `{% … %}` in a template.
 const MAX_BLOCKS: usize = 400;
+/// Most doubts that are told of a template.
+const MAX_DOUBTS: usize = 10;
 
 pub struct Parsed {
     pub nodes: Vec<Node>,
-    pub references: BTreeSet<String>,
+    /// Where each stands first, in bytes.
+    pub references: BTreeMap<String, usize>,
     pub requires: BTreeSet<String>,
+    pub doubts: Vec<TemplateError>,
 }
 
 /// `longest`: how many characters it may have.
@@ -42,10 +46,10 @@ pub fn parse(source: &str, longest: usize) -> Result<Parsed, TemplateError> {
     let ast::Stmt::Template(template) = tree else {
         return Err(error(source, 0, "not a template".into(), "write text with {{ values }}"));
     };
-    let mut converter = Converter { source, references: BTreeSet::new() };
+    let mut converter = Converter { source, references: BTreeMap::new(), doubts: Vec::new() };
     let nodes = converter.nodes(&template.children)?;
     let requires = needs_of(&nodes).into_iter().filter(|path| *path != "none").map(str::to_owned).collect();
-    Ok(Parsed { requires, nodes, references: converter.references })
+    Ok(Parsed { requires, nodes, references: converter.references, doubts: converter.doubts })
 }
 
 /// Refuses what would make the parser, or the drop of its tree, go deep.
@@ -69,7 +73,8 @@ fn bounded(source: &str, syntax: &SyntaxConfig) -> Result<(), TemplateError> {
 
 struct Converter<'s> {
     source: &'s str,
-    references: BTreeSet<String>,
+    references: BTreeMap<String, usize>,
+    doubts: Vec<TemplateError>,
 }
 
 type Result2<T> = Result<T, TemplateError>;
@@ -98,6 +103,7 @@ impl Converter<'_> {
             }
             ast::Stmt::EmitExpr(emit) => return Ok(Node::Print(self.expr(&emit.expr)?)),
             ast::Stmt::IfCond(cond) => {
+                self.asks(&cond.expr, false);
                 let condition = self.expr(&cond.expr)?;
                 return Ok(Node::If(condition, self.nodes(&cond.true_body)?, self.nodes(&cond.false_body)?));
             }
@@ -120,6 +126,33 @@ impl Converter<'_> {
         )
     }
 
+    /// A text or a number where yes or no is asked: `client.city == 'Казань' or 'Омск'` holds for everybody. `beside`: it stands beside and,
+    /// or, not; alone a number and the empty text are how people switch something off.
+    fn asks(&mut self, expr: &ast::Expr<'_>, beside: bool) {
+        match expr {
+            ast::Expr::BinOp(op) if matches!(op.op, ast::BinOpKind::ScAnd | ast::BinOpKind::ScOr) => {
+                self.asks(&op.left, true);
+                self.asks(&op.right, true);
+            }
+            ast::Expr::UnaryOp(op) if matches!(op.op, ast::UnaryOpKind::Not) => self.asks(&op.expr, true),
+            ast::Expr::Const(constant) if self.doubts.len() < MAX_DOUBTS => {
+                let text = constant.value.as_str();
+                let number = matches!(constant.value.kind(), ValueKind::Number);
+                let meant = if beside { text.is_none() && !number } else { text.is_none_or(str::is_empty) };
+                if !meant {
+                    let written = text.map_or_else(|| constant.value.to_string(), |text| format!("'{text}'"));
+                    self.doubts.push(error(
+                        self.source,
+                        expr.span().start_offset as usize,
+                        format!("{written} alone is compared with nothing, so this is the same for everybody"),
+                        "compare it, like client.city == 'Казань' or client.city == 'Омск', or client.city in ['Казань', 'Омск']",
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn boxed(&mut self, expr: &ast::Expr<'_>) -> Result2<Box<Expr>> {
         self.expr(expr).map(Box::new)
     }
@@ -139,7 +172,7 @@ impl Converter<'_> {
                 if path == "none" || path == "null" {
                     return Ok(Expr::Const(Constant::None));
                 }
-                self.references.insert(path.clone());
+                self.references.entry(path.clone()).or_insert_with(|| root(expr).start_offset as usize);
                 Expr::Path(path)
             }
             ast::Expr::Const(constant) => Expr::Const(self.constant(&constant.value, span)?),
@@ -185,6 +218,7 @@ impl Converter<'_> {
                 _ => return self.refuse(span, "comparisons cannot be chained", "write a < b and b < c"),
             },
             ast::Expr::IfExpr(choice) => {
+                self.asks(&choice.test_expr, false);
                 let (condition, yes) = (self.boxed(&choice.test_expr)?, self.boxed(&choice.true_expr)?);
                 let no = match &choice.false_expr {
                     Some(no) => self.boxed(no)?,
@@ -289,6 +323,15 @@ impl Converter<'_> {
     }
 }
 
+/// Where a path begins.
+fn root(expr: &ast::Expr<'_>) -> Span {
+    match expr {
+        ast::Expr::GetAttr(attr) => root(&attr.expr),
+        ast::Expr::GetItem(item) => root(&item.expr),
+        _ => expr.span(),
+    }
+}
+
 /// `client.firstName`, `client['first name']`.
 fn path(expr: &ast::Expr<'_>) -> Option<String> {
     match expr {
@@ -343,6 +386,16 @@ mod tests {
             ("{% if a = 'b' %}x{% endif %}", 1, 9, "compares nothing"),
             ("{% if a && b %}x{% endif %}", 1, 9, "& is not"),
             ("{{ a b }}", 1, 6, "side by side"),
+            ("{% if a %}x{% else if b %}y{% endif %}", 1, 20, "elif"),
+            ("{% if a %}x{% elseif b %}y{% endif %}", 1, 0, "elif"),
+            ("{{ client.name | default:'x' }}", 1, 25, "in brackets"),
+            ("{{ client.name | default 'x' }}", 1, 26, "in brackets"),
+            ("{{client.firstName}", 1, 0, "one brace is missing"),
+            ("{{ client.name | default('x' }}", 1, 0, "bracket"),
+            ("{% if (client.name %}x{% endif %}", 1, 0, "bracket"),
+            ("{{ client.name ?? 'x' }}", 1, 16, "? is not"),
+            ("{{ 5 000 000 }}", 1, 6, "blanks"),
+            ("{{ a 'b' }}", 1, 6, "side by side"),
             ("Я, {client.name}", 1, 4, "single braces"),
             ("Я, { { client.name } }", 1, 4, "single braces"),
             ("привет {% for i in range(9) %}x{% endfor %}", 1, 0, "loop"),
@@ -368,7 +421,41 @@ mod tests {
             assert!(column == 0 || e.column == column, "{source}: {e}");
             assert!(e.message.contains(message), "{source}: {e}");
             assert!(!e.help.is_empty());
+            assert!(!e.message.contains("variable block") && !e.message.contains("expected"), "the parser's own words: {e}");
         }
+    }
+
+    #[test]
+    fn a_condition_that_is_the_same_for_everybody_is_doubted() {
+        for (source, column, message) in [
+            ("{% if client.city == 'Казань' or 'Омск' %}x{% endif %}", 34, "'Омск' alone"),
+            ("{% if deal.rooms == 2 or 3 %}x{% endif %}", 26, "3 alone"),
+            ("{% if not 'Омск' and client.city %}x{% endif %}", 11, "'Омск' alone"),
+            ("{% if 'Омск' %}x{% endif %}", 7, "'Омск' alone"),
+            ("{{ 'a' if client.city or 'Омск' else 'b' }}", 26, "'Омск' alone"),
+            ("{% if client.name %}a{% elif client.city == 'a' or 'b' %}x{% endif %}", 0, "'b' alone"),
+        ] {
+            let template = Template::parse(source, Escape::Text).unwrap();
+            let [doubt] = template.doubts() else { panic!("{source}: {:?}", template.doubts()) };
+            assert!(doubt.line == 1 && (column == 0 || doubt.column == column) && doubt.message.contains(message), "{doubt}");
+        }
+        for source in [
+            "{{ client.city or 'x' }}",
+            "{% if client.city in ['a', 'b'] or client.name == 'c' %}x{% endif %}",
+            "{% if false %}x{% endif %}{% if 0 %}y{% endif %}{% if '' %}z{% endif %}",
+            "{% if (client.city or 'x') == 'x' %}x{% endif %}",
+        ] {
+            assert_eq!(Template::parse(source, Escape::Text).unwrap().doubts(), [], "{source}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_again_in_a_long_text() {
+        let template =
+            Template::parse("Привет!\n\nяя {{ client['first name'].x }} {{ brand }}\n{{ brand }}", Escape::Text).unwrap();
+        assert_eq!((template.place_of("client.first name.x"), template.place_of("brand")), (Some((3, 7)), Some((3, 36))));
+        assert_eq!(template.place_of("deal.title"), None);
+        assert_eq!(Template::parse("{{ brand }}\n", Escape::Text).unwrap().place_of("brand"), None, "one line");
     }
 
     #[test]

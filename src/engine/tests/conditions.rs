@@ -246,6 +246,15 @@ fn errors_have_stable_labels() {
         assert_eq!(eval(text).unwrap_err().label(), label, "{text}");
     }
     assert_eq!(ConditionError::Types(String::new()).label(), "types");
+    assert_eq!(ConditionError::Fails(String::new()).label(), "types");
+}
+
+/// However they are written: what is not seen here is not checked, and an item that does not exist was never sent.
+#[test]
+fn items_and_patterns_are_found_wherever_they_stand() {
+    let text = "!clicked ('a') && (sent(\n\"b\") || opened() || clicked('c')) && client.city.matches (r'^М\\d') && 'sent(\\'d\\')' != client.city";
+    let condition = Condition::compile(text).unwrap();
+    assert_eq!((condition.items(), condition.patterns()), (vec!["a", "b", "c"], vec![r"^М\d"]));
 }
 
 /// Every name that conditions and texts may use has its value, and of the kind that is said of it.
