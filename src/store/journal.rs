@@ -306,6 +306,7 @@ pub struct EffectInfo {
     pub effect: EffectRef,
     pub key: EffectKey,
     pub funnel: FunnelKey,
+    /// Whom it was written to: its deal may belong to somebody else by now.
     pub client: crate::model::ClientId,
     pub brand: String,
     pub medium: Option<Medium>,

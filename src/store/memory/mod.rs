@@ -614,7 +614,7 @@ impl Journal for MemoryStore {
                 effect: *effect,
                 key: entry.key.clone(),
                 funnel: copy.copy.funnel.clone(),
-                client: ClientId(data.root(copy.copy.client.0)),
+                client: ClientId(data.root_of_effect(*effect).unwrap_or(copy.copy.client.0)),
                 brand: entry.brand.clone(),
                 medium: entry.medium,
                 purpose: entry.purpose.unwrap_or(Purpose::Service),

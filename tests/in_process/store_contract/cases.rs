@@ -862,6 +862,105 @@ pub async fn an_unsubscription_holds_from_its_arrival(backend: &Backend) {
     assert!(world.decide(copy, vec![service]).await.stale.is_empty(), "what they asked for still reaches them");
 }
 
+/// As the page of a message stores it.
+fn opt_out(info: &EffectInfo, only: Option<Medium>) -> Incoming {
+    let suppression = |scope, medium| Suppression {
+        scope,
+        brand: Some(info.brand.clone()),
+        medium,
+        purpose: Some(Purpose::Advertising),
+        reason: SuppressionReason::Unsubscribed,
+        at: at(11),
+    };
+    let subject = SignalSubject { effect: Some(info.effect), ..SignalSubject::default() };
+    Incoming {
+        suppress: vec![
+            suppression(SuppressionScope::Client(info.client), only),
+            suppression(SuppressionScope::Address(info.key.recipient.clone()), info.medium),
+        ],
+        ..incoming("opt-out", InboxEvent::Unsubscribe { subject, at: at(11), only })
+    }
+}
+
+fn withdrawn(subject: &rekindle::engine::Subject) -> Vec<(Option<String>, Medium, String)> {
+    let no = subject.client.consents.iter().filter(|c| c.status == ConsentStatus::Withdrawn);
+    no.map(|c| (c.brand.clone(), c.medium, c.source.clone())).collect()
+}
+
+pub async fn who_was_written_to_opts_out_though_the_deal_changed_hands(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "anna", 1), ("d2", "anna", 1), ("d3", "boris", 2)]).await;
+    let journal = &world.store.journal;
+    let client = async |copy| world.copy(copy).await.client.id.unwrap();
+    let (anna, boris) = (client(copies[1]).await, client(copies[2]).await);
+    world.decide(copies[0], vec![message(&world.store, 1, "a", &phone(1)), write_back(2, "move")]).await;
+    world.commit(Batch { now: Some(at(10)), page: Some(page(vec![], vec![deal("d1", "boris")])), ..Batch::default() }).await;
+    assert_eq!(client(copies[0]).await, boris, "the deal has another contact person");
+
+    let info = journal.effect(effect(copies[0], 1)).await.unwrap().unwrap();
+    assert_eq!(info.client, anna, "whom the message was written to");
+    let about = async |seq| {
+        let subject = SignalSubject { effect: Some(effect(copies[0], seq)), ..SignalSubject::default() };
+        let found = journal.load(&Load::Signal(subject), at(11)).await.unwrap();
+        found.into_iter().map(|s| s.copy.id).collect::<Vec<_>>()
+    };
+    assert_eq!(about(1).await, [copies[1]], "her other deal, and not the one that is his now");
+    assert_eq!(about(2).await, [copies[0], copies[2]], "what was asked of the manager is about whoever has the deal");
+
+    assert_eq!(journal.receive(vec![opt_out(&info, None)]).await.unwrap(), [true]);
+    let to =
+        async |copy, seq: i32, n| world.decide(copy, vec![message(&world.store, seq, &format!("b{seq}"), &phone(n))]).await.stale;
+    assert_eq!(to(copies[1], 1, 1).await, [copies[1]], "nothing more to her");
+    assert_eq!((to(copies[0], 3, 2).await, to(copies[2], 1, 2).await), (vec![], vec![]), "and to him as before");
+    let his = world.copy(copies[2]).await;
+    assert_eq!((withdrawn(&his), his.client.suppressions), (vec![], vec![]));
+    let acme = |medium| (Some("acme".to_owned()), medium, "unsubscribed".to_owned());
+    let mut hers = withdrawn(&world.copy(copies[1]).await);
+    hers.sort_by_key(|(_, medium, _)| *medium);
+    assert_eq!(hers, [acme(Medium::Sms), acme(Medium::Email)]);
+    let told = async |deal| {
+        let story = world.store.views.timeline(&funnel(), deal).await.unwrap();
+        story.iter().filter(|line| line.text.contains("before it got another client opted out")).count()
+    };
+    assert_eq!((told("d1").await, told("d2").await, told("d3").await), (1, 0, 0));
+    // They turn out to be one person: what one refused, both refused.
+    let both = Contact { phones: vec![phone(1), phone(2)], ..contact("boris", 2) };
+    world.commit(Batch { now: Some(at(12)), page: Some(page(vec![both], vec![])), ..Batch::default() }).await;
+    assert_eq!(to(copies[2], 2, 2).await, [copies[2]]);
+    assert_eq!(told("d1").await, 0, "the deal is that person's");
+}
+
+pub async fn who_wants_no_more_of_one_medium_keeps_the_other(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    world.decide(copy, vec![message(&world.store, 1, "a", &phone(1))]).await;
+    let info = world.store.journal.effect(effect(copy, 1)).await.unwrap().unwrap();
+    world.store.journal.receive(vec![opt_out(&info, Some(Medium::Sms))]).await.unwrap();
+    let subject = world.copy(copy).await;
+    assert_eq!(withdrawn(&subject), [(Some("acme".to_owned()), Medium::Sms, "unsubscribed".to_owned())]);
+    let (advertising, acme) = (Purpose::Advertising, "acme");
+    let forbidden = |medium| subject.client.suppressions.iter().any(|s| s.forbids(acme, medium, advertising));
+    assert_eq!((forbidden(Medium::Sms), forbidden(Medium::Email)), (true, false));
+}
+
+/// The mail is a year old, its reader in no CRM any more; then somebody types the same mailbox in again.
+pub async fn a_mailbox_that_nobody_had_is_opted_out_for_whoever_gets_it(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    world.decide(copy, vec![message(&world.store, 1, "a", &phone(1))]).await;
+    let gone = Page { gone_contacts: vec!["c".into()], ..page(vec![], vec![]) };
+    world.commit(Batch { now: Some(at(11)), page: Some(gone), ..Batch::default() }).await;
+    let info = journal.effect(effect(copy, 1)).await.unwrap().unwrap();
+    journal.receive(vec![opt_out(&info, None)]).await.unwrap();
+
+    let again = world.deals(&[("d2", "c2", 1)]).await[0];
+    let subject = world.copy(again).await;
+    assert_ne!(subject.client.id, Some(info.client), "somebody else, as far as we know");
+    assert_eq!(withdrawn(&subject), [(Some("acme".to_owned()), Medium::Sms, "unsubscribed".to_owned())]);
+    assert_eq!(world.decide(again, vec![message(&world.store, 1, "a", &phone(1))]).await.stale, [again]);
+}
+
 pub async fn a_withdrawn_consent_outlives_the_crms_yes(backend: &Backend) {
     let world = World::new(backend).await;
     let copy = world.deals(&[("d", "c", 1)]).await[0];
