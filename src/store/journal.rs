@@ -224,7 +224,8 @@ pub struct Incoming {
     pub id: String,
     pub event: InboxEvent,
     pub received_at: Timestamp,
-    /// The engine does not look at it earlier (a click whose verdict is open).
+    /// The engine does not look at it earlier (a click whose verdict is open). `None`: at once, even if the clock that says `received_at`
+    /// is ahead of the engine's.
     pub not_before: Option<Timestamp>,
     /// In the same transaction: an unsubscription holds from its arrival.
     pub suppress: Vec<Suppression>,

@@ -414,7 +414,7 @@ impl Journal for MemoryStore {
             }
             data.last_event += 1;
             let id = data.last_event;
-            let ready_at = one.not_before.map_or(ms(one.received_at), up);
+            let ready_at = one.not_before.map_or(Timestamp::UNIX_EPOCH, up);
             data.inbox.insert(id, Arrived { event: one.event, received_at: ms(one.received_at), ready_at, attempts: 0 });
             if let Some(Clicked { effect, link, at, verdict, why }) = one.click {
                 data.clicks.entry((effect, ms(at), link)).or_insert((verdict, why));

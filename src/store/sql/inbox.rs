@@ -69,7 +69,8 @@ pub(super) async fn receive(database: &Database, incoming: Vec<Incoming>) -> Res
     let rows: Vec<Row> = new()
         .map(|i| {
             let received_at = i.received_at.as_millisecond();
-            Ok(Row { received_at, ready_at: i.not_before.map_or(received_at, up_to_ms), event: to_json(&i.event)? })
+            // What waits for no moment is ready whatever the clock says that stamped it.
+            Ok(Row { received_at, ready_at: i.not_before.map_or(0, up_to_ms), event: to_json(&i.event)? })
         })
         .collect::<Result<_>>()?;
     if !rows.is_empty() {

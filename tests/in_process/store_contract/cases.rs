@@ -341,13 +341,29 @@ pub async fn an_event_is_stored_once(backend: &Backend) {
     let rows = journal.inbox(at(5), 10).await.unwrap();
     assert_eq!(rows.iter().map(|r| (r.event.clone(), r.attempts)).collect::<Vec<_>>(), [(Ok(call(1)), 0), (Ok(call(1)), 0)]);
     assert_eq!(journal.inbox(at(5), 1).await.unwrap()[0].attempts, 1, "handed out before");
-    assert_eq!(journal.next_due().await.unwrap(), Some(at(5)));
+    assert_eq!(journal.next_due().await.unwrap(), Some(Timestamp::UNIX_EPOCH), "at once");
     let consumed = rows.iter().map(|r| r.id).collect();
     world.commit(Batch { now: Some(at(6)), consumed, ..Batch::default() }).await;
     assert!(journal.inbox(at(59), 10).await.unwrap().is_empty());
     assert_eq!(journal.next_due().await.unwrap(), Some(at(60)));
     assert_eq!(journal.inbox(at(60), 10).await.unwrap().len(), 1);
     assert_eq!(journal.receive(vec![incoming("a", call(1))]).await.unwrap(), [false], "consumed is still seen");
+}
+
+/// A replica's clock is an hour ahead of the engine's; or the engine's own was a day ahead, and was put right.
+pub async fn what_a_clock_that_is_ahead_has_stamped_waits_for_nothing(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let ahead = Incoming { received_at: at(3_600), ..incoming("ahead", call(1)) };
+    journal.receive(vec![ahead, incoming("right", call(2))]).await.unwrap();
+    let heard = journal.inbox(at(5), 10).await.unwrap().into_iter().map(|row| row.event.unwrap()).collect::<Vec<_>>();
+    assert_eq!(heard, [call(1), call(2)], "the client has called, in the order of arrival");
+    let change = world.decided(copy, vec![write_back(1, "task")]).await;
+    world.commit(Batch { now: Some(at(86_400)), changes: vec![change], ..Batch::default() }).await;
+    world.decide(copy, vec![write_back(2, "comment")]).await;
+    let due = world.outbox(at(10)).await;
+    assert_eq!(due.into_iter().map(|(effect, ..)| effect.seq).collect::<Vec<_>>(), [1, 2], "the manager is told now");
 }
 
 pub async fn what_is_put_off_comes_back_as_it_was_left(backend: &Backend) {
@@ -382,7 +398,7 @@ pub async fn events_that_commit_late_are_not_lost(backend: &Backend) {
 pub async fn a_poison_event_is_set_aside_visibly(backend: &Backend) {
     let world = World::new(backend).await;
     let journal = &world.store.journal;
-    let poison = "INSERT INTO inbox (received_at, ready_at, event) VALUES (1, 1, '{\"what\":1}')";
+    let poison = "INSERT INTO inbox (received_at, ready_at, event) VALUES (1, 0, '{\"what\":1}')";
     if !backend.execute(poison).await {
         return;
     }

@@ -96,6 +96,7 @@ contract!(
     a_bounce_gives_no_place_back,
     two_clients_with_one_phone_are_counted_together,
     an_event_is_stored_once,
+    what_a_clock_that_is_ahead_has_stamped_waits_for_nothing,
     what_is_put_off_comes_back_as_it_was_left,
     events_that_commit_late_are_not_lost,
     a_poison_event_is_set_aside_visibly,
