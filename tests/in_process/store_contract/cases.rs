@@ -658,6 +658,30 @@ pub async fn two_channels_may_name_their_providers_alike(backend: &Backend) {
     assert_eq!(world.status(copy, 5).await, Some(EffectStatus::Delivered));
 }
 
+/// A gateway counts anew after a restart, or each day.
+pub async fn a_number_that_a_gateway_gives_again_is_the_newest_messages(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;
+    let journal = &world.store.journal;
+    let main = qualified("a/sms", "main");
+    let report = async |outcome| journal.receipt(&main, "7", outcome, at(30)).await.unwrap();
+    for (copy, n) in [(copies[0], 1), (copies[1], 2)] {
+        world.decide(copy, vec![message(&world.store, 1, "a", &phone(n))]).await;
+        let taken = Outcome::Accepted { provider: main.clone(), provider_id: Some("7".into()) };
+        journal.mark(vec![mark(effect(copy, 1), 1, taken)]).await.unwrap();
+        assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted), "nothing was reported of this one");
+        assert_eq!(journal.by_provider_id(&main, "7").await.unwrap(), Some(effect(copy, 1)));
+        if n == 1 {
+            assert_eq!(report(Outcome::Delivered).await, Some(effect(copy, 1)));
+        }
+    }
+    let gone = Outcome::Rejected { reason: "NoSuchNumber".into(), suppress: true };
+    assert_eq!(report(gone).await, Some(effect(copies[1], 1)));
+    let barred = async |copy| world.copy(copy).await.client.suppressions.len();
+    assert_eq!((barred(copies[0]).await, barred(copies[1]).await), (0, 1), "the number that is dead, and no other");
+    assert_eq!(world.status(copies[0], 1).await, Some(EffectStatus::Delivered));
+}
+
 pub async fn outcomes_only_get_stronger(backend: &Backend) {
     use EffectStatus::{Accepted, Delivered, Failed, Unknown};
     let world = World::new(backend).await;

@@ -110,6 +110,7 @@ contract!(
     a_receipt_may_come_before_the_mark,
     a_receipt_by_the_providers_id_may_come_before_the_mark,
     two_channels_may_name_their_providers_alike,
+    a_number_that_a_gateway_gives_again_is_the_newest_messages,
     outcomes_only_get_stronger,
     an_outcome_is_stored_after_the_lease_is_lost,
     a_retry_keeps_its_text_and_an_old_attempt_cannot_undo_it,
