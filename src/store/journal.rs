@@ -251,6 +251,7 @@ pub struct InboxRow {
     /// Stays text until it is parsed, so that a poison row can be shown and set aside.
     pub event: std::result::Result<InboxEvent, String>,
     pub received_at: Timestamp,
+    /// How often it was handed out before to a process that has not said that it [`lived`](Journal::lived).
     pub attempts: i32,
 }
 
@@ -412,6 +413,8 @@ pub trait Journal: Send + Sync {
     async fn inbox(&self, now: Timestamp, limit: u32) -> Result<Vec<InboxRow>>;
     /// Inbox rows whose time comes after `after` and not after `until`. To look at: it counts as no attempt.
     async fn inbox_ahead(&self, after: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<InboxRow>>;
+    /// These rows were handed out and did not end the process: none of their attempts counts. Those that are consumed are no matter.
+    async fn lived(&self, rows: &[i64]) -> Result<()>;
     /// Sets a row aside, visibly, when it cannot be processed.
     async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()>;
 

@@ -450,6 +450,16 @@ impl Journal for MemoryStore {
         Ok(ahead.into_iter().take(limit as usize).map(row).collect())
     }
 
+    async fn lived(&self, rows: &[i64]) -> Result<()> {
+        let mut data = self.data();
+        for id in rows {
+            if let Some(row) = data.inbox.get_mut(id) {
+                row.attempts = 0;
+            }
+        }
+        Ok(())
+    }
+
     async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
         let mut data = self.data();
         data.fence(lease)?;

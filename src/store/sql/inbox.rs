@@ -111,6 +111,12 @@ pub(super) async fn ready(database: &Database, now: Timestamp, limit: u32) -> Re
     Ok(out)
 }
 
+pub(super) async fn lived(database: &Database, rows: &[i64]) -> Result<()> {
+    let mut tx = database.write().await?;
+    tx.run(sql!("inbox/lived"), args![id_rows(rows)?]).await?;
+    tx.commit().await
+}
+
 pub(super) async fn bury(database: &Database, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
     let mut tx = database.write().await?;
     fence(&mut tx, lease).await?;

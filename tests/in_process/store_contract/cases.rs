@@ -341,6 +341,8 @@ pub async fn an_event_is_stored_once(backend: &Backend) {
     let rows = journal.inbox(at(5), 10).await.unwrap();
     assert_eq!(rows.iter().map(|r| (r.event.clone(), r.attempts)).collect::<Vec<_>>(), [(Ok(call(1)), 0), (Ok(call(1)), 0)]);
     assert_eq!(journal.inbox(at(5), 1).await.unwrap()[0].attempts, 1, "handed out before");
+    journal.lived(&[rows[0].id, 999]).await.unwrap();
+    assert_eq!(journal.inbox(at(5), 1).await.unwrap()[0].attempts, 0, "its process has survived it");
     assert_eq!(journal.next_due().await.unwrap(), Some(Timestamp::UNIX_EPOCH), "at once");
     let consumed = rows.iter().map(|r| r.id).collect();
     world.commit(Batch { now: Some(at(6)), consumed, ..Batch::default() }).await;
