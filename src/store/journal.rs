@@ -439,7 +439,7 @@ pub trait Journal: Send + Sync {
     /// Counts on from `to`, if the count is not there yet: after a database was restored.
     async fn raise_intents(&self, lease: &Lease, to: i64) -> Result<()>;
     /// Fenced: forgets some of what has become useless (ids of old events, expired links, raw hits, providers' numbers, dead
-    /// letters); true: there may be more. The model forgets nothing.
+    /// letters, texts kept for a person, what deals long gone said); true: there may be more. The model forgets nothing.
     async fn purge(&self, _lease: &Lease, _now: Timestamp) -> Result<bool> {
         Ok(false)
     }

@@ -28,8 +28,11 @@ impl Data {
         before.max().map_or(due_at, |before| before.max(due_at))
     }
 
-    /// Whoever clicked has the message, whatever the provider said.
+    /// Whoever clicked has the message, whatever the provider said; its text is kept for nobody any more.
     pub(super) fn click(&mut self, effect: EffectRef, at: Timestamp, human: bool) {
+        if self.outbox.get(&effect).is_some_and(Open::parked) {
+            self.outbox.remove(&effect);
+        }
         if let Some(entry) = self.effects.get_mut(&effect) {
             if human {
                 entry.clicked_at.get_or_insert(at);

@@ -80,7 +80,9 @@ pub(super) async fn receive(database: &Database, incoming: Vec<Incoming>) -> Res
     if !clicks.is_empty() {
         let rows: Vec<ClickRow> = clicks.iter().map(|c| ClickRow::of(c)).collect();
         tx.run(sql!("inbox/clicks"), args![json_rows(&rows)?]).await?;
-        tx.run(sql!("effect/clicked"), args![json_rows(&settled(clicks))?]).await?;
+        let settled = json_rows(&settled(clicks))?;
+        tx.run(sql!("outbox/unpark"), args![&settled]).await?;
+        tx.run(sql!("effect/clicked"), args![settled]).await?;
     }
     let suppressions: Vec<_> = new().flat_map(|i| i.suppress.iter().cloned()).collect();
     suppress::put(&mut tx, &suppressions).await?;

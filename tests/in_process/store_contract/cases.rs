@@ -1458,6 +1458,79 @@ pub async fn what_is_useless_is_forgotten_and_the_ledger_never(backend: &Backend
     assert_eq!(world.decide(copy, vec![again]).await.conflicts, [effect(copy, 2)]);
 }
 
+pub async fn a_text_that_waits_for_a_person_does_not_wait_for_ever(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    for seq in 1..=3 {
+        world.decide(copy, vec![message(&world.store, seq, &format!("i{seq}"), &phone(1))]).await;
+        let next = Some(NextAttempt { at: at(30), payload: "the whole text".into() });
+        let unclear = Outcome::Unknown { reason: "timeout".into() };
+        journal.mark(vec![Mark { next, ..mark(effect(copy, seq), 1, unclear) }]).await.unwrap();
+    }
+    // Two are clicked on: one verdict is known at once, the other later.
+    let hit = |seq, verdict| Clicked { effect: effect(copy, seq), link: 0, at: at(40), verdict, why: "alone".into() };
+    let arrived = Incoming { click: Some(hit(1, Some(ClickVerdict::Human))), ..incoming("click", call(1)) };
+    journal.receive(vec![arrived]).await.unwrap();
+    journal.judge(&[hit(2, Some(ClickVerdict::Human))]).await.unwrap();
+    let listed = async || {
+        let unclear = world.store.views.ambiguous(10).await.unwrap();
+        unclear.into_iter().map(|a| (a.effect.seq, a.text_kept)).collect::<Vec<_>>()
+    };
+    assert_eq!(listed().await, [(3, true)], "who clicked has it");
+    for seq in [1, 2] {
+        // Whose key is taken fails.
+        let probe = "INSERT INTO outbox (copy_id, seq, shard, due_at, kind, target) VALUES";
+        backend.execute(&format!("{probe} ({}, {seq}, 0, 32503680000000, 'move', 'x')", copy.0)).await;
+    }
+    if backend.url.starts_with("memory") {
+        return; // The model forgets nothing.
+    }
+    journal.purge(&world.lease, at(0) + days(3)).await.unwrap();
+    assert_eq!(listed().await, [(3, true)], "it expired two days ago");
+    journal.purge(&world.lease, at(0) + days(9)).await.unwrap();
+    assert_eq!(listed().await, [(3, false)], "still to be resolved, but nobody sends it again");
+    assert_eq!(journal.resolve(&[effect(copy, 3)], Resolution::Resend, at(0)).await.unwrap(), []);
+    assert_eq!(journal.resolve(&[effect(copy, 3)], Resolution::Dropped, at(0)).await.unwrap(), [effect(copy, 3)]);
+}
+
+pub async fn of_a_deal_long_gone_nothing_remains_that_a_person_wrote(backend: &Backend) {
+    let world = World::new(backend).await;
+    if backend.url.starts_with("memory") {
+        return; // The model forgets nothing.
+    }
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;
+    let journal = &world.store.journal;
+    for (copy, n) in [(copies[0], 1), (copies[1], 2)] {
+        world.decide(copy, vec![message(&world.store, 1, "a", &phone(n))]).await;
+        journal.mark(vec![mark(effect(copy, 1), 1, accepted(None))]).await.unwrap();
+    }
+    let left = Deal { state: DealState::Deleted, lost_reason: Some("Ill".into()), ..deal("d1", "c1") };
+    let page_of = |deal| Batch { now: Some(at(30)), page: Some(page(vec![], vec![deal])), ..Batch::default() };
+    world.commit(page_of(left)).await;
+    let known = async |copy| {
+        let deal = world.copy(copy).await.deal;
+        let links = journal.effect(effect(copy, 1)).await.unwrap().unwrap().links.len();
+        (deal.title, deal.contacts.len() + links + usize::from(deal.lost_reason.is_some()))
+    };
+    let ids = ["d1".to_owned()];
+    let stored = || journal.stored(CRM, &ids);
+    let before = stored().await.unwrap();
+    journal.purge(&world.lease, at(0) + days(300)).await.unwrap();
+    assert_eq!(known(copies[0]).await, ("Deal d1".to_owned(), 3), "its links lead somewhere yet");
+    for _ in 0..2 {
+        assert!(!journal.purge(&world.lease, at(0) + days(500)).await.unwrap());
+        assert_eq!(known(copies[0]).await, (String::new(), 0));
+        assert_eq!(known(copies[1]).await, ("Deal d2".to_owned(), 2), "one that the CRM has is left alone");
+    }
+    let deal = world.copy(copies[0]).await.deal;
+    assert_eq!((deal.id.as_str(), deal.state, deal.amount), ("d1", DealState::Deleted, Money(100_000)));
+    assert_eq!(stored().await.unwrap(), before, "it is no news that it is gone");
+    assert_eq!(world.status(copies[0], 1).await, Some(EffectStatus::Accepted), "and what was sent is not sent again");
+    world.commit(page_of(super::world::deal("d1", "c1"))).await;
+    assert_eq!(known(copies[0]).await.0, "Deal d1", "who comes back is told anew");
+}
+
 pub async fn hostile_texts_come_back_as_they_are(backend: &Backend) {
     let world = World::new(backend).await;
     let texts =

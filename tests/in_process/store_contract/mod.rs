@@ -138,6 +138,8 @@ contract!(
     what_waits_is_counted_by_its_reason,
     clicks_are_kept_and_judged,
     what_is_useless_is_forgotten_and_the_ledger_never,
+    a_text_that_waits_for_a_person_does_not_wait_for_ever,
+    of_a_deal_long_gone_nothing_remains_that_a_person_wrote,
     hostile_texts_come_back_as_they_are,
     people_can_read_what_happened,
     a_passage_counts_as_what_it_became_and_when,
