@@ -73,6 +73,7 @@ pub enum Reaction {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SignalSubject {
+    /// A message: the person it was written to, whoever its deal belongs to by now.
     pub effect: Option<EffectRef>,
     /// Connection name and the CRM's deal id.
     pub deal: Option<(String, String)>,

@@ -224,7 +224,8 @@ pub struct Incoming {
     pub id: String,
     pub event: InboxEvent,
     pub received_at: Timestamp,
-    /// The engine does not look at it earlier (a click whose verdict is open).
+    /// The engine does not look at it earlier (a click whose verdict is open). `None`: at once, even if the clock that says `received_at`
+    /// is ahead of the engine's.
     pub not_before: Option<Timestamp>,
     /// In the same transaction: an unsubscription holds from its arrival.
     pub suppress: Vec<Suppression>,
@@ -250,6 +251,7 @@ pub struct InboxRow {
     /// Stays text until it is parsed, so that a poison row can be shown and set aside.
     pub event: std::result::Result<InboxEvent, String>,
     pub received_at: Timestamp,
+    /// How often it was handed out before to a process that has not said that it [`lived`](Journal::lived).
     pub attempts: i32,
 }
 
@@ -306,6 +308,7 @@ pub struct EffectInfo {
     pub effect: EffectRef,
     pub key: EffectKey,
     pub funnel: FunnelKey,
+    /// Whom it was written to: its deal may belong to somebody else by now.
     pub client: crate::model::ClientId,
     pub brand: String,
     pub medium: Option<Medium>,
@@ -415,6 +418,8 @@ pub trait Journal: Send + Sync {
     async fn inbox(&self, now: Timestamp, limit: u32) -> Result<Vec<InboxRow>>;
     /// Inbox rows whose time comes after `after` and not after `until`. To look at: it counts as no attempt.
     async fn inbox_ahead(&self, after: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<InboxRow>>;
+    /// These rows were handed out and did not end the process: none of their attempts counts. Those that are consumed are no matter.
+    async fn lived(&self, rows: &[i64]) -> Result<()>;
     /// Sets a row aside, visibly, when it cannot be processed.
     async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()>;
 
@@ -440,7 +445,7 @@ pub trait Journal: Send + Sync {
     /// message that it may have given since it was copied. What is stored keeps its ids. A decision made before fails as a former owner's.
     async fn raise_intents(&self, lease: &Lease, to: i64, now: Timestamp) -> Result<()>;
     /// Fenced: forgets some of what has become useless (ids of old events, expired links, raw hits, providers' numbers, dead
-    /// letters); true: there may be more. The model forgets nothing.
+    /// letters, texts kept for a person, what deals long gone said); true: there may be more. The model forgets nothing.
     async fn purge(&self, _lease: &Lease, _now: Timestamp) -> Result<bool> {
         Ok(false)
     }

@@ -63,6 +63,8 @@ pub(super) const CLICKS_LIFE: SignedDuration = CODE_LIFE;
 pub(super) const HITS: u32 = 256;
 /// How long a provider's own number of a message is remembered: receipts come within days.
 pub(super) const PROVIDER_REFS_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// How long the text of an unclear message is kept after it has expired.
+pub(super) const TEXTS_LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub(super) const DEAD_LETTERS_LIFE: SignedDuration = SignedDuration::from_hours(180 * 24);
 
 /// What the state of a sibling says of its client; `active`: the last activity that the CRM tells of.

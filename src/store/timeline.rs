@@ -18,6 +18,9 @@ pub(super) struct Sent {
     pub resends: i32,
 }
 
+/// Beside an opt-out that ends nothing of the deal's own.
+pub(super) const FORMER_OPT_OUT: &str = "somebody whom this deal wrote to before it got another client opted out";
+
 /// One hit on a link.
 pub(super) struct Hit {
     pub link: i16,

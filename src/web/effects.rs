@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     links::Sent,
-    model::{EffectRef, Medium},
+    model::{AddressHash, ClientId, EffectRef, Medium},
     store::{EffectInfo, Journal},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -21,7 +21,9 @@ const HITS: usize = 32;
 /// What the web remembers of a message. Its links never change.
 pub(super) struct Known {
     pub effect: EffectRef,
-    pub client: crate::model::ClientId,
+    /// Whom it was written to, and where.
+    pub client: ClientId,
+    pub recipient: AddressHash,
     pub brand: String,
     pub medium: Option<Medium>,
     pub sent: Sent,
@@ -48,6 +50,7 @@ impl Known {
         Self {
             effect: info.effect,
             client: info.client,
+            recipient: info.key.recipient,
             brand: info.brand,
             medium: info.medium,
             sent: Sent { accepted_at: info.at },

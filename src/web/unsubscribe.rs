@@ -136,9 +136,18 @@ fn brand_title(web: &WebState, known: &Known) -> String {
     web.settings().brands.get(&known.brand).unwrap_or(&known.brand).clone()
 }
 
-/// The suppression holds from the moment it is stored; the event moves the copies.
+/// The suppressions hold from the moment they are stored; the event moves the copies. The person is opted out, as we know them, and the
+/// mailbox or number by itself: who is told under another id tomorrow, or is in no CRM any more, said so all the same.
 fn incoming(known: &Known, only: Option<Medium>, now: Timestamp) -> Incoming {
     let scope = only.map_or("all", Medium::as_str);
+    let suppression = |scope, medium| Suppression {
+        scope,
+        brand: Some(known.brand.clone()),
+        medium,
+        purpose: Some(Purpose::Advertising),
+        reason: SuppressionReason::Unsubscribed,
+        at: now,
+    };
     Incoming {
         source: "unsubscribe".into(),
         // Impatient taps and a mail program's repeats are one event; a later one, after a new consent, is another.
@@ -150,14 +159,11 @@ fn incoming(known: &Known, only: Option<Medium>, now: Timestamp) -> Incoming {
         },
         received_at: now,
         not_before: None,
-        suppress: vec![Suppression {
-            scope: SuppressionScope::Client(known.client),
-            brand: Some(known.brand.clone()),
-            medium: only,
-            purpose: Some(Purpose::Advertising),
-            reason: SuppressionReason::Unsubscribed,
-            at: now,
-        }],
+        suppress: vec![
+            suppression(SuppressionScope::Client(known.client), only),
+            // An address has one medium.
+            suppression(SuppressionScope::Address(known.recipient.clone()), known.medium),
+        ],
         click: None,
     }
 }

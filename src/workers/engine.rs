@@ -132,6 +132,8 @@ pub struct Engine {
     pub(super) gone: Mutex<BTreeMap<String, Timestamp>>,
     /// The broken funnels that the inbox was last read by, and until when what waits for one that is not any more is looked for.
     pub(super) broken: Mutex<(Option<BTreeSet<FunnelKey>>, Option<Timestamp>)>,
+    /// Rows of the inbox that were handed out again, and of which the store does not know yet that this process lives.
+    pub(super) in_hand: Mutex<Vec<i64>>,
     /// The revision that has reached all copies of a funnel.
     replanned: Mutex<BTreeMap<FunnelKey, i64>>,
     /// Our clock and the database's are apart, and that was said.
@@ -216,6 +218,7 @@ impl Engine {
             block: Mutex::default(),
             gone: Mutex::default(),
             broken: Mutex::default(),
+            in_hand: Mutex::default(),
             replanned: Mutex::default(),
             drifted: Mutex::default(),
             caught_up: Mutex::default(),

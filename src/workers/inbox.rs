@@ -18,7 +18,13 @@ impl Engine {
     pub(super) async fn inbox_pass(&self) -> Result<usize, WorkerError> {
         let held = self.held()?;
         let now = self.clock.now();
+        let survived = lock(&self.in_hand).clone();
+        if !survived.is_empty() {
+            // Before anything is handed out again: then the store counts the ends of processes, and no failures of its own.
+            self.journal.lived(&survived).await?;
+        }
         let mut rows = self.journal.inbox(now, self.settings.batch).await?;
+        *lock(&self.in_hand) = rows.iter().filter(|row| row.attempts > 0).map(|row| row.id).collect();
         if let Some(until) = self.look_ahead(now) {
             // Clicks whose burst is not over stand before them.
             let ahead = self.journal.inbox_ahead(now, until, MOST_AHEAD).await?;
@@ -32,14 +38,37 @@ impl Engine {
             return Ok(0);
         }
         let count = rows.len();
-        match self.consume(&held, rows.clone(), now).await {
-            Err(WorkerError::Store(StoreError::Corrupt { .. })) => {}
-            other => return other.map(|()| count),
+        let (suspects, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.attempts >= OFTEN);
+        if !rows.is_empty() {
+            match self.consume(&held, rows.clone(), now).await {
+                // One of them cannot be processed: it is found by going one by one, shown, and set aside.
+                Err(WorkerError::Store(StoreError::Corrupt { .. })) => self.consume_singly(&held, rows, now).await?,
+                other => other?,
+            }
         }
-        // One of them cannot be processed: it is found by going one by one, shown, and set aside.
+        self.consume_suspects(&held, suspects, now).await?;
+        Ok(count)
+    }
+
+    /// Rows that several processes had in hand when they ended. One of them may be what ends them: they come last and one by one, each time
+    /// from the other end, so that none stays behind it; and what is left of them in the end is set aside.
+    async fn consume_suspects(&self, held: &Held, rows: Vec<InboxRow>, now: Timestamp) -> Result<(), WorkerError> {
+        let (hopeless, mut rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.attempts >= TOO_OFTEN);
+        for InboxRow { id, attempts, .. } in hopeless {
+            tracing::error!(row = id, attempts, "whenever this inbox row was in hand the process ended; set aside");
+            let error = format!("the process ended {attempts} times when it had this in hand");
+            self.journal.bury(&held.lease, Source::Inbox, id, &error, now).await?;
+        }
+        if rows.first().is_some_and(|row| row.attempts % 2 == 0) {
+            rows.reverse();
+        }
+        self.consume_singly(held, rows, now).await
+    }
+
+    async fn consume_singly(&self, held: &Held, rows: Vec<InboxRow>, now: Timestamp) -> Result<(), WorkerError> {
         for row in rows {
             let id = row.id;
-            match self.consume(&held, vec![row], now).await {
+            match self.consume(held, vec![row], now).await {
                 Err(WorkerError::Store(error @ StoreError::Corrupt { .. })) => {
                     tracing::error!(row = id, "an inbox row cannot be processed; set aside");
                     self.journal.bury(&held.lease, Source::Inbox, id, &error.to_string(), now).await?;
@@ -47,7 +76,7 @@ impl Engine {
                 other => other?,
             }
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Whether something may still wait that a funnel can have now that it is repaired.
@@ -305,6 +334,10 @@ fn was_put_off(row: &InboxRow) -> bool {
         _ => false,
     }
 }
+
+/// A row that so many processes did not survive is looked at by itself, and one that ended so many more is set aside.
+const OFTEN: i32 = 5;
+const TOO_OFTEN: i32 = 20;
 
 /// Clicks so close to each other are one visit.
 const SAME_VISIT: SignedDuration = SignedDuration::from_mins(1);

@@ -119,6 +119,25 @@ async fn whoever_calls_while_the_funnel_is_broken_gets_no_message_once_it_is_rep
     assert_eq!(town.counts("flats").await.revived, 1, "heard once");
 }
 
+/// A stack overflow cannot be caught: whatever one event does to the process that looks at it, others are heard, and it is set aside.
+#[tokio::test]
+async fn an_event_that_ends_every_process_keeps_no_call_waiting_for_ever() {
+    use sqlx::{Connection as _, Executor as _};
+    let mut town = town(3).await;
+    let now = town.clock.now();
+    town.store.journal.receive(vec![call(1, now), call(2, now), call(3, now)]).await.unwrap();
+    let store = format!("sqlite:{}", town.folder.join("run.db").display());
+    let mut connection = sqlx::SqliteConnection::connect(&store).await.unwrap();
+    connection.execute("UPDATE inbox SET attempts = 20 WHERE id = (SELECT min(id) FROM inbox)").await.unwrap();
+    connection.execute("UPDATE inbox SET attempts = 6 WHERE id = (SELECT max(id) FROM inbox)").await.unwrap();
+    town.run(now + SignedDuration::from_mins(2)).await;
+    assert_eq!(town.counts("flats").await.revived, 2, "the others have called");
+    assert!(town.store.journal.inbox(town.clock.now(), 10).await.unwrap().is_empty());
+    let letters = town.store.views.dead_letters(10).await.unwrap();
+    assert_eq!(letters.iter().map(|l| l.source.as_str()).collect::<Vec<_>>(), ["inbox"]);
+    assert!(letters[0].error.starts_with("the process ended 20 times"), "{}", letters[0].error);
+}
+
 async fn break_revisions(store: &str) {
     use sqlx::{Connection as _, Executor as _};
     let mut connection = sqlx::SqliteConnection::connect(store).await.unwrap();

@@ -236,11 +236,37 @@ async fn unsubscribing_holds_from_the_answer_on() {
         assert_eq!(response.status(), 200);
     }
     let suppressions = site.suppressions().await;
-    assert!(
-        matches!(suppressions.as_slice(), [(SuppressionScope::Client(_), SuppressionReason::Unsubscribed)]),
-        "{suppressions:?}"
-    );
+    let of = |scope: fn(&SuppressionScope) -> bool| {
+        suppressions.iter().filter(|(s, reason)| scope(s) && *reason == SuppressionReason::Unsubscribed).count()
+    };
+    let counts = (of(|s| matches!(s, SuppressionScope::Client(_))), of(|s| matches!(s, SuppressionScope::Address(_))));
+    assert_eq!((counts, suppressions.len()), ((1, 1), 2), "{suppressions:?}");
     assert_eq!(site.inbox(site.now()).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_mail_of_a_deals_former_contact_unsubscribes_nobody_else() {
+    let site = Site::start().await;
+    let journal = &site.store.journal;
+    let lease = journal.take("test", Duration::from_mins(1)).await.unwrap().unwrap();
+    let boris = Contact {
+        id: "b".into(),
+        name: Text("Boris".into()),
+        emails: vec![Email::parse("boris@example.com").unwrap()],
+        ..Contact::default()
+    };
+    let page = Page {
+        connection: "marketing/crm".into(),
+        contacts: vec![boris],
+        deals: vec![(Deal { id: "d".into(), contacts: vec!["b".into()], ..Deal::default() }, 2)],
+        ..Page::default()
+    };
+    journal.commit(&lease, Batch { now: Some(site.now()), page: Some(page), ..Batch::default() }).await.unwrap();
+    let url = format!("{}/u/{}", site.base, site.keys.unsubscribe_token(site.effect));
+    let response = site.client.post(&url).form(&[("List-Unsubscribe", "One-Click")]).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(site.suppressions().await.is_empty(), "the deal is somebody else's now");
+    assert_eq!(journal.suppressed(&[site.effect]).await.unwrap(), [site.effect], "who was written to gets nothing more");
 }
 
 #[tokio::test]

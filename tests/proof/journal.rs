@@ -485,6 +485,12 @@ impl Journal for SimJournal {
         self.read(move |journal| Box::pin(async move { journal.inbox_ahead(after, until, limit).await })).await
     }
 
+    async fn lived(&self, rows: &[i64]) -> Result<()> {
+        let rows = rows.to_owned();
+        // As `inbox`, which counts: what it stores is no fact about a message.
+        self.read(move |journal| Box::pin(async move { journal.lived(&rows).await })).await
+    }
+
     async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
         let (lease, error) = (self.fenced(lease).await, error.to_owned());
         self.write(move |journal| Box::pin(async move { journal.bury(&lease, source, id, &error, now).await })).await

@@ -245,7 +245,7 @@ impl Data {
                 _ => None,
             };
             if let Some(epoch) = epoch {
-                let due_at = new.not_before.map_or(now, up);
+                let due_at = new.not_before.map_or(if message { now } else { Timestamp::UNIX_EPOCH }, up);
                 let due_at = if message { due_at } else { self.in_turn(effect, due_at) };
                 let payload = new.payload.clone().filter(|_| status != EffectStatus::Intended || new.resend);
                 let (target, expires_at) = (new.target.clone(), entry.expires_at);

@@ -1,12 +1,13 @@
 //! The ledger and the work that is left of it: what becomes of a row by what is told of its message.
 
-use super::{Data, Open, ms, up};
+use super::{Data, Named, Open, ProviderRef, ms, up};
 use crate::engine::LedgerEntry;
 use crate::model::{CopyId, EffectRef, EffectStatus, Outcome, Suppression, SuppressionReason, SuppressionScope};
 use crate::store::outcome::{Standing, Work, of_channel};
 use crate::store::rules::{NEVER_MS, is_held, item_name};
 use crate::store::{Charge, Mark};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 impl Data {
     /// A message that a person stopped by hand.
@@ -27,8 +28,11 @@ impl Data {
         before.max().map_or(due_at, |before| before.max(due_at))
     }
 
-    /// Whoever clicked has the message, whatever the provider said.
+    /// Whoever clicked has the message, whatever the provider said; its text is kept for nobody any more.
     pub(super) fn click(&mut self, effect: EffectRef, at: Timestamp, human: bool) {
+        if self.outbox.get(&effect).is_some_and(Open::parked) {
+            self.outbox.remove(&effect);
+        }
         if let Some(entry) = self.effects.get_mut(&effect) {
             if human {
                 entry.clicked_at.get_or_insert(at);
@@ -40,23 +44,39 @@ impl Data {
     }
 
     pub(super) fn mark(&mut self, mut marks: Vec<Mark>) {
-        let mut early = Vec::new();
-        for mark in &marks {
-            if let Outcome::Accepted { provider, provider_id: Some(id) } = &mark.outcome {
-                let bare = of_channel(provider).map(|(_, name)| name);
-                for name in bare.into_iter().chain([provider.as_str()]) {
-                    let entry = self.provider_refs.entry((name.to_owned(), id.clone())).or_default();
-                    let effect = *entry.effect.get_or_insert(mark.effect);
-                    if let Some((outcome, at)) = &entry.early {
-                        early.push(Mark { effect, attempt: -1, outcome: outcome.clone(), at: *at, next: None });
-                    }
-                }
-            }
-        }
-        marks.append(&mut early);
+        let early = self.put_provider_refs(&marks);
+        marks.extend(early);
         for mark in marks {
             self.merge(mark);
         }
+    }
+
+    /// Remembers the providers' own ids. Returns the receipts that came before them.
+    fn put_provider_refs(&mut self, marks: &[Mark]) -> Vec<Mark> {
+        let mut rows: BTreeMap<Named, EffectRef> = BTreeMap::new();
+        for mark in marks {
+            if let Outcome::Accepted { provider, provider_id: Some(id) } = &mark.outcome {
+                let bare = of_channel(provider).map_or(provider.as_str(), |(_, name)| name);
+                if bare != provider {
+                    rows.insert((provider.clone(), id.clone()), mark.effect);
+                }
+                rows.entry((bare.to_owned(), id.clone())).or_insert(mark.effect);
+            }
+        }
+        let mut early = Vec::new();
+        for (name, newest) in rows {
+            // A gateway that counts anew gives a number again. A bare name stays whose it was first.
+            let taken_over = of_channel(&name.0).is_some();
+            let entry = self.provider_refs.entry(name).or_default();
+            if taken_over && entry.effect.is_some_and(|before| before != newest) {
+                *entry = ProviderRef::default();
+            }
+            let effect = *entry.effect.get_or_insert(newest);
+            if let Some((outcome, at)) = &entry.early {
+                early.push(Mark { effect, attempt: -1, outcome: outcome.clone(), at: *at, next: None });
+            }
+        }
+        early
     }
 
     pub(super) fn merge(&mut self, mark: Mark) {

@@ -419,7 +419,7 @@ impl Journal for MemoryStore {
             }
             data.last_event += 1;
             let id = data.last_event;
-            let ready_at = one.not_before.map_or(ms(one.received_at), up);
+            let ready_at = one.not_before.map_or(Timestamp::UNIX_EPOCH, up);
             data.inbox.insert(id, Arrived { event: one.event, received_at: ms(one.received_at), ready_at, attempts: 0 });
             if let Some(Clicked { effect, link, at, verdict, why }) = one.click {
                 data.clicks.entry((effect, ms(at), link)).or_insert((verdict, why));
@@ -453,6 +453,16 @@ impl Journal for MemoryStore {
             attempts: e.attempts,
         };
         Ok(ahead.into_iter().take(limit as usize).map(row).collect())
+    }
+
+    async fn lived(&self, rows: &[i64]) -> Result<()> {
+        let mut data = self.data();
+        for id in rows {
+            if let Some(row) = data.inbox.get_mut(id) {
+                row.attempts = 0;
+            }
+        }
+        Ok(())
     }
 
     async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
@@ -625,7 +635,7 @@ impl Journal for MemoryStore {
                 effect: *effect,
                 key: entry.key.clone(),
                 funnel: copy.copy.funnel.clone(),
-                client: ClientId(data.root(copy.copy.client.0)),
+                client: ClientId(data.root_of_effect(*effect).unwrap_or(copy.copy.client.0)),
                 brand: entry.brand.clone(),
                 medium: entry.medium,
                 purpose: entry.purpose.unwrap_or(Purpose::Service),

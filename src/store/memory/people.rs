@@ -3,8 +3,8 @@
 use super::{Data, Named, ms, trim};
 use crate::engine::{Client, Copy, KnownAddress, Sibling};
 use crate::model::{
-    Address, AddressHash, ClientId, Consent, ConsentStatus, Contact, CopyId, Deal, DealState, Medium, Purpose, Role, SignalSubject,
-    Suppression, SuppressionReason, SuppressionScope, shard_of,
+    Address, AddressHash, ClientId, Consent, ConsentStatus, Contact, CopyId, Deal, DealState, EffectRef, Medium, Purpose, Role,
+    SignalSubject, Suppression, SuppressionReason, SuppressionScope, shard_of,
 };
 use crate::store::Page;
 use crate::store::identity::Words;
@@ -192,8 +192,8 @@ impl Data {
     pub(super) fn suppress(&mut self, suppressions: Vec<Suppression>) {
         for new in suppressions {
             let new = Suppression { at: ms(new.at), ..new };
-            if let (SuppressionScope::Client(id), SuppressionReason::Unsubscribed) = (&new.scope, new.reason) {
-                self.withdraw(id.0, &new);
+            if new.reason == SuppressionReason::Unsubscribed {
+                self.withdraw(&new);
             }
             let known = self.suppressions.iter().any(|s| Suppression { at: new.at, ..s.clone() } == new);
             if !known {
@@ -204,11 +204,17 @@ impl Data {
     }
 
     /// The evidence beside the prohibition.
-    fn withdraw(&mut self, client: i64, suppression: &Suppression) {
-        let members = self.members.get(&self.root(client)).into_iter().flatten();
-        let names: BTreeSet<&Named> = members.filter_map(|m| self.contacts_of.get(m)).flatten().collect();
-        let known = names.into_iter().filter_map(|name| self.addresses.get(name)).flatten();
-        let known: Vec<(AddressHash, Medium)> = known.map(|k| (k.hash.clone(), k.address.medium())).collect();
+    fn withdraw(&mut self, suppression: &Suppression) {
+        let known: Vec<(AddressHash, Medium)> = match &suppression.scope {
+            // Whoever has it, or nobody any more.
+            SuppressionScope::Address(hash) => suppression.medium.map(|medium| (hash.clone(), medium)).into_iter().collect(),
+            SuppressionScope::Client(id) => {
+                let members = self.members.get(&self.root(id.0)).into_iter().flatten();
+                let names: BTreeSet<&Named> = members.filter_map(|m| self.contacts_of.get(m)).flatten().collect();
+                let known = names.into_iter().filter_map(|name| self.addresses.get(name)).flatten();
+                known.map(|k| (k.hash.clone(), k.address.medium())).collect()
+            }
+        };
         for (address, medium) in known.into_iter().filter(|(_, m)| suppression.medium.is_none_or(|only| only == *m)) {
             let consent = Consent {
                 address: address.clone(),
@@ -236,9 +242,17 @@ impl Data {
         self.keys.get(&contact_key(&(connection.to_owned(), id.to_owned()))).map(|client| self.root(*client))
     }
 
+    /// Whom a message was written to, by its address, whoever its deal belongs to by now. What leads to nobody (a write-back) is of the
+    /// copy's client.
+    pub(super) fn root_of_effect(&self, effect: EffectRef) -> Option<i64> {
+        let recipient = self.effects.get(&effect).map(|entry| address_key(&entry.key.recipient));
+        let written_to = recipient.and_then(|key| self.keys.get(&key)).map(|client| self.root(*client));
+        written_to.or_else(|| self.root_of_copy(effect.copy))
+    }
+
     /// The person that a signal is about: the first of what its sender knows that leads to anyone.
     pub(super) fn person(&self, hasher: &AddressHasher, signal: &SignalSubject) -> Option<i64> {
-        if let Some(root) = signal.effect.and_then(|e| self.root_of_copy(e.copy)) {
+        if let Some(root) = signal.effect.and_then(|e| self.root_of_effect(e)) {
             return Some(root);
         }
         if let Some(row) = signal.deal.as_ref().and_then(|name| self.deals.get(name)) {

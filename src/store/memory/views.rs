@@ -2,11 +2,14 @@
 
 use super::{Data, Entry, MemoryStore, Result, StoredCopy};
 use crate::engine::History;
-use crate::model::{ClickVerdict, CopyId, EffectRef, EffectStatus, FunnelKey, Medium, Money, Role};
-use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
+use crate::model::{
+    AddressHash, ClickVerdict, CopyId, EffectRef, EffectStatus, FunnelKey, Medium, Money, Role, Suppression, SuppressionReason,
+    SuppressionScope,
+};
+use crate::store::timeline::{FORMER_OPT_OUT, Hit, Sent, history_text, hit_text, sent_text};
 use crate::store::{Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, TimelineEntry, Views};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Sums by the words of the roles, as SQL sorts them.
 #[derive(Default)]
@@ -28,6 +31,22 @@ impl Stages {
 impl Data {
     fn of_funnel(&self, funnel: &FunnelKey) -> HashSet<CopyId> {
         self.copies.iter().filter(|(_, c)| c.copy.funnel == *funnel).map(|(id, _)| *id).collect()
+    }
+
+    /// Opt-outs of those whom a deal wrote to before it got another client.
+    fn former_opt_outs(&self, copy: CopyId) -> Vec<Timestamp> {
+        let (first, last) = (EffectRef { copy, seq: i32::MIN }, EffectRef { copy, seq: i32::MAX });
+        let client = self.root_of_copy(copy);
+        let messages = self.effects.range(first..=last).filter(|(_, e)| e.kind == "message");
+        let former = messages.filter(|(effect, _)| self.root_of_effect(**effect) != client);
+        let whose: BTreeSet<(&AddressHash, &str)> = former.map(|(_, e)| (&e.key.recipient, e.brand.as_str())).collect();
+        let theirs = |s: &&Suppression| match &s.scope {
+            SuppressionScope::Address(hash) => {
+                s.reason == SuppressionReason::Unsubscribed && whose.contains(&(hash, s.brand.as_deref().unwrap_or_default()))
+            }
+            SuppressionScope::Client(_) => false,
+        };
+        self.suppressions.iter().filter(theirs).map(|s| s.at).collect()
     }
 
     fn story(&self, copy: CopyId) -> Vec<TimelineEntry> {
@@ -60,6 +79,9 @@ impl Data {
             };
             let (kind, text) = sent_text(&sent);
             entries.push(TimelineEntry { at: e.at, kind: kind.into(), text, effect: Some(*effect) });
+        }
+        for at in self.former_opt_outs(copy) {
+            entries.push(TimelineEntry { at, kind: "note".into(), text: FORMER_OPT_OUT.into(), effect: None });
         }
         let mut observed: Vec<_> = self.observed.iter().filter(|((id, _), _)| *id == copy).collect();
         observed.sort_by_key(|(_, (at, _))| *at);

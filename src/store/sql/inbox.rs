@@ -69,7 +69,8 @@ pub(super) async fn receive(database: &Database, incoming: Vec<Incoming>) -> Res
     let rows: Vec<Row> = new()
         .map(|i| {
             let received_at = i.received_at.as_millisecond();
-            Ok(Row { received_at, ready_at: i.not_before.map_or(received_at, up_to_ms), event: to_json(&i.event)? })
+            // What waits for no moment is ready whatever the clock says that stamped it.
+            Ok(Row { received_at, ready_at: i.not_before.map_or(0, up_to_ms), event: to_json(&i.event)? })
         })
         .collect::<Result<_>>()?;
     if !rows.is_empty() {
@@ -79,7 +80,9 @@ pub(super) async fn receive(database: &Database, incoming: Vec<Incoming>) -> Res
     if !clicks.is_empty() {
         let rows: Vec<ClickRow> = clicks.iter().map(|c| ClickRow::of(c)).collect();
         tx.run(sql!("inbox/clicks"), args![json_rows(&rows)?]).await?;
-        tx.run(sql!("effect/clicked"), args![json_rows(&settled(clicks))?]).await?;
+        let settled = json_rows(&settled(clicks))?;
+        tx.run(sql!("outbox/unpark"), args![&settled]).await?;
+        tx.run(sql!("effect/clicked"), args![settled]).await?;
     }
     let suppressions: Vec<_> = new().flat_map(|i| i.suppress.iter().cloned()).collect();
     suppress::put(&mut tx, &suppressions).await?;
@@ -108,6 +111,12 @@ pub(super) async fn ready(database: &Database, now: Timestamp, limit: u32) -> Re
         tx.commit().await?;
     }
     Ok(out)
+}
+
+pub(super) async fn lived(database: &Database, rows: &[i64]) -> Result<()> {
+    let mut tx = database.write().await?;
+    tx.run(sql!("inbox/lived"), args![id_rows(rows)?]).await?;
+    tx.commit().await
 }
 
 pub(super) async fn bury(database: &Database, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {

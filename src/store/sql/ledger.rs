@@ -106,7 +106,9 @@ pub(super) async fn judge(database: &Database, hits: &[Clicked]) -> Result<()> {
     let clicks: Vec<ClickRow> = hits.iter().map(ClickRow::of).collect();
     let mut tx = database.write().await?;
     tx.run(sql!("effect/judge"), args![json_rows(&clicks)?]).await?;
-    tx.run(sql!("effect/clicked"), args![json_rows(&settled(hits))?]).await?;
+    let settled = json_rows(&settled(hits))?;
+    tx.run(sql!("outbox/unpark"), args![&settled]).await?;
+    tx.run(sql!("effect/clicked"), args![settled]).await?;
     tx.commit().await
 }
 

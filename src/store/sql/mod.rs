@@ -146,6 +146,10 @@ impl Journal for SqlStore {
         inbox::ready(&self.database, now, limit).await
     }
 
+    async fn lived(&self, rows: &[i64]) -> Result<()> {
+        inbox::lived(&self.database, rows).await
+    }
+
     async fn bury(&self, lease: &Lease, source: Source, id: i64, error: &str, now: Timestamp) -> Result<()> {
         inbox::bury(&self.database, lease, source, id, error, now).await
     }

@@ -185,11 +185,12 @@ async fn put_provider_refs(tx: &mut Session, marks: &[Mark]) -> Result<Vec<Mark>
     let mut rows: BTreeMap<(&str, &str), EffectRef> = BTreeMap::new();
     for mark in marks {
         if let Outcome::Accepted { provider, provider_id: Some(id) } = &mark.outcome {
-            rows.insert((provider, id), mark.effect);
-            // For the version before this one, which knows no other name and may be rolled back to.
-            if let Some((_, name)) = of_channel(provider) {
-                rows.entry((name, id)).or_insert(mark.effect);
+            // The bare name: for the version before this one, which knows no other and may be rolled back to.
+            let bare = of_channel(provider).map_or(provider.as_str(), |(_, name)| name);
+            if bare != provider {
+                rows.insert((provider, id), mark.effect);
             }
+            rows.entry((bare, id)).or_insert(mark.effect);
         }
     }
     if rows.is_empty() {

@@ -5,10 +5,12 @@ use super::Result;
 use super::dialect::{Statement, sql};
 use super::lease::fence;
 use super::open::Database;
-use super::session::{args, json_rows};
+use super::session::{args, json_rows, to_json};
+use crate::model::{Deal, DealState};
 use crate::store::Lease;
-use crate::store::rules::{CLICKS_LIFE, DEAD_LETTERS_LIFE, PROVIDER_REFS_LIFE, SEEN_LIFE};
+use crate::store::rules::{CLICKS_LIFE, CODE_LIFE, DEAD_LETTERS_LIFE, PROVIDER_REFS_LIFE, SEEN_LIFE, TEXTS_LIFE};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// So many rows of each kind in one transaction: it must not hold up what is due.
@@ -28,7 +30,7 @@ struct Kind {
     life: SignedDuration,
 }
 
-fn kinds() -> [Kind; 5] {
+fn kinds() -> [Kind; 6] {
     [
         Kind {
             old: sql!("retention/old_seen"),
@@ -61,7 +63,71 @@ fn kinds() -> [Kind; 5] {
             key: &[Int("id")],
             life: DEAD_LETTERS_LIFE,
         },
+        Kind {
+            old: sql!("retention/old_texts"),
+            forget: sql!("retention/texts"),
+            key: &[Int("copy_id"), Int("seq")],
+            life: TEXTS_LIFE,
+        },
     ]
+}
+
+/// A deal that left its CRM long ago: `gone` comes first, which is how the statement that looks for them tells it from others.
+#[derive(Serialize)]
+struct Gone {
+    gone: bool,
+    #[serde(flatten)]
+    deal: Deal,
+}
+
+#[derive(Serialize)]
+struct GoneRow {
+    connection: String,
+    id: String,
+    body: String,
+}
+
+/// What figures and the history of its copies need of it, and nothing that a person wrote.
+fn remains(id: &str, deal: Deal) -> Gone {
+    let Deal { pipeline, stage, amount, currency, created_at, updated_at, stage_changed_at, last_activity_at, .. } = deal;
+    let deal = Deal {
+        id: id.to_owned(),
+        pipeline,
+        stage,
+        state: DealState::Deleted,
+        amount,
+        currency,
+        created_at,
+        updated_at,
+        stage_changed_at,
+        last_activity_at,
+        ..Deal::default()
+    };
+    Gone { gone: true, deal }
+}
+
+/// Titles, fields and link targets of deals that left the CRM so long ago that no link of theirs leads anywhere any more.
+async fn strip_deals(database: &Database, lease: &Lease, now: Timestamp) -> Result<bool> {
+    let before = now.saturating_sub(CODE_LIFE).unwrap_or(Timestamp::UNIX_EPOCH);
+    let limit = i64::try_from(AT_ONCE).unwrap_or(i64::MAX);
+    let mut rows = Vec::new();
+    for mut c in database.read().await?.rows(sql!("retention/old_deals"), args![before, limit]).await? {
+        let (connection, id, body) = (c.text()?, c.text()?, c.text()?);
+        // One that is damaged is not kept for that.
+        let deal: Deal = serde_json::from_str(&body).unwrap_or_default();
+        let body = to_json(&remains(&id, deal))?;
+        rows.push(GoneRow { connection, id, body });
+    }
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    let batch = json_rows(&rows)?;
+    let mut tx = database.write().await?;
+    fence(&mut tx, lease).await?;
+    tx.run(sql!("retention/deals"), args![&batch]).await?;
+    tx.run(sql!("retention/links"), args![batch]).await?;
+    tx.commit().await?;
+    Ok(rows.len() >= AT_ONCE)
 }
 
 /// Returns whether there may be more. Old rows are looked for outside of the transaction: that reads whole tables, and SQLite has one
@@ -91,5 +157,5 @@ pub(super) async fn purge(database: &Database, lease: &Lease, now: Timestamp) ->
         tx.run(kind.forget, args![json_rows(&keys)?]).await?;
         tx.commit().await?;
     }
-    Ok(more)
+    Ok(strip_deals(database, lease, now).await? || more)
 }

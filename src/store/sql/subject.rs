@@ -103,7 +103,7 @@ pub(super) async fn fetch(database: &Database, hasher: &AddressHasher, what: &Lo
 /// The person a signal is about: the first of what its sender knows that leads to anyone.
 async fn client_of(session: &mut Session, hasher: &AddressHasher, signal: &SignalSubject) -> Result<Option<i64>> {
     if let Some(effect) = signal.effect
-        && let Some(mut c) = session.rows(sql!("client/of_copy"), args![effect.copy.0]).await?.into_iter().next()
+        && let Some(mut c) = session.rows(sql!("client/of_effect"), args![effect.copy.0, effect.seq]).await?.into_iter().next()
     {
         return c.int().map(Some);
     }

@@ -73,8 +73,7 @@ pub(super) async fn put(tx: &mut Session, suppressions: &[Suppression]) -> Resul
         })
         .collect();
     tx.run(sql!("client/suppress"), args![json_rows(&rows)?]).await?;
-    let withdrawn: Vec<&Row> =
-        rows.iter().filter(|r| r.scope == "client" && r.reason == SuppressionReason::Unsubscribed.as_str()).collect();
+    let withdrawn: Vec<&Row> = rows.iter().filter(|r| r.reason == SuppressionReason::Unsubscribed.as_str()).collect();
     if !withdrawn.is_empty() {
         tx.run(sql!("client/withdraw"), args![json_rows(&withdrawn)?]).await?;
     }

@@ -6,7 +6,7 @@ use super::session::{Cells, Session, args};
 use super::{Result, SqlStore};
 use crate::engine::History;
 use crate::model::{CopyId, EffectRef, EffectStatus, FunnelKey, Money, Role};
-use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
+use crate::store::timeline::{FORMER_OPT_OUT, Hit, Sent, history_text, hit_text, sent_text};
 use crate::store::{
     Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, StoreError, TimelineEntry, Views,
 };
@@ -186,6 +186,9 @@ impl Views for SqlStore {
                 };
                 let (kind, text) = sent_text(&sent);
                 entries.push(TimelineEntry { at, kind: kind.into(), text, effect: Some(effect) });
+            }
+            for mut c in session.rows(sql!("views/former_opt_outs"), args![copy]).await? {
+                entries.push(TimelineEntry { at: c.time()?, kind: "note".into(), text: FORMER_OPT_OUT.into(), effect: None });
             }
             for mut c in session.rows(sql!("views/observed"), args![copy]).await? {
                 let (at, list, item, medium) = (c.time()?, c.text()?, c.text()?, c.text()?);

@@ -133,6 +133,9 @@ impl Journal for Fake {
     async fn inbox(&self, _: Timestamp, _: u32) -> Result<Vec<InboxRow>> {
         unused()
     }
+    async fn lived(&self, _: &[i64]) -> Result<()> {
+        unused()
+    }
     async fn bury(&self, _: &Lease, _: Source, _: i64, _: &str, _: Timestamp) -> Result<()> {
         unused()
     }

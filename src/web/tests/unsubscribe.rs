@@ -1,5 +1,5 @@
 use super::Site;
-use crate::model::{ClientId, InboxEvent, Medium, Purpose, SuppressionReason, SuppressionScope};
+use crate::model::{AddressHash, ClientId, InboxEvent, Medium, Purpose, SuppressionReason, SuppressionScope};
 use reqwest::Method;
 use std::sync::atomic::Ordering;
 
@@ -50,11 +50,14 @@ async fn the_button_suppresses_person_and_brand() {
         assert_eq!(response.status(), 200);
         assert!(response.text().await.unwrap().contains(said));
         let stored = site.journal.take();
-        let suppression = &stored[0].suppress[0];
-        assert_eq!(suppression.scope, SuppressionScope::Client(ClientId(9)));
-        assert_eq!(suppression.brand.as_deref(), Some("novydom"));
-        assert_eq!((suppression.medium, suppression.purpose), (medium, Some(Purpose::Advertising)));
-        assert_eq!(suppression.reason, SuppressionReason::Unsubscribed);
+        let scopes = stored[0].suppress.iter().map(|s| (s.scope.clone(), s.medium)).collect::<Vec<_>>();
+        let mailbox = (SuppressionScope::Address(AddressHash("r".into())), Some(Medium::Email));
+        assert_eq!(scopes, [(SuppressionScope::Client(ClientId(9)), medium), mailbox]);
+        for suppression in &stored[0].suppress {
+            assert_eq!(suppression.brand.as_deref(), Some("novydom"));
+            assert_eq!(suppression.purpose, Some(Purpose::Advertising));
+            assert_eq!(suppression.reason, SuppressionReason::Unsubscribed);
+        }
         assert!(matches!(&stored[0].event, InboxEvent::Unsubscribe { subject, .. } if subject.effect == Some(effect)));
     }
 }

@@ -383,13 +383,31 @@ pub async fn an_event_is_stored_once(backend: &Backend) {
     let rows = journal.inbox(at(5), 10).await.unwrap();
     assert_eq!(rows.iter().map(|r| (r.event.clone(), r.attempts)).collect::<Vec<_>>(), [(Ok(call(1)), 0), (Ok(call(1)), 0)]);
     assert_eq!(journal.inbox(at(5), 1).await.unwrap()[0].attempts, 1, "handed out before");
-    assert_eq!(journal.next_due().await.unwrap(), Some(at(5)));
+    journal.lived(&[rows[0].id, 999]).await.unwrap();
+    assert_eq!(journal.inbox(at(5), 1).await.unwrap()[0].attempts, 0, "its process has survived it");
+    assert_eq!(journal.next_due().await.unwrap(), Some(Timestamp::UNIX_EPOCH), "at once");
     let consumed = rows.iter().map(|r| r.id).collect();
     world.commit(Batch { now: Some(at(6)), consumed, ..Batch::default() }).await;
     assert!(journal.inbox(at(59), 10).await.unwrap().is_empty());
     assert_eq!(journal.next_due().await.unwrap(), Some(at(60)));
     assert_eq!(journal.inbox(at(60), 10).await.unwrap().len(), 1);
     assert_eq!(journal.receive(vec![incoming("a", call(1))]).await.unwrap(), [false], "consumed is still seen");
+}
+
+/// A replica's clock is an hour ahead of the engine's; or the engine's own was a day ahead, and was put right.
+pub async fn what_a_clock_that_is_ahead_has_stamped_waits_for_nothing(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    let ahead = Incoming { received_at: at(3_600), ..incoming("ahead", call(1)) };
+    journal.receive(vec![ahead, incoming("right", call(2))]).await.unwrap();
+    let heard = journal.inbox(at(5), 10).await.unwrap().into_iter().map(|row| row.event.unwrap()).collect::<Vec<_>>();
+    assert_eq!(heard, [call(1), call(2)], "the client has called, in the order of arrival");
+    let change = world.decided(copy, vec![write_back(1, "task")]).await;
+    world.commit(Batch { now: Some(at(86_400)), changes: vec![change], ..Batch::default() }).await;
+    world.decide(copy, vec![write_back(2, "comment")]).await;
+    let due = world.outbox(at(10)).await;
+    assert_eq!(due.into_iter().map(|(effect, ..)| effect.seq).collect::<Vec<_>>(), [1, 2], "the manager is told now");
 }
 
 pub async fn what_is_put_off_comes_back_as_it_was_left(backend: &Backend) {
@@ -424,7 +442,7 @@ pub async fn events_that_commit_late_are_not_lost(backend: &Backend) {
 pub async fn a_poison_event_is_set_aside_visibly(backend: &Backend) {
     let world = World::new(backend).await;
     let journal = &world.store.journal;
-    let poison = "INSERT INTO inbox (received_at, ready_at, event) VALUES (1, 1, '{\"what\":1}')";
+    let poison = "INSERT INTO inbox (received_at, ready_at, event) VALUES (1, 0, '{\"what\":1}')";
     if !backend.execute(poison).await {
         return;
     }
@@ -688,6 +706,30 @@ pub async fn two_channels_may_name_their_providers_alike(backend: &Backend) {
     assert_eq!(world.status(copy, 5).await, Some(EffectStatus::Delivered));
 }
 
+/// A gateway counts anew after a restart, or each day.
+pub async fn a_number_that_a_gateway_gives_again_is_the_newest_messages(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;
+    let journal = &world.store.journal;
+    let main = qualified("a/sms", "main");
+    let report = async |outcome| journal.receipt(&main, "7", outcome, at(30)).await.unwrap();
+    for (copy, n) in [(copies[0], 1), (copies[1], 2)] {
+        world.decide(copy, vec![message(&world.store, 1, "a", &phone(n))]).await;
+        let taken = Outcome::Accepted { provider: main.clone(), provider_id: Some("7".into()) };
+        journal.mark(vec![mark(effect(copy, 1), 1, taken)]).await.unwrap();
+        assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted), "nothing was reported of this one");
+        assert_eq!(journal.by_provider_id(&main, "7").await.unwrap(), Some(effect(copy, 1)));
+        if n == 1 {
+            assert_eq!(report(Outcome::Delivered).await, Some(effect(copy, 1)));
+        }
+    }
+    let gone = Outcome::Rejected { reason: "NoSuchNumber".into(), suppress: true };
+    assert_eq!(report(gone).await, Some(effect(copies[1], 1)));
+    let barred = async |copy| world.copy(copy).await.client.suppressions.len();
+    assert_eq!((barred(copies[0]).await, barred(copies[1]).await), (0, 1), "the number that is dead, and no other");
+    assert_eq!(world.status(copies[0], 1).await, Some(EffectStatus::Delivered));
+}
+
 pub async fn outcomes_only_get_stronger(backend: &Backend) {
     use EffectStatus::{Accepted, Delivered, Failed, Unknown};
     let world = World::new(backend).await;
@@ -906,6 +948,105 @@ pub async fn an_unsubscription_holds_from_its_arrival(backend: &Backend) {
         *purpose = Purpose::Service;
     }
     assert!(world.decide(copy, vec![service]).await.stale.is_empty(), "what they asked for still reaches them");
+}
+
+/// As the page of a message stores it.
+fn opt_out(info: &EffectInfo, only: Option<Medium>) -> Incoming {
+    let suppression = |scope, medium| Suppression {
+        scope,
+        brand: Some(info.brand.clone()),
+        medium,
+        purpose: Some(Purpose::Advertising),
+        reason: SuppressionReason::Unsubscribed,
+        at: at(11),
+    };
+    let subject = SignalSubject { effect: Some(info.effect), ..SignalSubject::default() };
+    Incoming {
+        suppress: vec![
+            suppression(SuppressionScope::Client(info.client), only),
+            suppression(SuppressionScope::Address(info.key.recipient.clone()), info.medium),
+        ],
+        ..incoming("opt-out", InboxEvent::Unsubscribe { subject, at: at(11), only })
+    }
+}
+
+fn withdrawn(subject: &rekindle::engine::Subject) -> Vec<(Option<String>, Medium, String)> {
+    let no = subject.client.consents.iter().filter(|c| c.status == ConsentStatus::Withdrawn);
+    no.map(|c| (c.brand.clone(), c.medium, c.source.clone())).collect()
+}
+
+pub async fn who_was_written_to_opts_out_though_the_deal_changed_hands(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "anna", 1), ("d2", "anna", 1), ("d3", "boris", 2)]).await;
+    let journal = &world.store.journal;
+    let client = async |copy| world.copy(copy).await.client.id.unwrap();
+    let (anna, boris) = (client(copies[1]).await, client(copies[2]).await);
+    world.decide(copies[0], vec![message(&world.store, 1, "a", &phone(1)), write_back(2, "move")]).await;
+    world.commit(Batch { now: Some(at(10)), page: Some(page(vec![], vec![deal("d1", "boris")])), ..Batch::default() }).await;
+    assert_eq!(client(copies[0]).await, boris, "the deal has another contact person");
+
+    let info = journal.effect(effect(copies[0], 1)).await.unwrap().unwrap();
+    assert_eq!(info.client, anna, "whom the message was written to");
+    let about = async |seq| {
+        let subject = SignalSubject { effect: Some(effect(copies[0], seq)), ..SignalSubject::default() };
+        let found = journal.load(&Load::Signal(subject), at(11)).await.unwrap();
+        found.into_iter().map(|s| s.copy.id).collect::<Vec<_>>()
+    };
+    assert_eq!(about(1).await, [copies[1]], "her other deal, and not the one that is his now");
+    assert_eq!(about(2).await, [copies[0], copies[2]], "what was asked of the manager is about whoever has the deal");
+
+    assert_eq!(journal.receive(vec![opt_out(&info, None)]).await.unwrap(), [true]);
+    let to =
+        async |copy, seq: i32, n| world.decide(copy, vec![message(&world.store, seq, &format!("b{seq}"), &phone(n))]).await.stale;
+    assert_eq!(to(copies[1], 1, 1).await, [copies[1]], "nothing more to her");
+    assert_eq!((to(copies[0], 3, 2).await, to(copies[2], 1, 2).await), (vec![], vec![]), "and to him as before");
+    let his = world.copy(copies[2]).await;
+    assert_eq!((withdrawn(&his), his.client.suppressions), (vec![], vec![]));
+    let acme = |medium| (Some("acme".to_owned()), medium, "unsubscribed".to_owned());
+    let mut hers = withdrawn(&world.copy(copies[1]).await);
+    hers.sort_by_key(|(_, medium, _)| *medium);
+    assert_eq!(hers, [acme(Medium::Sms), acme(Medium::Email)]);
+    let told = async |deal| {
+        let story = world.store.views.timeline(&funnel(), deal).await.unwrap();
+        story.iter().filter(|line| line.text.contains("before it got another client opted out")).count()
+    };
+    assert_eq!((told("d1").await, told("d2").await, told("d3").await), (1, 0, 0));
+    // They turn out to be one person: what one refused, both refused.
+    let both = Contact { phones: vec![phone(1), phone(2)], ..contact("boris", 2) };
+    world.commit(Batch { now: Some(at(12)), page: Some(page(vec![both], vec![])), ..Batch::default() }).await;
+    assert_eq!(to(copies[2], 2, 2).await, [copies[2]]);
+    assert_eq!(told("d1").await, 0, "the deal is that person's");
+}
+
+pub async fn who_wants_no_more_of_one_medium_keeps_the_other(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    world.decide(copy, vec![message(&world.store, 1, "a", &phone(1))]).await;
+    let info = world.store.journal.effect(effect(copy, 1)).await.unwrap().unwrap();
+    world.store.journal.receive(vec![opt_out(&info, Some(Medium::Sms))]).await.unwrap();
+    let subject = world.copy(copy).await;
+    assert_eq!(withdrawn(&subject), [(Some("acme".to_owned()), Medium::Sms, "unsubscribed".to_owned())]);
+    let (advertising, acme) = (Purpose::Advertising, "acme");
+    let forbidden = |medium| subject.client.suppressions.iter().any(|s| s.forbids(acme, medium, advertising));
+    assert_eq!((forbidden(Medium::Sms), forbidden(Medium::Email)), (true, false));
+}
+
+/// The mail is a year old, its reader in no CRM any more; then somebody types the same mailbox in again.
+pub async fn a_mailbox_that_nobody_had_is_opted_out_for_whoever_gets_it(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    world.decide(copy, vec![message(&world.store, 1, "a", &phone(1))]).await;
+    let gone = Page { gone_contacts: vec!["c".into()], ..page(vec![], vec![]) };
+    world.commit(Batch { now: Some(at(11)), page: Some(gone), ..Batch::default() }).await;
+    let info = journal.effect(effect(copy, 1)).await.unwrap().unwrap();
+    journal.receive(vec![opt_out(&info, None)]).await.unwrap();
+
+    let again = world.deals(&[("d2", "c2", 1)]).await[0];
+    let subject = world.copy(again).await;
+    assert_ne!(subject.client.id, Some(info.client), "somebody else, as far as we know");
+    assert_eq!(withdrawn(&subject), [(Some("acme".to_owned()), Medium::Sms, "unsubscribed".to_owned())]);
+    assert_eq!(world.decide(again, vec![message(&world.store, 1, "a", &phone(1))]).await.stale, [again]);
 }
 
 pub async fn a_withdrawn_consent_outlives_the_crms_yes(backend: &Backend) {
@@ -1361,6 +1502,79 @@ pub async fn what_is_useless_is_forgotten_and_the_ledger_never(backend: &Backend
     // The same item in the same cycle stays what it is: sent.
     let again = NewEffect { ..message(&world.store, 2, "a", &phone(1)) };
     assert_eq!(world.decide(copy, vec![again]).await.conflicts, [effect(copy, 2)]);
+}
+
+pub async fn a_text_that_waits_for_a_person_does_not_wait_for_ever(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    for seq in 1..=3 {
+        world.decide(copy, vec![message(&world.store, seq, &format!("i{seq}"), &phone(1))]).await;
+        let next = Some(NextAttempt { at: at(30), payload: "the whole text".into() });
+        let unclear = Outcome::Unknown { reason: "timeout".into() };
+        journal.mark(vec![Mark { next, ..mark(effect(copy, seq), 1, unclear) }]).await.unwrap();
+    }
+    // Two are clicked on: one verdict is known at once, the other later.
+    let hit = |seq, verdict| Clicked { effect: effect(copy, seq), link: 0, at: at(40), verdict, why: "alone".into() };
+    let arrived = Incoming { click: Some(hit(1, Some(ClickVerdict::Human))), ..incoming("click", call(1)) };
+    journal.receive(vec![arrived]).await.unwrap();
+    journal.judge(&[hit(2, Some(ClickVerdict::Human))]).await.unwrap();
+    let listed = async || {
+        let unclear = world.store.views.ambiguous(10).await.unwrap();
+        unclear.into_iter().map(|a| (a.effect.seq, a.text_kept)).collect::<Vec<_>>()
+    };
+    assert_eq!(listed().await, [(3, true)], "who clicked has it");
+    for seq in [1, 2] {
+        // Whose key is taken fails.
+        let probe = "INSERT INTO outbox (copy_id, seq, shard, due_at, kind, target) VALUES";
+        backend.execute(&format!("{probe} ({}, {seq}, 0, 32503680000000, 'move', 'x')", copy.0)).await;
+    }
+    if backend.url.starts_with("memory") {
+        return; // The model forgets nothing.
+    }
+    journal.purge(&world.lease, at(0) + days(3)).await.unwrap();
+    assert_eq!(listed().await, [(3, true)], "it expired two days ago");
+    journal.purge(&world.lease, at(0) + days(9)).await.unwrap();
+    assert_eq!(listed().await, [(3, false)], "still to be resolved, but nobody sends it again");
+    assert_eq!(journal.resolve(&[effect(copy, 3)], Resolution::Resend, at(0)).await.unwrap(), []);
+    assert_eq!(journal.resolve(&[effect(copy, 3)], Resolution::Dropped, at(0)).await.unwrap(), [effect(copy, 3)]);
+}
+
+pub async fn of_a_deal_long_gone_nothing_remains_that_a_person_wrote(backend: &Backend) {
+    let world = World::new(backend).await;
+    if backend.url.starts_with("memory") {
+        return; // The model forgets nothing.
+    }
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;
+    let journal = &world.store.journal;
+    for (copy, n) in [(copies[0], 1), (copies[1], 2)] {
+        world.decide(copy, vec![message(&world.store, 1, "a", &phone(n))]).await;
+        journal.mark(vec![mark(effect(copy, 1), 1, accepted(None))]).await.unwrap();
+    }
+    let left = Deal { state: DealState::Deleted, lost_reason: Some("Ill".into()), ..deal("d1", "c1") };
+    let page_of = |deal| Batch { now: Some(at(30)), page: Some(page(vec![], vec![deal])), ..Batch::default() };
+    world.commit(page_of(left)).await;
+    let known = async |copy| {
+        let deal = world.copy(copy).await.deal;
+        let links = journal.effect(effect(copy, 1)).await.unwrap().unwrap().links.len();
+        (deal.title, deal.contacts.len() + links + usize::from(deal.lost_reason.is_some()))
+    };
+    let ids = ["d1".to_owned()];
+    let stored = || journal.stored(CRM, &ids);
+    let before = stored().await.unwrap();
+    journal.purge(&world.lease, at(0) + days(300)).await.unwrap();
+    assert_eq!(known(copies[0]).await, ("Deal d1".to_owned(), 3), "its links lead somewhere yet");
+    for _ in 0..2 {
+        assert!(!journal.purge(&world.lease, at(0) + days(500)).await.unwrap());
+        assert_eq!(known(copies[0]).await, (String::new(), 0));
+        assert_eq!(known(copies[1]).await, ("Deal d2".to_owned(), 2), "one that the CRM has is left alone");
+    }
+    let deal = world.copy(copies[0]).await.deal;
+    assert_eq!((deal.id.as_str(), deal.state, deal.amount), ("d1", DealState::Deleted, Money(100_000)));
+    assert_eq!(stored().await.unwrap(), before, "it is no news that it is gone");
+    assert_eq!(world.status(copies[0], 1).await, Some(EffectStatus::Accepted), "and what was sent is not sent again");
+    world.commit(page_of(super::world::deal("d1", "c1"))).await;
+    assert_eq!(known(copies[0]).await.0, "Deal d1", "who comes back is told anew");
 }
 
 pub async fn hostile_texts_come_back_as_they_are(backend: &Backend) {

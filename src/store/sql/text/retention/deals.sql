@@ -1,0 +1,3 @@
+-- Unless it has come back meanwhile.
+UPDATE deal SET body = r.body FROM rows($1, connection text, id text, body text) r
+WHERE deal.connection = r.connection AND deal.id = r.id AND deal.deleted = 1
