@@ -103,7 +103,7 @@ fn nobody_misses_a_message_because_others_were_removed() {
         (
             "two put in front of all, and the last one sent removed",
             &[|i| {
-                i.remove(1);
+                drop(i.remove(1));
                 i.insert(0, item("x", "1d"));
                 i.insert(1, item("y", "1d"));
             }],
@@ -137,7 +137,7 @@ fn a_journey_that_the_version_before_stored_goes_on() {
         let journey = world.subject.copy.state.journey.as_mut().unwrap();
         assert_eq!((journey.last.as_deref(), journey.position), (Some("second"), 1), "what that version reads");
         journey.behind.clear();
-        layout(&mut world.plan).items.remove(1);
+        drop(layout(&mut world.plan).items.remove(1));
         world.decide(&Event::Replan);
         world.pass("30d");
         let all = if mode == Mode::Live { world.sent() } else { world.observed() };
@@ -356,7 +356,7 @@ fn stop_added() {
     world.decide(&Event::Replan);
     world.pass("10d");
     assert_eq!(world.sent().len(), 1, "what it ended stays ended");
-    layout(&mut world.plan).items.pop();
+    layout(&mut world.plan).items.truncate(2);
     world.decide(&Event::Replan);
     world.pass("10d");
     assert_eq!(world.sent().len(), 1, "also when the list gets shorter");
