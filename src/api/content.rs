@@ -119,7 +119,7 @@ pub struct ItemSpec {
     pub valid_until: Option<String>,
     /// How long it may wait after its own moment (for a window, a cap, a paused policy); later it is left out (TooOld). Default: as long
     /// as it takes; with date, 1d. Once it may go, its hand-over to the provider has a time of its own: the channel's expiresAfter,
-    /// or this if it is shorter.
+    /// or this if it is shorter. Not 0h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<HumanDuration>,
     /// Makes it an SMS. Exactly one of sms, email is set.

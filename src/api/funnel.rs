@@ -53,7 +53,8 @@ pub struct ReactivationFunnelSpec {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub channels: Vec<FunnelChannel>,
-    /// Admits deals that were lost before the funnel existed, slowly. Default: they are left alone.
+    /// Admits deals that were lost before the funnel existed, slowly. Default: they are left alone. It does not hold up those who were
+    /// quiet before (clientQuiet, inactivity, when): they enter at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backfill: Option<BackfillSpec>,
     /// The stages of the funnel.
@@ -258,11 +259,11 @@ pub struct FieldChangedSpec {
     /// Name of the field, as declared in the connection.
     #[schemars(length(min = 1, max = 63))]
     pub field: String,
-    /// Only from this value. Default: any.
+    /// Only from this value; "" is an empty field. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub from: Option<String>,
-    /// Only to this value. Default: any.
+    /// Only to this value; "" is an empty field. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub to: Option<String>,

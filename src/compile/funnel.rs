@@ -307,6 +307,21 @@ fn check_budget(policy: &Policy, channels: &[Channel], found: &mut Findings) {
             );
         }
     }
+    for (limit, member) in [(budget.per_day, "perDay"), (budget.per_month, "perMonth")] {
+        let Some(limit) = limit.filter(|limit| *limit > 0) else { continue };
+        let dear = |channel: &&Channel| channel.price.as_ref().is_some_and(|p| p.currency == budget.currency && p.each > limit);
+        if let Some(channel) = channels.iter().find(dear) {
+            found.warn(
+                &format!("spec.budget.{member}"),
+                Reason::NeverOpens,
+                format!(
+                    "one message through the MessageChannel {} costs more than that, so all of them are left out",
+                    channel.resource
+                ),
+                "write what may be spent in all, like \"3000\"",
+            );
+        }
+    }
     if !channels.is_empty() && channels.iter().all(|channel| channel.price.is_none()) {
         found.warn(
             "spec.budget",

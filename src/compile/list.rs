@@ -11,7 +11,7 @@ use super::{
 use crate::api::{ContentListSpec, EmailText, Field, FieldType, ItemSpec, OverdueSpec, SmsText, VariantSpec};
 use crate::content::{ItemText, RenderError, Sender};
 use crate::engine::{Condition, Item, List, Overdue, Policy, Variant};
-use crate::model::{Medium, Purpose, SendAs};
+use crate::model::{HumanDuration, Medium, Purpose, SendAs};
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -135,6 +135,7 @@ impl OneItem<'_> {
         let send_as = item.send_as.unwrap_or_default();
 
         let (valid_from, valid_until) = self.validity(found);
+        self.expiry(found);
         let at = item.at.as_ref().and_then(|t| time::time_of_day(t, false, &format!("{path}.at"), found));
         let days = time::days(&item.days);
         if let Some(policy) = scope.policy
@@ -496,6 +497,18 @@ impl OneItem<'_> {
             );
         }
         (from, until)
+    }
+
+    /// Nothing is sent at the very instant of its moment: one that may not wait at all is always too late.
+    fn expiry(&self, found: &mut Findings) {
+        if self.item.expires_after.is_some_and(HumanDuration::is_zero) {
+            found.error(
+                &format!("{}.expiresAfter", self.path),
+                Reason::NeverOpens,
+                "it would be too old at once, so it is never sent",
+                "write a time, like 12h, or leave it out: then it waits as long as it takes",
+            );
+        }
     }
 
     fn text(

@@ -141,7 +141,18 @@ impl Names {
         {
             refused(source, &error, path, found);
         }
-        (!found.failed_since(before)).then_some(condition)
+        if found.failed_since(before) {
+            return None;
+        }
+        if source.contains("opened(") {
+            found.warn(
+                path,
+                Reason::Incomplete,
+                "openings are not counted: opened() is true of those who clicked, and of nobody else",
+                "write clicked(), which says the same",
+            );
+        }
+        Some(condition)
     }
 
     /// Compiles a template; `None` after an error.

@@ -6,9 +6,9 @@ use super::{
     holidays, time,
 };
 use crate::api::{AdvertisingConsent, ContactPolicySpec, OverCapSpec};
-use crate::engine::{Budget, Cap, CapPer, ConsentRule, OverCap, Policy, Voice, WorkingHours};
+use crate::engine::{Budget, Cap, CapPer, ConsentRule, OverCap, Policy, Voice, Window, WorkingHours, next_open};
 use crate::model::HumanDuration;
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use std::collections::BTreeSet;
 
 /// Days for longer than which what waited for a window may be spread.
@@ -50,6 +50,18 @@ pub(super) fn policy(name: &str, spec: &ContactPolicySpec, found: &mut Findings)
             );
         }
     }
+    let windows: Vec<Window> =
+        spec.windows.iter().enumerate().map(|(i, w)| time::window(w, &format!("spec.windows[{i}]"), found)).collect();
+    if !found.failed()
+        && let Some(day) = shut_from(&windows, &holidays, &time_zone)
+    {
+        found.warn(
+            "spec.windows",
+            Reason::NeverOpens,
+            format!("from {day} on, every day of the windows is a holiday for two years: advertising of that time is left out"),
+            "add days to the windows, or take some out of holidays.dates",
+        );
+    }
     Policy {
         name: name.into(),
         key: format!("{}/{name}", found.object.namespace),
@@ -60,7 +72,7 @@ pub(super) fn policy(name: &str, spec: &ContactPolicySpec, found: &mut Findings)
             AdvertisingConsent::AssumedFromCrm => ConsentRule::AssumedFromCrm,
         },
         zone_map,
-        windows: spec.windows.iter().enumerate().map(|(i, w)| time::window(w, &format!("spec.windows[{i}]"), found)).collect(),
+        windows,
         caps: caps(spec, found),
         over_cap: over(spec.over_cap),
         budget: budget(spec, found),
@@ -75,6 +87,12 @@ pub(super) fn policy(name: &str, spec: &ContactPolicySpec, found: &mut Findings)
         paused: spec.paused,
         time_zone,
     }
+}
+
+/// A holiday after which no window opens as far ahead as anybody looks.
+fn shut_from(windows: &[Window], holidays: &BTreeSet<Date>, zone: &TimeZone) -> Option<Date> {
+    let shut = |start: Timestamp| next_open(windows, holidays, zone, start).is_none();
+    holidays.iter().copied().find(|day| day.to_zoned(zone.clone()).is_ok_and(|start| shut(start.timestamp())))
 }
 
 fn budget(spec: &ContactPolicySpec, found: &mut Findings) -> Option<Budget> {

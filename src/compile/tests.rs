@@ -277,6 +277,8 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         ("name: visit\n", "name: new-layouts\n", LIST, "spec.items[1].name", Duplicate, "another name"),
         ("- name: warming\n", "- name: stalled\n", FUNNEL, "spec.stages.warming[0].name", Duplicate, "another name"),
         ("{name: a, weight: 2}, {name: b,", "{name: a, weight: 0}, {name: b, weight: 0,", LIST, "spec.items[1].variants", NeverOpens, "at least 1"),
+        ("      after: 5d\n", "      after: 5d\n      expiresAfter: 0h\n", LIST, "spec.items[0].expiresAfter", NeverOpens, "like 12h"),
+        ("timeZone: Europe/Moscow", "timeZone: Etc/Unknown", POLICY, "spec.timeZone", UnknownTimeZone, ""),
         ("      after: 5d\n", "      after: 5d\n      channel: sns\n", LIST, "spec.items[0].channel", NoChannel, "did you mean sms?"),
         ("      after: 5d\n", "      after: 5d\n      channel: mail\n", LIST, "spec.items[0].channel", NoChannel, "leave channel out"),
         ("signals: [InboundCall,", "signals: [OutboundCall,", FUNNEL, "spec.stages.revived.signals[0]", Unreachable, "InboundCall"),
@@ -577,6 +579,14 @@ fn what_is_probably_not_meant_is_a_warning_and_stops_nothing() {
         ),
         ("lostWithin: 180d", "lostWithin: 2000d", "ReactivationFunnel", "spec.backfill.lostWithin", Incomplete),
         (
+            "client.city == 'Москва'",
+            "client.city == 'Москва' && !opened('new-layouts')",
+            "ContentList",
+            "spec.items[1].when",
+            Incomplete,
+        ),
+        ("holidays: {country: RU}", "budget: {currency: RUB, perDay: \"1\"}", "ContactPolicy", "spec.budget.perDay", NeverOpens),
+        (
             "enter: [{lost: [Не подходит планировка,",
             "enter: [{lost: []}, {lost: [Не подходит планировка,",
             "ReactivationFunnel",
@@ -694,6 +704,23 @@ fn what_clients_would_not_read_as_it_was_meant_is_a_warning_and_stops_nothing() 
         );
         assert!(out.funnels.contains_key(&key()), "{kind} {printed}");
     }
+}
+
+#[test]
+fn a_policy_whose_holidays_close_every_day_of_its_windows_says_so() {
+    let mondays = |count: i64| -> Vec<String> {
+        let dates: Vec<String> = (0..count).map(|week| (date(2026, 1, 5) + jiff::Span::new().weeks(week)).to_string()).collect();
+        let windows = "windows: [{days: [Mon, Tue, Wed, Thu, Fri], from: \"10:00\", to: \"20:00\"}, {days: [Sat, Sun], from: \"11:00\", to: \"18:00\"}]";
+        let text = EXAMPLE
+            .replace(windows, "windows: [{days: [Mon], from: \"10:00\", to: \"20:00\"}]")
+            .replace("holidays: {country: RU}", &format!("holidays: {{dates: [{}]}}", dates.join(", ")));
+        let out = compile(&read(&text));
+        assert!(out.funnels.contains_key(&key()), "{}", lines(&out.findings));
+        out.findings.into_iter().filter(|f| f.path == "spec.windows" && f.reason == Reason::NeverOpens).map(|f| f.message).collect()
+    };
+    assert_eq!(mondays(100), [""; 0]);
+    let told = mondays(120);
+    assert!(told.len() == 1 && told[0].contains("from 2026-01-05 on"), "{told:?}");
 }
 
 #[test]

@@ -60,7 +60,8 @@ pub(super) fn days(list: &[Day]) -> Vec<civil::Weekday> {
 }
 
 pub(super) fn zone(name: &str, path: &str, found: &mut Findings) -> TimeZone {
-    if let Ok(zone) = TimeZone::get(name) {
+    // `Etc/Unknown` is one that jiff knows and nobody lives in.
+    if let Some(zone) = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown()) {
         return zone;
     }
     let known: Vec<String> = jiff::tz::db().available().map(|n| n.as_str().to_owned()).collect();

@@ -43,6 +43,10 @@ pub struct CopyState {
     /// The current cycle has ended (revived, refused, unsubscribed); reminders may still run.
     #[serde(rename = "d", skip_serializing_if = "std::ops::Not::not")]
     pub cycle_done: bool,
+    /// It left its stage although nobody did anything: by an edit, or because a condition ceased to hold. Its cycle waits, and goes on if
+    /// it is cold again before somebody takes it up.
+    #[serde(rename = "t", skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
     #[serde(rename = "j", skip_serializing_if = "Option::is_none")]
     pub journey: Option<Journey>,
     #[serde(rename = "p", skip_serializing_if = "Option::is_none")]
@@ -133,9 +137,13 @@ pub struct Journey {
     /// The last item sent or passed by; `None` before the first. Items in front of it are behind the client.
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     pub last: Option<String>,
-    /// Index that `last` had: the position when `last` itself was removed from the list.
+    /// Index that `last` has. For the version before, and for what it stored.
     #[serde(rename = "n", default)]
     pub position: u32,
+    /// Items behind the client that the ledger does not tell of: they were put in there, only observed, or `stopWhen` ended them. With
+    /// these and the ledger it is known where the client stands when `last` itself is removed.
+    #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<String>,
     /// Walked in Observe mode: going live starts it again.
     #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
     pub observed: bool,

@@ -173,7 +173,7 @@ impl Work<'_> {
     }
 
     fn task_closed(&mut self, at: Timestamp, reaction: Option<Reaction>) {
-        if !self.cold() {
+        if !self.cold() && !self.subject.copy.state.waits {
             return;
         }
         match reaction {
@@ -191,7 +191,7 @@ impl Work<'_> {
 
     /// The client said no: this cycle is over, and nothing is suppressed.
     fn refuse(&mut self) {
-        if self.cold() {
+        if self.cold() || self.subject.copy.state.waits {
             self.end(CycleEnd::Refused);
             self.subject.copy.state.pause = None;
         }

@@ -73,6 +73,7 @@ impl Work<'_> {
             anchor,
             last: None,
             position: 0,
+            behind: Vec::new(),
             observed: false,
             finished: false,
             dated: Vec::new(),
@@ -101,9 +102,37 @@ impl Work<'_> {
         self.subject.copy.state.says = None;
         let Some(mut journey) = self.subject.copy.state.journey.clone() else { return };
         if let Some(list) = self.plan.lists.get(&journey.list) {
+            self.stand(&mut journey, list);
             self.walk_list(&mut journey, list, step);
         }
         self.subject.copy.state.journey = Some(journey);
+    }
+
+    /// Where the client stands in the list as it is now. If the last item is removed, the last before it that is left takes its place,
+    /// whatever else the same edit did; if none is left, nothing of the list is behind the client.
+    fn stand(&self, journey: &mut Journey, list: &List) {
+        let Some(last) = &journey.last else { return };
+        let place = |name: &str| list.items.iter().position(|i| i.name == name && i.date.is_none());
+        let at = list.items.iter().position(|i| i.name == *last).or_else(|| {
+            if journey.behind.is_empty() && !self.written(list, last) {
+                // Stored by the version before, which kept no names: what followed it has moved up to its place.
+                return (journey.position as usize).min(list.items.len()).checked_sub(1);
+            }
+            let cycle = self.subject.copy.cycle;
+            let told = self.subject.ledger.iter().filter(|e| e.key.cycle == cycle && e.key.list == list.name);
+            let sent = told.filter_map(|e| Some((e.seq, place(&e.key.item)?))).max().map(|(_, at)| at);
+            sent.max(journey.behind.iter().rev().find_map(|name| place(name)))
+        });
+        let front = list.items.iter().take(at.map_or(0, |at| at + 1));
+        journey.behind = front.filter(|i| i.date.is_none() && !self.written(list, &i.name)).map(|i| i.name.clone()).collect();
+        journey.last = at.and_then(|at| list.items.get(at)).map(|i| i.name.clone());
+        journey.position = at.and_then(|at| u32::try_from(at).ok()).unwrap_or_default();
+    }
+
+    /// Whether the ledger of this cycle tells of it.
+    fn written(&self, list: &List, item: &str) -> bool {
+        let cycle = self.subject.copy.cycle;
+        self.subject.ledger.iter().any(|e| e.key.cycle == cycle && e.key.list == list.name && e.key.item == item)
     }
 
     fn walk_list(&mut self, journey: &mut Journey, list: &List, step: Step) {
@@ -189,6 +218,8 @@ impl Work<'_> {
             journey.position = u32::try_from(i).unwrap_or(u32::MAX);
         }
         journey.dated = list.items.iter().filter(|i| i.date.is_some()).map(|i| i.name.clone()).collect();
+        let unsent = list.items.iter().filter(|i| i.date.is_none() && !self.written(list, &i.name));
+        journey.behind = unsent.map(|i| i.name.clone()).collect();
         journey.finished = true;
         self.subject.copy.state.waiting = None;
     }
@@ -228,19 +259,10 @@ impl Work<'_> {
 
     /// What comes next: the next in the order, or an item whose date comes earlier.
     fn next<'l>(&self, journey: &mut Journey, list: &'l List, held: &BTreeSet<&str>) -> Option<Next<'l>> {
-        let from = match &journey.last {
-            None => 0,
-            Some(name) => match list.items.iter().position(|i| i.name == *name) {
-                Some(at) => at + 1,
-                // It was removed: what followed it has moved up to its place.
-                None => journey.position as usize,
-            },
-        };
-        let cycle = self.subject.copy.cycle;
+        // `last` is in the list: see `stand`.
+        let from = if journey.last.is_some() { journey.position as usize + 1 } else { 0 };
         // Neither behind the client nor in the ledger of this cycle.
-        let written = |item: &Item| {
-            self.subject.ledger.iter().any(|e| e.key.cycle == cycle && e.key.list == list.name && e.key.item == item.name)
-        };
+        let written = |item: &Item| self.written(list, &item.name);
         let in_order = list.items.iter().enumerate().skip(from).find(|(_, item)| item.date.is_none() && !written(item));
         let grown_old = journey.finished && self.now > add_duration(journey.began_at, self.plan.journey_max_age, &self.zone);
         if in_order.is_none() {
@@ -325,7 +347,7 @@ impl Work<'_> {
     }
 
     fn skip(&mut self, journey: &mut Journey, list: &List, index: usize, item: &Item, reason: SkipReason) {
-        pass(journey, index, item);
+        self.pass(journey, index, item);
         if self.live() {
             self.draft(&list.name, item.name.clone(), nobody(), EffectKind::Skip { reason });
         } else {
@@ -339,7 +361,7 @@ impl Work<'_> {
         if item.date.is_none() {
             journey.anchor = self.now;
         }
-        pass(journey, index, item);
+        self.pass(journey, index, item);
         if !self.live() {
             journey.observed = true;
             self.draft(&list.name, item.name.clone(), ready.hash, EffectKind::Observed { medium: item.medium });
@@ -361,6 +383,20 @@ impl Work<'_> {
             self.cycle.push(CycleChange::Contacted { cycle: self.subject.copy.cycle, at: self.now });
         }
     }
+
+    /// The item is behind the client from now on.
+    fn pass(&self, journey: &mut Journey, index: usize, item: &Item) {
+        if item.date.is_some() {
+            journey.dated.push(item.name.clone());
+            return;
+        }
+        if !self.live() {
+            journey.behind.push(item.name.clone());
+        }
+        journey.finished = false;
+        journey.last = Some(item.name.clone());
+        journey.position = u32::try_from(index).unwrap_or(u32::MAX);
+    }
 }
 
 /// The next item, and when.
@@ -378,17 +414,6 @@ const fn timely(why: PostponeReason) -> bool {
         why,
         PostponeReason::OutsideWindow | PostponeReason::Holiday | PostponeReason::CapReached | PostponeReason::BudgetReached
     )
-}
-
-/// The item is behind the client from now on.
-fn pass(journey: &mut Journey, index: usize, item: &Item) {
-    if item.date.is_some() {
-        journey.dated.push(item.name.clone());
-        return;
-    }
-    journey.finished = false;
-    journey.last = Some(item.name.clone());
-    journey.position = u32::try_from(index).unwrap_or(u32::MAX);
 }
 
 /// When an item's own time comes: `after` from the anchor, then `at` and `days`, all in the client's zone. The window is not its

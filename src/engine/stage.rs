@@ -30,12 +30,14 @@ pub struct Placement {
     pub look_at: Option<Timestamp>,
     /// Guards without an answer, and why.
     pub unanswered: Vec<(String, String)>,
+    /// Nobody did anything that ends a cycle: it waits.
+    pub waits: bool,
 }
 
 impl Placement {
     /// Where something else than the deal itself puts it.
     pub fn new(role: Role, why: impl Into<String>) -> Self {
-        Self { role, stage: String::new(), why: why.into(), look_at: None, unanswered: Vec::new() }
+        Self { role, stage: String::new(), why: why.into(), look_at: None, unanswered: Vec::new(), waits: false }
     }
 }
 
@@ -57,7 +59,7 @@ pub fn place(plan: &Plan, subject: &Subject, cause: Cause<'_>, now: Timestamp) -
     let mut look = Look { plan, subject, cause, now, zone: zone_of(plan, subject), at: None, unanswered: Vec::new() };
     let (role, stage, why) = look.place();
     let at = if matches!(role, Role::Archived | Role::Unsubscribed | Role::Backfill) { None } else { look.at };
-    Placement { role, stage, why, look_at: at, unanswered: look.unanswered }
+    Placement { role, stage, why, look_at: at, unanswered: look.unanswered, waits: false }
 }
 
 /// The CRM shows it no more, or shows it where the funnel does not look.
@@ -82,6 +84,30 @@ pub(super) fn new_sale(plan: &Plan, subject: &Subject, cause: Cause<'_>) -> bool
     let out_of_sight = hidden.is_some() || subject.copy.state.entered_at.is_none();
     let found = out_of_sight && deal.stage_changed_at.is_some_and(|sold| sold >= hidden.unwrap_or(plan.since));
     deal.state == DealState::Won && (seen || found)
+}
+
+/// Whether somebody took the deal up just now: a person worked on it, or the client was heard of where that is what the stage waits
+/// for. An edit, the time, and what is written into a field take nothing up.
+pub(super) fn taken_up(plan: &Plan, subject: &Subject, cause: Cause<'_>) -> bool {
+    let deal = &subject.deal;
+    let worked = cause.old.is_some_and(|old| {
+        old.state != deal.state
+            || deal.last_activity_at > old.last_activity_at
+            || deal.stage_changed_at > old.stage_changed_at
+            || !same(&old.stage, &deal.stage)
+            || deal.next_task_at.is_some() && old.next_task_at != deal.next_task_at
+    });
+    worked || heard_through_others(plan, subject)
+}
+
+/// Through another deal of theirs, which brings no event of this one.
+fn heard_through_others(plan: &Plan, subject: &Subject) -> bool {
+    let copy = &subject.copy;
+    let cold = matches!(copy.role, Role::Stalled | Role::Warming);
+    let mut stages = plan.stages.warming.iter().chain(&plan.stages.stalled).filter(|stage| !cold || stage.name == copy.stage);
+    let quiet = |trigger: &Trigger| matches!(trigger.kind, TriggerKind::ClientQuiet(_));
+    let heard = subject.client.siblings.iter().filter_map(|s| s.heard_at).max();
+    heard > copy.state.entered_at && stages.any(|stage| stage.enter.iter().any(quiet))
 }
 
 /// The last thing a person did to the deal, as far as the CRM tells.
@@ -256,9 +282,9 @@ impl<'a> Look<'a> {
                 let revived = (subject.copy.role == Role::Revived).then_some(subject.copy.state.entered_at).flatten();
                 // The client, not the deal: whoever called about another one was not quiet.
                 let others = subject.client.siblings.iter().map(|s| s.heard_at);
-                // What they do about our messages is the stage's own matter: it does not end it.
-                let cold = matches!(subject.copy.role, Role::Stalled | Role::Warming);
                 let state = &subject.copy.state;
+                // What they do about our messages is the stage's own matter: it does not end it.
+                let cold = matches!(subject.copy.role, Role::Stalled | Role::Warming) || state.waits;
                 let own = if cold { state.spoke_at } else { state.heard_at };
                 let told = [deal.last_activity_at, own, revived, self.sold_at()];
                 let heard = told.into_iter().chain(others).flatten().max();
@@ -276,7 +302,8 @@ impl<'a> Look<'a> {
                 let Some(old) = self.cause.old else { return Hold::No };
                 let (before, after) = (value(&old.fields, field), value(&deal.fields, field));
                 let fits = |wanted: &Option<String>, is: &Option<String>| {
-                    wanted.as_ref().is_none_or(|w| is.as_ref().is_some_and(|i| same(w, i)))
+                    // An empty one is the value that an empty field has.
+                    wanted.as_ref().is_none_or(|w| is.as_ref().map_or(w.trim().is_empty(), |i| same(w, i)))
                 };
                 let retold = before.as_ref().zip(after.as_ref()).is_some_and(|(before, after)| date::same_day(before, after));
                 state(before != after && !retold && fits(from, &before) && fits(to, &after))

@@ -25,6 +25,8 @@ pub(super) struct Work<'a> {
     drafts: Vec<Draft>,
     /// Conditions that were asked and have no answer for this client, and why.
     unanswered: RefCell<BTreeMap<String, String>>,
+    /// This event is a word of the client.
+    spoken: bool,
 }
 
 struct Draft {
@@ -52,6 +54,7 @@ impl<'a> Work<'a> {
             next_at: None,
             drafts: Vec::new(),
             unanswered: RefCell::default(),
+            spoken: false,
         };
         work.ask_holdout();
         work
@@ -139,6 +142,7 @@ impl<'a> Work<'a> {
     /// Heard of by more than a click or an answer to what we sent.
     pub fn spoke(&mut self, at: Timestamp) {
         self.heard(at);
+        self.spoken = true;
         let state = &mut self.subject.copy.state;
         state.spoke_at = Some(state.spoke_at.map_or(at, |s| s.max(at)));
     }
@@ -185,19 +189,30 @@ impl<'a> Work<'a> {
         if let Some(t) = place.look_at {
             self.due(t);
         }
-        if place.role != self.subject.copy.role || place.stage != self.subject.copy.stage {
-            if place.role == Role::Customer {
-                let sold = stage::new_sale(self.plan, &self.subject, cause);
-                self.subject.copy.state.old_buyer = !sold;
-                if !sold {
-                    self.end_by_hand();
-                }
+        let taken_up = self.spoken || stage::taken_up(self.plan, &self.subject, cause);
+        if place.role == self.subject.copy.role && place.stage == self.subject.copy.stage {
+            if taken_up && self.subject.copy.state.waits {
+                self.end_by_hand();
+                self.subject.copy.state.waits = false;
             }
-            if place.role == Role::Archived && self.subject.deal.state != DealState::Won {
-                self.hide(cause);
-            }
-            self.go(place);
+            return;
         }
+        let sold = place.role == Role::Customer && stage::new_sale(self.plan, &self.subject, cause);
+        if place.role == Role::Customer {
+            self.subject.copy.state.old_buyer = !sold;
+        }
+        if matches!(place.role, Role::InWork | Role::Customer) && !sold {
+            if (self.cold() || self.subject.copy.state.waits) && !taken_up {
+                place.waits = true;
+                place.why = "no trigger holds any more".into();
+            } else {
+                self.end_by_hand();
+            }
+        }
+        if place.role == Role::Archived && self.subject.deal.state != DealState::Won {
+            self.hide(cause);
+        }
+        self.go(place);
     }
 
     /// What the copy is now, in case its deal is only out of sight: one export of a CRM may lack it, and an edit may be a mistake.
@@ -232,20 +247,21 @@ impl<'a> Work<'a> {
     /// Moves the copy to another stage, with all that this means for its cycle and journey.
     pub fn go(&mut self, place: Placement) {
         let from = self.subject.copy.role;
-        let continues =
-            matches!(from, Role::Stalled | Role::Warming | Role::NotWarmed) && self.subject.copy.state.cycle_at.is_some();
+        let waited = std::mem::replace(&mut self.subject.copy.state.waits, place.waits);
+        let passage = waited || matches!(from, Role::Stalled | Role::Warming | Role::NotWarmed);
+        let continues = passage && self.subject.copy.state.cycle_at.is_some();
         match place.role {
             Role::Stalled | Role::Warming if continues => {}
             Role::Stalled | Role::Warming => self.begin(),
-            Role::InWork => self.end_by_hand(),
-            Role::Customer => self.end(CycleEnd::Won),
+            Role::Customer if !place.waits => self.end(CycleEnd::Won),
             Role::Archived => {
                 let won = self.subject.deal.state == DealState::Won;
                 self.end(if won { CycleEnd::Won } else { CycleEnd::Deleted });
             }
             // A corrected reason: the cycle waits for the next correction. A loss after a cycle's end belongs to none.
             Role::NotWarmed if !continues => self.subject.copy.state.cycle_at = None,
-            Role::NotWarmed | Role::Backfill | Role::Revived | Role::Unsubscribed => {}
+            // Whether somebody took it up is known to who placed it there.
+            Role::InWork | Role::Customer | Role::NotWarmed | Role::Backfill | Role::Revived | Role::Unsubscribed => {}
         }
         let now = self.now;
         let silent_since = stage::last_touch(&self.subject, now);
@@ -260,12 +276,14 @@ impl<'a> Work<'a> {
                 }
             }
             _ => {
-                let taken_up = place.role == Role::InWork && !matches!(from, Role::Archived | Role::Stalled);
+                let taken_up = place.role == Role::InWork && !matches!(from, Role::Archived | Role::Stalled) && !place.waits;
                 if taken_up || place.role == Role::Customer && !state.old_buyer {
                     state.silence = Some(Silence { since: now, ..Silence::default() });
                 }
                 state.journey = None;
-                state.pause = None;
+                if !place.waits {
+                    state.pause = None;
+                }
                 if place.role == Role::Archived {
                     state.interest = None;
                 }

@@ -20,7 +20,8 @@ fn own_zone(subject: &Subject) -> Option<TimeZone> {
         Some(FieldValue::Text(name)) => Some(name.as_str()),
         _ => None,
     };
-    [contact, field].into_iter().flatten().find_map(|name| TimeZone::get(name.trim()).ok())
+    // `Etc/Unknown` is one that jiff knows and nobody lives in.
+    [contact, field].into_iter().flatten().find_map(|name| TimeZone::get(name.trim()).ok().filter(|zone| !zone.is_unknown()))
 }
 
 fn mapped_zone(plan: &Plan, subject: &Subject) -> Option<TimeZone> {

@@ -31,6 +31,7 @@ async fn gets(at: &str, from: &str, to: &str) -> Vec<String> {
 async fn what_a_client_gets_after_an_edit() {
     // 10:00 in Moscow is 07:00 UTC. The edit is made on Tuesday at 11:00, when the first message is out, unless said otherwise.
     let tuesday = "2026-03-03T08:00:00Z";
+    let wednesday = "2026-03-04T08:00:00Z";
     let after_all = "2026-03-05T08:00:00Z";
     let two = "name: two, title: Two, after: 1d";
     let with = |item: &str, before: &str| LIST.replace(before, &format!("    - {{{item}, sms: {{text: \"extra\"}}}}\n{before}"));
@@ -56,6 +57,7 @@ async fn what_a_client_gets_after_an_edit() {
         ("inserted behind", tuesday, LIST, &with(extra, before_one), &["03 07:00 one", "04 07:00 two", "05 07:00 three"]),
         ("appended", after_all, three, &four, &["03 07:00 one", "04 07:00 two", "05 07:00 three", "06 07:00 four"]),
         ("removed", tuesday, LIST, &without_two, &["03 07:00 one", "04 07:00 three"]),
+        ("all that were sent removed", wednesday, LIST, "", &["03 07:00 one", "04 07:00 two", "05 07:00 three"]),
         ("renamed", tuesday, LIST, &renamed, &["03 07:00 one", "04 07:00 uno", "05 07:00 two", "06 07:00 three"]),
         ("window", tuesday, "from: \"10:00\"", "from: \"14:00\"", &["03 07:00 one", "04 11:00 two", "05 11:00 three"]),
         (
@@ -77,6 +79,29 @@ async fn what_a_client_gets_after_an_edit() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Nobody touched the deal: it was reopened by nobody, and the list does not begin again.
+#[tokio::test]
+async fn a_stalled_deal_hears_nothing_twice_when_its_trigger_is_edited_and_put_back() {
+    let contacts = CONTACTS.to_owned() + &contact(1);
+    let deals = DEALS.to_owned() + &open(1, 1, "2026-02-10");
+    let trigger = "enter: [{inactivity: 5d}]";
+    let manifests = format!("{BASE}{}", funnel("flats", "  reentry: {always: true}"))
+        .replace(trigger, &format!("{trigger}, content: [{{listRef: {{name: warm}}}}]"));
+    let files = [("all.yaml", manifests.as_str()), ("contacts.csv", &contacts), ("deals.csv", &deals)];
+    let mut town = Town::with(&files, "2026-03-02T05:59:30Z".parse().unwrap()).await;
+    town.every = SignedDuration::from_hours(1);
+    town.run("2026-03-04T08:00:00Z".parse().unwrap()).await;
+    assert_eq!(town.sent().await.len(), 2);
+    town.edit("all.yaml", trigger, "enter: [{inactivity: 60d}]").await;
+    let story = town.story("flats", "d1").await;
+    assert!(story.iter().any(|line| line.contains("no trigger holds any more")), "{story:?}");
+    town.edit("all.yaml", "enter: [{inactivity: 60d}]", trigger).await;
+    town.run("2026-03-20T08:00:00Z".parse().unwrap()).await;
+    let sent: Vec<String> = town.sent().await.into_iter().map(|(_, item, _)| item).collect();
+    assert_eq!(sent, ["warm/one", "warm/three", "warm/two"]);
+    assert_eq!(town.counts("flats").await.assisted, 0);
 }
 
 /// Who stops a funnel whose list somebody has just broken is obeyed at once, and so is who takes the stop back before it is repaired.

@@ -131,11 +131,12 @@ fn whose_zone() {
     let mut plan = plan();
     plan.policy.zone_map.insert("омск".into(), zone("Asia/Omsk"));
     type Edit = fn(&mut Subject);
-    let cases: [(&str, Edit, &str); 9] = [
+    let cases: [(&str, Edit, &str); 10] = [
         ("the deal's own", |s| drop(s.deal.fields.insert("timeZone".into(), FieldValue::Text(" Asia/Omsk ".into()))), "Asia/Omsk"),
         ("a Russian mobile does not tell", |_| {}, "Europe/Moscow"),
         ("the contact's own", |s| s.contact.as_mut().unwrap().time_zone = Some("Asia/Tomsk".into()), "Asia/Tomsk"),
         ("nonsense is ignored", |s| s.contact.as_mut().unwrap().time_zone = Some("MSK+2".into()), "Europe/Moscow"),
+        ("a zone that is none", |s| s.contact.as_mut().unwrap().time_zone = Some("Etc/Unknown".into()), "Europe/Moscow"),
         (
             "the contact's city",
             |s| drop(s.contact.as_mut().unwrap().fields.insert("city".into(), FieldValue::Text(" Омск".into()))),

@@ -77,6 +77,75 @@ fn item_removed() {
     assert_eq!(edited(|p| layout(p).items.truncate(1)).1, [""; 0]);
 }
 
+/// What comes after `second`, of a list of four, when these edits are published one after the other.
+fn goes_on(mode: Mode, edits: &[fn(&mut Vec<Item>)]) -> Vec<String> {
+    let mut plan = plan();
+    plan.mode = mode;
+    layout(&mut plan).items.push(item("fourth", "7d"));
+    let mut world = World::lost(plan, "layout");
+    world.run(t("2026-03-13T12:00"));
+    for edit in edits {
+        edit(&mut layout(&mut world.plan).items);
+        world.decide(&Event::Replan);
+    }
+    world.pass("90d");
+    let all = if mode == Mode::Live { world.sent() } else { world.observed() };
+    all.into_iter().skip(2).map(|(_, item)| item).collect()
+}
+
+#[test]
+fn nobody_misses_a_message_because_others_were_removed() {
+    type Edits = &'static [fn(&mut Vec<Item>)];
+    let cases: [(&str, Edits, &[&str]); 7] = [
+        ("the first, then the next", &[|i| drop(i.remove(0)), |i| drop(i.remove(0))], &["third", "fourth"]),
+        ("the last one sent, then the one before it", &[|i| drop(i.remove(1)), |i| drop(i.remove(0))], &["third", "fourth"]),
+        ("both at once", &[|i| drop(i.drain(..2))], &["third", "fourth"]),
+        (
+            "two put in front of all, and the last one sent removed",
+            &[|i| {
+                drop(i.remove(1));
+                i.insert(0, item("x", "1d"));
+                i.insert(1, item("y", "1d"));
+            }],
+            &["third", "fourth"],
+        ),
+        (
+            "one put in behind the client, then the last one sent removed",
+            &[|i| i.insert(1, item("x", "1d")), |i| drop(i.remove(2))],
+            &["third", "fourth"],
+        ),
+        ("the first and the next one to come", &[|i| drop(i.remove(0)), |i| drop(i.remove(1))], &["fourth"]),
+        ("the last one sent renamed", &[|i| i[1].name = "better".into()], &["better", "third", "fourth"]),
+    ];
+    for (what, edits, rest) in cases {
+        for mode in [Mode::Live, Mode::Observe] {
+            assert_eq!(goes_on(mode, edits), rest, "{what}, {mode:?}");
+        }
+    }
+    // Put back, it is not sent a second time.
+    assert_eq!(goes_on(Mode::Live, &[|i| drop(i.remove(1)), |i| i.insert(1, item("second", "7d"))]), ["third", "fourth"]);
+}
+
+/// The version before kept no names of what is behind a client, only the place of the last one.
+#[test]
+fn a_journey_that_the_version_before_stored_goes_on() {
+    for mode in [Mode::Live, Mode::Observe] {
+        let mut plan = plan();
+        plan.mode = mode;
+        let mut world = World::lost(plan, "layout");
+        world.run(t("2026-03-13T12:00"));
+        let journey = world.subject.copy.state.journey.as_mut().unwrap();
+        assert_eq!((journey.last.as_deref(), journey.position), (Some("second"), 1), "what that version reads");
+        journey.behind.clear();
+        drop(layout(&mut world.plan).items.remove(1));
+        world.decide(&Event::Replan);
+        world.pass("30d");
+        let all = if mode == Mode::Live { world.sent() } else { world.observed() };
+        let items: Vec<String> = all.into_iter().map(|(_, item)| item).collect();
+        assert_eq!(items, ["first", "second", "third"], "{mode:?}");
+    }
+}
+
 #[test]
 fn item_renamed() {
     assert_eq!(edited(|p| layout(p).items[1].name = "better".into()).1, ["03-12 12:00 better", UNTOUCHED[1]]);
@@ -144,6 +213,157 @@ fn triggers_changed() {
     });
     assert_eq!((world.subject.copy.stage.as_str(), world.subject.copy.cycle), ("narrow", 1));
     assert_eq!(rest, ["03-08 12:00 hello"]);
+}
+
+/// Who is taken out of a stage by an edit was worked on by nobody: no success, no second cycle, and nothing twice when it is undone.
+#[test]
+fn an_edit_of_a_trigger_and_its_undoing_end_no_cycle() {
+    type Set = fn(&mut Plan, bool);
+    let inactivity: Set = |plan, edited| {
+        let time = if edited { "60d" } else { "5d" };
+        plan.stages.stalled[0].enter = vec![trigger(TriggerKind::Inactivity(d(time)))];
+    };
+    let quiet: Set = |plan, edited| {
+        let time = if edited { "90d" } else { "5d" };
+        plan.stages.warming[0].enter = vec![trigger(TriggerKind::ClientQuiet(d(time)))];
+        plan.stages.stalled.clear();
+    };
+    let guard: Set = |plan, edited| {
+        let text = if edited { "deal.amount > 100000000000" } else { "deal.amount > 1" };
+        plan.stages.warming[0].enter = vec![Trigger { when: when(text), ..trigger(TriggerKind::When) }];
+        plan.stages.stalled.clear();
+    };
+    for (what, set, won, left) in [
+        ("inactivity", inactivity, false, Role::InWork),
+        ("a quiet client", quiet, false, Role::InWork),
+        ("a guard", guard, false, Role::InWork),
+        ("a quiet buyer", quiet, true, Role::Customer),
+    ] {
+        let mut plan = plan();
+        plan.reentry = Reentry::Always;
+        plan.stages.customer = Some(cold("customer", vec![], vec![]));
+        plan.stages.stalled[0].content = vec![rule("other")];
+        plan.stages.warming[0].content = vec![rule("other")];
+        set(&mut plan, false);
+        let mut world = World::new(plan);
+        world.sight();
+        if won {
+            world.change(|deal| deal.state = DealState::Won);
+        }
+        world.pass("20d");
+        assert_eq!((world.sent().len(), world.subject.copy.cycle), (1, 1), "{what}");
+        set(&mut world.plan, true);
+        world.decide(&Event::Replan);
+        assert_eq!((world.role(), world.ends()), (left, vec![]), "{what}");
+        let told = |h: &History| matches!(h, History::Stage { to, why, .. } if *to == left && why == "no trigger holds any more");
+        assert!(world.history.iter().any(told), "{what}");
+        world.change(|deal| deal.title = "a robot's".into());
+        world.pass("1h");
+        set(&mut world.plan, false);
+        world.decide(&Event::Replan);
+        world.pass("40d");
+        assert_eq!((world.sent().len(), world.subject.copy.cycle, world.ends()), (1, 1, vec![]), "{what}");
+    }
+}
+
+/// A stalled deal that heard of one message, and that an edit took out of its stage.
+fn left_by_an_edit() -> World {
+    let mut plan = plan();
+    plan.stages.stalled[0].content = vec![rule("other")];
+    plan.reentry = Reentry::Always;
+    let mut world = World::new(plan);
+    world.sight();
+    world.pass("20d");
+    assert_eq!((world.role(), world.sent().len()), (Role::Stalled, 1));
+    world.plan.stages.stalled[0].enter = vec![trigger(TriggerKind::Inactivity(d("60d")))];
+    world.decide(&Event::Replan);
+    assert_eq!((world.role(), world.ends()), (Role::InWork, vec![]));
+    world
+}
+
+#[test]
+fn a_cycle_that_waits_ends_as_soon_as_somebody_takes_the_deal_up() {
+    type Act = fn(&mut World);
+    let cases: [(&str, Act, &[CycleEnd]); 6] = [
+        ("a field", |w| w.change(|deal| drop(deal.fields.insert("rooms".into(), FieldValue::Number(2.0)))), &[]),
+        (
+            "work",
+            |w| {
+                let now = w.now;
+                w.change(|deal| deal.last_activity_at = Some(now));
+            },
+            &[CycleEnd::Assisted],
+        ),
+        ("a task", |w| w.change(|deal| deal.next_task_at = Some(t("2026-03-25T12:00"))), &[CycleEnd::Assisted]),
+        ("a call", |w| w.signal(SignalKind::InboundCall), &[CycleEnd::Assisted]),
+        ("a refusal", |w| w.signal(SignalKind::Refusal), &[CycleEnd::Refused]),
+        ("a sale", |w| w.change(|deal| deal.state = DealState::Won), &[CycleEnd::Won]),
+    ];
+    for (what, act, ends) in cases {
+        let mut world = left_by_an_edit();
+        world.pass("1d");
+        act(&mut world);
+        world.decide(&Event::Replan);
+        assert_eq!(world.ends(), ends, "{what}");
+    }
+    // Lost meanwhile, it goes on under the same cycle, as from the stage itself.
+    let mut world = left_by_an_edit();
+    let now = world.now;
+    world.change(|deal| lose(deal, "other", now));
+    world.pass("30d");
+    assert_eq!((world.role(), world.subject.copy.cycle, world.sent().len()), (Role::Warming, 1, 1));
+    // Worked on and silent once more, it begins the next one.
+    let mut world = left_by_an_edit();
+    let now = world.now;
+    world.change(|deal| deal.last_activity_at = Some(now));
+    world.plan.stages.stalled[0].enter = vec![trigger(TriggerKind::Inactivity(d("5d")))];
+    world.decide(&Event::Replan);
+    world.pass("30d");
+    assert_eq!((world.subject.copy.cycle, world.sent().len()), (2, 2));
+}
+
+/// Neither who refused nor who answered hears anything because an edit took their deal out of its stage and back.
+#[test]
+fn an_edit_and_its_undoing_wake_nobody_who_refused_or_answered() {
+    for signal in [SignalKind::Refusal, SignalKind::Reply] {
+        let mut plan = plan();
+        plan.stages.stalled[0].content = vec![rule("other")];
+        plan.reentry = Reentry::Always;
+        let mut world = World::new(plan);
+        world.sight();
+        world.run(t("2026-03-10T12:00"));
+        assert_eq!((world.role(), world.sent().len()), (Role::Stalled, 0));
+        world.signal(signal);
+        for time in ["60d", "5d"] {
+            world.plan.stages.stalled[0].enter = vec![trigger(TriggerKind::Inactivity(d(time)))];
+            world.decide(&Event::Replan);
+        }
+        world.pass("30d");
+        assert_eq!((world.role(), world.subject.copy.cycle, world.sent().len()), (Role::Stalled, 1, 0), "{signal:?}");
+        if signal == SignalKind::Reply {
+            world.react(Some(Reaction::GoOn));
+            world.pass("5d");
+            assert_eq!(world.sent().len(), 1, "the manager says go on");
+        }
+    }
+}
+
+#[test]
+fn stop_added() {
+    let (mut world, rest) = edited(|p| p.stages.warming[0].stop_when = when("true"));
+    assert_eq!(rest, [""; 0]);
+    world.plan.stages.warming[0].stop_when = None;
+    world.decide(&Event::Replan);
+    world.pass("10d");
+    assert_eq!(world.sent().len(), 1, "what it ended stays ended");
+    layout(&mut world.plan).items.truncate(2);
+    world.decide(&Event::Replan);
+    world.pass("10d");
+    assert_eq!(world.sent().len(), 1, "also when the list gets shorter");
+    layout(&mut world.plan).items.push(item("news", "1d"));
+    world.decide(&Event::Replan);
+    world.pass("1d");
+    assert_eq!(world.sent().last().unwrap().1, "news", "what is appended later is news");
 }
 
 #[test]

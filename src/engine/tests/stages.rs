@@ -321,6 +321,31 @@ fn set(world: &mut World, field: &str, text: &str) {
     });
 }
 
+/// A visit that is cancelled, a manager's field that is cleared, one that is filled for the first time.
+#[test]
+fn a_field_that_is_emptied_or_was_empty_changes() {
+    let warms = |from: Option<&str>, to: Option<&str>, was: &str, is: &str| {
+        let mut plan = plan();
+        let (from, to) = (from.map(String::from), to.map(String::from));
+        plan.stages.warming[0].enter = vec![trigger(TriggerKind::FieldChanged { field: "heat".into(), from, to })];
+        let mut world = World::new(plan);
+        world.subject.deal.fields.insert("heat".into(), FieldValue::Text(was.into()));
+        world.sight();
+        set(&mut world, "heat", is);
+        world.role() == Role::Warming
+    };
+    for (from, to, was, is, answer) in [
+        (Some(""), Some("B"), "", "b", true),
+        (Some(""), None, "", "b", true),
+        (Some(""), None, "a", "b", false),
+        (None, Some(""), "a", " ", true),
+        (Some("A"), Some(""), "a", "", true),
+        (None, Some(""), "a", "b", false),
+    ] {
+        assert_eq!(warms(from, to, was, is), answer, "{from:?} to {to:?}: {was} becomes {is}");
+    }
+}
+
 /// A day that was told as midnight of the CRM's zone, and is told as a day now: nobody changed it, and it does not come a second time.
 #[test]
 fn a_day_told_as_a_day_from_now_on_moves_nobody() {
