@@ -140,11 +140,22 @@ impl fmt::Display for Finding {
 pub(super) struct Findings {
     pub object: ObjectRef,
     pub list: Vec<Finding>,
+    stored: bool,
 }
 
 impl Findings {
     pub fn of(kind: &str, namespace: &str, name: &str) -> Self {
-        Self { object: ObjectRef { kind: kind.into(), namespace: namespace.into(), name: name.into() }, list: Vec::new() }
+        Self {
+            object: ObjectRef { kind: kind.into(), namespace: namespace.into(), name: name.into() },
+            list: Vec::new(),
+            stored: false,
+        }
+    }
+
+    /// Of a revision that was valid when it was stored, perhaps by a version that refused less.
+    pub fn stored(mut self, stored: bool) -> Self {
+        self.stored = stored;
+        self
     }
 
     fn add(&mut self, severity: Severity, path: &str, reason: Reason, message: impl Into<String>, help: impl Into<String>) {
@@ -164,6 +175,12 @@ impl Findings {
 
     pub fn warn(&mut self, path: &str, reason: Reason, message: impl Into<String>, help: impl Into<String>) {
         self.add(Severity::Warning, path, reason, message, help);
+    }
+
+    /// What earlier versions took although it works for no client, or not for all: an error of an edit. What is in force goes on
+    /// with it, so that an upgrade stops nobody's funnel.
+    pub fn refuse(&mut self, path: &str, reason: Reason, message: impl Into<String>, help: impl Into<String>) {
+        self.add(if self.stored { Severity::Warning } else { Severity::Error }, path, reason, message, help);
     }
 
     pub fn failed(&self) -> bool {

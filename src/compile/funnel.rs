@@ -166,7 +166,9 @@ pub fn compile_funnel(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp
 pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) -> (Compiled, Vec<Finding>) {
     let namespace = snapshot.namespace.as_str();
     let spec = &snapshot.spec;
-    let mut found = Findings::of("ReactivationFunnel", namespace, &snapshot.name);
+    // A number is given to what was checked and stored.
+    let stored = revision != 0;
+    let mut found = Findings::of("ReactivationFunnel", namespace, &snapshot.name).stored(stored);
     let mut others: Vec<Finding> = Vec::new();
     let names = Names::of(&snapshot.connection.fields).with_items(snapshot.lists.iter().map(|(name, list)| (name.as_str(), list)));
 
@@ -194,7 +196,7 @@ pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) 
         brand_title: &brand_title,
     };
     for (name, list) in &snapshot.lists {
-        let mut list_found = Findings::of("ContentList", namespace, name);
+        let mut list_found = Findings::of("ContentList", namespace, name).stored(stored);
         let (planned, items) = list::list(name, list, &scope, &mut list_found, &mut found);
         texts.items.extend(items.into_iter().map(|(item, text)| ((name.clone(), item), text)));
         lists.insert(name.clone(), planned);

@@ -116,7 +116,7 @@ impl Names {
                 return None;
             }
         };
-        patterns(source, path, found);
+        patterns(&condition, path, found);
         let before = found.list.len();
         self.asked(source, path, found);
         for path_in_source in condition.identifiers() {
@@ -246,17 +246,10 @@ fn refused(source: &str, error: &ConditionError, path: &str, found: &mut Finding
     }
 }
 
-/// Patterns of `matches('…')` that are no regular expressions would fail at every client.
-fn patterns(source: &str, path: &str, found: &mut Findings) {
-    for pattern in literals(source, "matches(") {
-        if regex::Regex::new(pattern).is_err() {
-            found.error(
-                path,
-                Reason::InvalidCondition,
-                format!("{pattern:?} is not a regular expression"),
-                "write one like '^Москва', or use contains('…') for a plain text",
-            );
-        }
+/// Patterns of `matches('…')` that cannot be used would fail at every client.
+fn patterns(condition: &Condition, path: &str, found: &mut Findings) {
+    if let Some((what, help)) = condition.unanswerable().and_then(|why| why.rsplit_once("; ")) {
+        found.refuse(path, Reason::InvalidCondition, what, help);
     }
 }
 
