@@ -2,10 +2,11 @@
 //!
 //! Two liberties make them safe for people who are not programmers. A name without a value is `null`, and comparing it answers
 //! `false` instead of failing: `client.city == 'Москва'` and `client.age > 18` are both false where the CRM knows neither (and so
-//! `!(client.age > 18)` is true). `has(client.city)` asks whether there is a value. There is one kind of number: CEL's own `deal.rooms + 1`
-//! fails, because fields are doubles and `1` is an integer. A division by zero fails instead of being infinite. Loops (`all`, `exists`, `map`, `filter`) are
-//! refused: there is nothing here to loop over, and without them an evaluation ends after as many steps as the text is long. Patterns
-//! of `matches` are written out, compiled once and bounded: CEL's own function would compile them again for every client.
+//! `!(client.age > 18)` is true). A flag that the CRM has not set is no: `!client.vip` holds. `has(client.city)` asks whether there
+//! is a value. There is one kind of number: CEL's own `deal.rooms + 1` fails, because fields are doubles and `1` is an integer. A
+//! division by zero fails instead of being infinite. Loops (`all`, `exists`, `map`, `filter`) are refused: there is nothing here to
+//! loop over, and without them an evaluation ends after as many steps as the text is long. Patterns of `matches` are written out,
+//! compiled once and bounded: CEL's own function would compile them again for every client.
 
 use super::facts::{CLIENT_NAMES, CYCLE_NAMES, DEAL_NAMES, Fact, Facts, MANAGER_NAMES};
 use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
@@ -44,6 +45,13 @@ pub(super) const QUOTIENT: &str = "quotient";
 pub(super) const REMAINDER: &str = "remainder";
 /// What `matches` becomes: nobody can write this name either, and CEL's own compiles its pattern at every call.
 pub(super) const MATCHES: &str = "matches@";
+/// Stands before the name of a flag, where yes or no is needed: there a missing value is no.
+const FLAG: char = '?';
+
+/// A name as it was written.
+pub(super) fn plain(name: &str) -> &str {
+    name.strip_prefix(FLAG).unwrap_or(name)
+}
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // so the evaluator hands its values over
 fn quotient(left: &CelDouble, right: &CelDouble) -> Result<CelDouble, ExecutionError> {
@@ -373,6 +381,12 @@ impl Reader {
             args = target.take().into_iter().chain(args).collect();
             self.pattern(&args);
         }
+        let asked = match function {
+            operators::LOGICAL_NOT | operators::LOGICAL_AND | operators::LOGICAL_OR => args.len(),
+            operators::CONDITIONAL => 1,
+            _ => 0,
+        };
+        args.iter_mut().take(asked).for_each(|arg| flag(&mut arg.expr));
         let compares =
             matches!(function, operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS);
         // A missing value answers a comparison with false. Only plain names are guarded, so the tree grows by a constant.
@@ -400,6 +414,17 @@ impl Reader {
         } else {
             self.made_up = true;
         }
+    }
+}
+
+/// Marks the names that answer yes or no here.
+fn flag(expr: &mut Expr) {
+    match expr {
+        Expr::Ident(name) if !name.contains('(') => name.insert(0, FLAG),
+        Expr::Call(call) if call.func_name == operators::CONDITIONAL => {
+            call.args.iter_mut().skip(1).for_each(|branch| flag(&mut branch.expr));
+        }
+        _ => {}
     }
 }
 
@@ -477,7 +502,8 @@ impl VariableResolver for Resolver<'_> {
             };
             return Some(CowVal::owned(CelBool::from(answer)));
         }
-        Some(match self.0.get(variable) {
+        Some(match self.0.get(plain(variable)) {
+            Fact::Null if variable.starts_with(FLAG) => CowVal::owned(CelBool::from(false)),
             Fact::Null => CowVal::owned(CelNull),
             Fact::Bool(b) => CowVal::owned(CelBool::from(b)),
             #[allow(clippy::cast_precision_loss)] // days and messages

@@ -1,7 +1,7 @@
 //! What can be known of a condition before any client is looked at: texts are compared with texts, numbers with numbers, and nothing
 //! is divided by zero.
 
-use super::condition::{Condition, ConditionError, MATCHES, QUOTIENT, REMAINDER, sign};
+use super::condition::{Condition, ConditionError, MATCHES, QUOTIENT, REMAINDER, plain, sign};
 use super::facts::FactKind;
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
@@ -35,7 +35,7 @@ impl Types<'_> {
                 _ => None,
             },
             Expr::Ident(name) if name.contains('(') => Some(FactKind::Bool),
-            Expr::Ident(name) => (self.kind_of)(name),
+            Expr::Ident(name) => (self.kind_of)(plain(name)),
             Expr::Call(call) => return self.call(call),
             Expr::List(list) => {
                 for element in &list.elements {
@@ -154,7 +154,7 @@ fn help(wanted: FactKind) -> &'static str {
 /// A side as its writer knows it.
 fn words(node: &IdedExpr) -> String {
     match &node.expr {
-        Expr::Ident(name) => name.clone(),
+        Expr::Ident(name) => plain(name).to_owned(),
         Expr::Literal(LiteralValue::String(text)) => format!("'{}'", text.inner()),
         Expr::Literal(LiteralValue::Double(number)) => number.inner().to_string(),
         Expr::Literal(LiteralValue::Boolean(answer)) => answer.inner().to_string(),
