@@ -169,7 +169,8 @@ fn values_and_filters_print_what_people_expect() {
         ("{{ client.nothing | upper }}", RenderError::Missing("client.nothing".into())),
         ("{{ 'a' ~ client.nothing }}", RenderError::Missing("client.nothing".into())),
         ("{{ client.city * 2 }}", RenderError::NotANumber),
-        ("{{ 1 / 0 }}", RenderError::NotANumber),
+        ("{{ 1 / 0 }}", RenderError::DividesByZero),
+        ("{{ 5 % (deal.rooms - 3) }}", RenderError::DividesByZero),
         ("{{ client.city | date }}", RenderError::NotADate),
     ] {
         assert_eq!(t(source, Escape::Text).render(&context), Err(want), "{source}");

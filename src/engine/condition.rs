@@ -320,7 +320,7 @@ impl Reader {
         }
         let expr = match &node.expr {
             Expr::Literal(literal) => number(literal).unwrap_or_else(|| node.expr.clone()),
-            Expr::Ident(name) => return Err(unknown(name)),
+            Expr::Ident(name) => return Err(alone(name)),
             Expr::Select(select) => {
                 let Expr::Ident(root) = &select.operand.expr else {
                     return Err(ConditionError::Syntax(format!(
@@ -459,6 +459,18 @@ fn operation(id: u64, operator: &str, args: Vec<IdedExpr>) -> IdedExpr {
 fn present(id: u64, name: String) -> IdedExpr {
     let null = IdedExpr { id, expr: Expr::Literal(LiteralValue::Null) };
     operation(id, operators::NOT_EQUALS, vec![IdedExpr { id, expr: Expr::Ident(name) }, null])
+}
+
+/// A name without a dot.
+fn alone(name: &str) -> ConditionError {
+    let example = match name {
+        "deal" => "deal.amount",
+        "client" => "client.city",
+        "manager" => "manager.name",
+        "cycle" => "cycle.days",
+        _ => return unknown(name),
+    };
+    ConditionError::Syntax(format!("{name} alone is not a value; write which one, like {example}"))
 }
 
 fn unknown(name: &str) -> ConditionError {

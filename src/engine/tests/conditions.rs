@@ -94,6 +94,8 @@ fn errors_say_what_is_wrong() {
         ("deal.amount = 5", "line 1"),
         ("deel.amount > 5.0", "deel is not known"),
         ("city == 'x'", "city is not known"),
+        ("deal", "deal alone is not a value; write which one, like deal.amount"),
+        ("cycle > 3", "cycle alone is not a value; write which one, like cycle.days"),
         ("manager.salary > 5", "manager.salary is not known"),
         ("cycle.nmber > 5", "cycle.nmber is not known"),
         ("sent(deal.title)", "sent('new-layouts')"),
