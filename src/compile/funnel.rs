@@ -155,19 +155,18 @@ pub struct Compiled {
 /// # Errors
 /// What is wrong with it: only findings of severity `Error`, when at least one is.
 pub fn compile_funnel(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) -> Result<Compiled, Vec<Finding>> {
-    let (compiled, findings) = build(snapshot, revision, since);
+    let (compiled, findings) = build(snapshot, revision, since, true);
     if findings.iter().any(Finding::is_error) {
         return Err(findings.into_iter().filter(Finding::is_error).collect());
     }
     Ok(compiled)
 }
 
-/// The best that can be made of it, and all findings. Only without errors among them it means what was written.
-pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp) -> (Compiled, Vec<Finding>) {
+/// The best that can be made of it, and all findings. Only without errors among them it means what was written. `stored`: it passed
+/// this once, perhaps in an earlier version, and is in force: what is refused since is a warning.
+pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp, stored: bool) -> (Compiled, Vec<Finding>) {
     let namespace = snapshot.namespace.as_str();
     let spec = &snapshot.spec;
-    // A number is given to what was checked and stored.
-    let stored = revision != 0;
     let mut found = Findings::of("ReactivationFunnel", namespace, &snapshot.name).stored(stored);
     let mut others: Vec<Finding> = Vec::new();
     let names = Names::of(&snapshot.connection.fields).with_items(snapshot.lists.iter().map(|(name, list)| (name.as_str(), list)));

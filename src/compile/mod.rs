@@ -215,7 +215,7 @@ fn funnel(key: &Key, all: &Resources<'_>, lists: &BTreeMap<Key, ContentListSpec>
             lists: contents,
             held_back: false,
         };
-        let (_, mut findings) = funnel::build(&snapshot, 0, Timestamp::UNIX_EPOCH);
+        let (_, mut findings) = funnel::build(&snapshot, 0, Timestamp::UNIX_EPOCH, false);
         // A reference that leads nowhere was told above, with all its neighbours.
         findings.retain(|f| !(f.reason == Reason::NotFound && f.object == found.object));
         needs.push(("CrmConnection", connection));

@@ -299,8 +299,6 @@ fn a_stored_revision_goes_on_with_a_pattern_that_no_edit_may_bring() {
     let text = "client.city.matches(deal.title)";
     snapshot.lists.get_mut("lost-layout").unwrap().items[1].when = Some(text.into());
     snapshot.spec.stages.warming[0].content[0].when = Some(text.into());
-    let checked = compile_funnel(&snapshot, 0, Timestamp::UNIX_EPOCH).unwrap_err();
-    assert_eq!(checked.iter().filter(|f| f.reason == Reason::InvalidCondition).count(), 2, "{}", lines(&checked));
     let stored = compile_funnel(&snapshot, 7, Timestamp::UNIX_EPOCH).unwrap().plan;
     let when = stored.item("lost-layout", "visit").unwrap().when.clone().unwrap();
     assert_eq!((when.source(), when.unanswerable().is_some()), (text, true), "it is asked, and has no answer");
