@@ -40,7 +40,7 @@ fn a_difference_is_told_only_where_chance_does_not_explain_it() {
 #[test]
 fn so_many_as_are_needed_are_enough() {
     for (treated, holdout) in [((6, 84), (0, 9)), ((60, 900), (4, 100)), ((100, 2000), (2, 100))] {
-        let arm = |(came, of): (u64, u64), times| Arm { came: came * times, of: of * times };
+        let arm = |(came, of): (u64, u64), times: u64| Arm { came: came * times, of: of * times };
         let Some(Uplift::NotYet { needed }) = uplift(arm(treated, 1), arm(holdout, 1)) else { panic!("{treated:?} {holdout:?}") };
         let times = needed.div_ceil(holdout.1);
         assert!(matches!(uplift(arm(treated, times), arm(holdout, times)), Some(Uplift::Points(_))), "{treated:?} {holdout:?}");
