@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{
     compile::{FunnelSnapshot, compile_funnel},
-    engine::Backfill,
+    engine::{Arm, Backfill, Uplift, uplift},
     model::{FunnelKey, Mode, Money, Role},
     store::{
         ChannelCounts, Cursor, DeadLetter, FunnelCounts, Hold, HoldScope, PeriodSpent, ReactionCounts, Revision, StageCount,
-        money_text, this_month,
+        VariantCount, money_text, this_month,
     },
     workers::{backfill_since, connection_key},
 };
@@ -55,6 +55,8 @@ struct FunnelStatus {
     in_force: InForce,
     #[serde(flatten)]
     counts: FunnelCounts,
+    /// What came of the variants of its items.
+    variants: Vec<VariantCount>,
     /// Old losses that backfill will still admit.
     waiting_backfill: u64,
 }
@@ -100,7 +102,8 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, String> {
             Some(backfill) => store.views.waiting_backfill(&funnel, backfill_since(&backfill, now)).await.map_err(say)?,
             None => 0,
         };
-        funnels.push(FunnelStatus { funnel: funnel.to_string(), in_force, counts, waiting_backfill });
+        let variants = store.views.variants(&funnel, since).await.map_err(say)?;
+        funnels.push(FunnelStatus { funnel: funnel.to_string(), in_force, counts, variants, waiting_backfill });
     }
     let status = Status {
         funnels,
@@ -247,9 +250,8 @@ fn funnel_row(status: &FunnelStatus, now: Timestamp) -> Vec<String> {
     ]
 }
 
-#[allow(clippy::cast_precision_loss)] // a percentage
 fn rate(counts: &FunnelCounts) -> String {
-    if counts.contacted == 0 { "-".into() } else { format!("{:.1}%", counts.revived as f64 / counts.contacted as f64 * 100.0) }
+    share(Arm { came: counts.revived, of: counts.contacted })
 }
 
 fn details(out: &mut String, status: &FunnelStatus, days: u16) {
@@ -300,6 +302,8 @@ fn details(out: &mut String, status: &FunnelStatus, days: u16) {
     if counts.holdout > 0 {
         rows.push(vec!["  holdout".to_owned(), format!("{} of {} came back unsent", counts.holdout_revived, counts.holdout)]);
     }
+    rows.extend(uplift_words(counts).map(|text| vec!["  uplift".to_owned(), text]));
+    rows.extend(variant_words(&status.variants).map(|text| vec!["  variants".to_owned(), text]));
     if !counts.skipped.is_empty() {
         let skipped: Vec<String> = counts.skipped.iter().map(|(why, n)| format!("{n} {why}")).collect();
         rows.push(vec!["  skipped".to_owned(), skipped.join(", ")]);
@@ -317,6 +321,36 @@ fn details(out: &mut String, status: &FunnelStatus, days: u16) {
         rows.push(vec!["  not warmed".to_owned(), format!("{not_warmed} lost deals have a reason that no Warming stage names")]);
     }
     out.push_str(&words(&rows));
+}
+
+/// What the holdout says of the messages, once some were sent.
+fn uplift_words(counts: &FunnelCounts) -> Option<String> {
+    if counts.contacted == 0 {
+        return None;
+    }
+    let treated = Arm { came: counts.treated_revived, of: counts.treated };
+    let holdout = Arm { came: counts.holdout_revived, of: counts.holdout };
+    let shares =
+        format!("{} of {} not held out came back, {} of {} held out", share(treated), treated.of, share(holdout), holdout.of);
+    Some(match uplift(treated, holdout)? {
+        Uplift::Points(points) if points < 0.0 => format!("{:.1} percentage points FEWER than without messages: {shares}", -points),
+        Uplift::Points(points) => format!("{points:.1} percentage points more than without messages: {shares}"),
+        Uplift::NotYet { needed } => format!("not measurable yet, about {needed} held out are needed: {shares}"),
+    })
+}
+
+#[allow(clippy::cast_precision_loss)] // a percentage
+fn share(arm: Arm) -> String {
+    if arm.of == 0 { "-".into() } else { format!("{:.1}%", arm.came as f64 / arm.of as f64 * 100.0) }
+}
+
+/// One line an item.
+fn variant_words(variants: &[VariantCount]) -> impl Iterator<Item = String> {
+    variants.chunk_by(|a, b| (&a.list, &a.item) == (&b.list, &b.item)).filter_map(|item| {
+        let one = |v: &VariantCount| format!("{} {} sent, {} clicked, {} came back", v.variant, v.sent, v.clicked, v.revived);
+        let first = item.first()?;
+        Some(format!("{}/{}: {}", first.list, first.item, item.iter().map(one).collect::<Vec<_>>().join("; ")))
+    })
 }
 
 /// `4m ago`, or `in 4m`.
@@ -376,5 +410,71 @@ pub fn what_is_held(scope: &HoldScope) -> String {
         HoldScope::All => "everything".to_owned(),
         HoldScope::Channel(name) => format!("channel {name}"),
         HoldScope::Funnel(funnel) => format!("funnel {funnel}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FunnelStatus, InForce, details};
+    use crate::store::{FunnelCounts, VariantCount};
+
+    fn said(counts: FunnelCounts, variants: Vec<VariantCount>) -> String {
+        let status =
+            FunnelStatus { funnel: "shop/flats".into(), in_force: InForce::default(), counts, variants, waiting_backfill: 0 };
+        let mut out = String::new();
+        details(&mut out, &status, 30);
+        out
+    }
+
+    /// Uplift is measured and not claimed.
+    #[test]
+    fn status_says_what_the_holdout_shows_or_how_many_it_takes() {
+        for ((treated_revived, treated), (holdout_revived, holdout), contacted, wanted) in [
+            (
+                (120, 1200),
+                (12, 300),
+                900,
+                Some(
+                    "6.0 percentage points more than without messages: 10.0% of 1200 not held out came back, 4.0% of 300 held out",
+                ),
+            ),
+            ((40, 800), (40, 400), 900, Some("5.0 percentage points FEWER than without messages")),
+            (
+                (6, 84),
+                (0, 9),
+                50,
+                Some("not measurable yet, about 140 held out are needed: 7.1% of 84 not held out came back, 0.0% of 9 held out"),
+            ),
+            ((6, 84), (0, 0), 50, None),
+            // Observe: nobody was written to.
+            ((120, 1200), (12, 300), 0, None),
+        ] {
+            let counts = FunnelCounts { contacted, treated, treated_revived, holdout, holdout_revived, ..FunnelCounts::default() };
+            let text = said(counts, Vec::new());
+            match wanted {
+                Some(wanted) => assert!(text.contains(wanted), "{text}"),
+                None => assert!(!text.contains("uplift"), "{text}"),
+            }
+        }
+    }
+
+    #[test]
+    fn status_says_what_came_of_each_variant() {
+        let count = |item: &str, variant: &str, sent, clicked, revived| VariantCount {
+            list: "winback".into(),
+            item: item.into(),
+            variant: variant.into(),
+            sent,
+            clicked,
+            revived,
+        };
+        let text =
+            said(FunnelCounts::default(), vec![count("a", "x", 120, 14, 6), count("a", "y", 118, 9, 2), count("b", "x", 1, 0, 0)]);
+        for line in [
+            "winback/a: x 120 sent, 14 clicked, 6 came back; y 118 sent, 9 clicked, 2 came back\n",
+            "winback/b: x 1 sent, 0 clicked, 0 came back\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 }

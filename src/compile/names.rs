@@ -293,17 +293,10 @@ fn refused(source: &str, error: &ConditionError, path: &str, found: &mut Finding
     }
 }
 
-/// Patterns of `matches('…')` that are no regular expressions would fail at every client.
+/// Patterns of `matches('…')` that cannot be used would fail at every client.
 fn patterns(condition: &Condition, path: &str, found: &mut Findings) {
-    for pattern in condition.patterns() {
-        if regex::Regex::new(pattern).is_err() {
-            found.refuse(
-                path,
-                Reason::InvalidCondition,
-                format!("{pattern:?} is not a regular expression"),
-                "write one like '^Москва', or use contains('…') for a plain text",
-            );
-        }
+    if let Some((what, help)) = condition.unanswerable().and_then(|why| why.rsplit_once("; ")) {
+        found.refuse(path, Reason::InvalidCondition, what, help);
     }
 }
 

@@ -214,6 +214,9 @@ fn each_mistake_is_told_where_it_is_with_what_to_write_instead() {
         ("client.city == 'Москва'", "client.town == 'Москва'", LIST, "spec.items[1].when", UnknownName, "client.city, client.firstName"),
         ("client.city == 'Москва'", "client.city = 'Москва'", LIST, "spec.items[1].when", InvalidCondition, "write =="),
         ("client.city == 'Москва'", "client.city.matches('[')", LIST, "spec.items[1].when", InvalidCondition, "contains"),
+        ("client.city == 'Москва'", "client.city.matches('[\\\\]')", LIST, "spec.items[1].when", InvalidCondition, "contains"),
+        ("client.city == 'Москва'", "client.city.matches('(\\\\w{80}){3}')", LIST, "spec.items[1].when", InvalidCondition, "repeat less"),
+        ("client.city == 'Москва'", "client.city.matches(deal.title)", LIST, "spec.items[1].when", InvalidCondition, "one text"),
         ("client.city == 'Москва'", "!sent('new-layout')", LIST, "spec.items[1].when", UnknownName, "did you mean new-layouts?"),
         ("  sync: {every: 1m}", "  sync: {every: 0s}", CRM, "spec.sync.every", InvalidValue, "at least 1s"),
         ("client.city == 'Москва'", "cycle.dayz > 3", LIST, "spec.items[1].when", UnknownName, "did you mean cycle.days?"),
@@ -542,6 +545,19 @@ fn slips_in_conditions_are_told_in_words_of_people_who_write_texts() {
         assert!(f.help.contains(help), "{condition}: {}; {}", f.message, f.help);
         assert!(!f.message.contains("expecting") && !f.message.contains("Syntax error"), "{condition}: {}", f.message);
     }
+}
+
+/// An older version took patterns that this one refuses: an upgrade stops no funnel that is in force.
+#[test]
+fn a_stored_revision_goes_on_with_a_pattern_that_no_edit_may_bring() {
+    let mut snapshot = compile(&read(EXAMPLE)).funnels[&key()].clone();
+    let text = "client.city.matches(deal.title)";
+    snapshot.lists.get_mut("lost-layout").unwrap().items[1].when = Some(text.into());
+    snapshot.spec.stages.warming[0].content[0].when = Some(text.into());
+    let stored = compile_funnel(&snapshot, 7, Timestamp::UNIX_EPOCH).unwrap().plan;
+    let when = stored.item("lost-layout", "visit").unwrap().when.clone().unwrap();
+    assert_eq!((when.source(), when.unanswerable().is_some()), (text, true), "it is asked, and has no answer");
+    assert!(stored.stages.warming[0].content[0].when.is_some(), "nor does the rule hold for everybody");
 }
 
 #[test]

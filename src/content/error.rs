@@ -33,6 +33,8 @@ pub enum RenderError {
     /// The item is for another medium than the address or the channel.
     #[error("the item, its channel and the address are not of one medium")]
     Medium,
+    #[error("something is divided by zero; write another number, or ask for it with {{% if … %}} first")]
+    DividesByZero,
     #[error(transparent)]
     Random(#[from] RandomError),
 }
@@ -74,6 +76,7 @@ impl RenderError {
             Self::BadHeader(_) => "bad_header",
             Self::NoPublicAddress => "no_public_address",
             Self::Medium => "medium",
+            Self::DividesByZero => "divides_by_zero",
             Self::Random(_) => "random",
         }
     }

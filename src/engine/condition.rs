@@ -2,9 +2,11 @@
 //!
 //! Two liberties make them safe for people who are not programmers. A name without a value is `null`, and comparing it answers
 //! `false` instead of failing: `client.city == 'Москва'` and `client.age > 18` are both false where the CRM knows neither (and so
-//! `!(client.age > 18)` is true). `has(client.city)` asks whether there is a value. There is one kind of number: CEL's own `deal.rooms + 1`
-//! fails, because fields are doubles and `1` is an integer. A division by zero fails instead of being infinite. Loops (`all`, `exists`, `map`, `filter`) are
-//! refused: there is nothing here to loop over, and without them an evaluation ends after as many steps as the text is long.
+//! `!(client.age > 18)` is true). A flag that the CRM has not set is no: `!client.vip` holds. `has(client.city)` asks whether there
+//! is a value. There is one kind of number: CEL's own `deal.rooms + 1` fails, because fields are doubles and `1` is an integer. A
+//! division by zero fails instead of being infinite. Loops (`all`, `exists`, `map`, `filter`) are refused: there is nothing here to
+//! loop over, and without them an evaluation ends after as many steps as the text is long. Patterns of `matches` are written out,
+//! compiled once and bounded: CEL's own function would compile them again for every client.
 
 use super::facts::{CLIENT_NAMES, CYCLE_NAMES, DEAL_NAMES, Fact, Facts, MANAGER_NAMES};
 use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
@@ -12,7 +14,8 @@ use cel::common::types::{CelBool, CelDouble, CelNull, CelString};
 use cel::common::value::CowVal;
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
-use std::collections::BTreeSet;
+use regex::{Regex, RegexBuilder};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 const MAX_CHARS: usize = 4096;
@@ -22,6 +25,11 @@ const MAX_BRACKETS: usize = 32;
 const MAX_DEPTH: usize = 32;
 /// The parser recurses several frames a bracket and a few hundred bytes a frame; measured need is far below.
 const PARSER_STACK: usize = 64 << 20;
+/// What the patterns of one condition may take together, in bytes: `\w` is 50 kB of it, `\w{80}` eighty times that, a plain letter a
+/// few hundred bytes.
+const MAX_PATTERNS: usize = 1 << 20;
+/// What each of them may remember while it is matched, in bytes.
+const PATTERN_CACHE: usize = 1 << 18;
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
@@ -35,6 +43,15 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
 /// not exist for doubles.
 pub(super) const QUOTIENT: &str = "quotient";
 pub(super) const REMAINDER: &str = "remainder";
+/// What `matches` becomes: nobody can write this name either, and CEL's own compiles its pattern at every call.
+pub(super) const MATCHES: &str = "matches@";
+/// Stands before the name of a flag, where yes or no is needed: there a missing value is no.
+const FLAG: char = '?';
+
+/// A name as it was written.
+pub(super) fn plain(name: &str) -> &str {
+    name.strip_prefix(FLAG).unwrap_or(name)
+}
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // so the evaluator hands its values over
 fn quotient(left: &CelDouble, right: &CelDouble) -> Result<CelDouble, ExecutionError> {
@@ -57,6 +74,10 @@ pub struct Condition {
     /// The parsed text with every name flattened (`client.city` is one variable), comparisons guarded against `null`.
     expression: Arc<IdedExpr>,
     names: Arc<BTreeSet<String>>,
+    /// What `matches` looks for, by its text.
+    patterns: Arc<BTreeMap<String, Regex>>,
+    /// Why it has no answer for anybody.
+    unanswerable: Option<Arc<str>>,
 }
 
 /// Why a condition cannot be used, or did not hold an answer.
@@ -118,8 +139,25 @@ impl Condition {
             .map_err(|e| ConditionError::Syntax(format!("it could not be read: {e}")))?
             .join()
             .map_err(|_| ConditionError::Syntax("it cannot be read; simplify it".into()))?;
-        let (expression, names) = parsed?;
-        Ok(Self { source: source.into(), expression: Arc::new(expression), names: Arc::new(names) })
+        let Parsed { expression, names, patterns } = parsed?;
+        let (patterns, unanswerable) = match patterns {
+            Ok(patterns) => (patterns, None),
+            Err(why) => (BTreeMap::new(), Some(why.into())),
+        };
+        Ok(Self {
+            source: source.into(),
+            expression: Arc::new(expression),
+            names: Arc::new(names),
+            patterns: Arc::new(patterns),
+            unanswerable,
+        })
+    }
+
+    /// Why it has no answer for anybody: a pattern of `matches` that is none, takes too much room or is not written out. No edit with
+    /// such a condition is taken; a revision that an earlier version stored goes on, and [`Condition::eval`] says this.
+    #[must_use]
+    pub fn unanswerable(&self) -> Option<&str> {
+        self.unanswerable.as_deref()
     }
 
     /// The tree that is evaluated.
@@ -152,21 +190,6 @@ impl Condition {
         all
     }
 
-    /// The patterns that are written into it, behind `matches`.
-    #[must_use]
-    pub fn patterns(&self) -> Vec<&str> {
-        let mut all = Vec::new();
-        walk(&self.expression, &mut |expr| {
-            if let Expr::Call(call) = expr
-                && call.func_name == "matches"
-                && let Some(Expr::Literal(LiteralValue::String(pattern))) = call.args.last().map(|arg| &arg.expr)
-            {
-                all.push(pattern.inner());
-            }
-        });
-        all
-    }
-
     /// Whether its answer can change merely because time passes.
     pub(super) fn watches_time(&self) -> bool {
         self.names.iter().any(|n| n == "deal.ageDays" || n == "cycle.days")
@@ -175,11 +198,23 @@ impl Condition {
     /// The answer for one copy at one moment.
     ///
     /// # Errors
-    /// [`ConditionError::Evaluation`] when values do not fit (`'a' + 1`), [`ConditionError::NotBoolean`].
+    /// [`ConditionError::Evaluation`] when values do not fit (`'a' + 1`) or a pattern does not ([`Condition::unanswerable`]),
+    /// [`ConditionError::NotBoolean`].
     pub fn eval(&self, facts: &Facts<'_>) -> Result<bool, ConditionError> {
+        if let Some(why) = self.unanswerable() {
+            return Err(ConditionError::Evaluation(why.to_owned()));
+        }
         let resolver = Resolver(facts);
         let mut context = Context::with_env(Arc::clone(&ENV));
         context.set_variable_resolver(&resolver);
+        if !self.patterns.is_empty() {
+            let patterns = Arc::clone(&self.patterns);
+            let fits = move |text: Arc<String>, pattern: Arc<String>| -> bool {
+                patterns.get(pattern.as_str()).is_some_and(|pattern| pattern.is_match(&text))
+            };
+            let added = context.add_function(MATCHES, fits);
+            debug_assert!(added.is_ok(), "no other function has this name");
+        }
         match context.resolve(&self.expression) {
             Ok(Value::Bool(answer)) => Ok(answer),
             // A flag that the CRM has not set.
@@ -223,6 +258,7 @@ pub(super) fn sign(operator: &str) -> String {
         "div" => "/".into(),
         "rem" | REMAINDER => "%".into(),
         QUOTIENT => "/".into(),
+        // Also `matches@`.
         other => other.replace(['_', '@'], ""),
     }
 }
@@ -240,22 +276,54 @@ fn bracket_depth(source: &str) -> usize {
     deepest
 }
 
-fn parse(source: &str) -> Result<(IdedExpr, BTreeSet<String>), ConditionError> {
+struct Parsed {
+    expression: IdedExpr,
+    names: BTreeSet<String>,
+    /// Or why they cannot be used.
+    patterns: Result<BTreeMap<String, Regex>, String>,
+}
+
+fn parse(source: &str) -> Result<Parsed, ConditionError> {
     let program = Program::compile(source).map_err(|errors| {
         let said = errors.errors.first();
         let (line, column) = said.map_or((0, 0), |e| e.pos);
         let what = said.map_or("it cannot be read", |e| e.msg.as_str());
         ConditionError::Syntax(if line > 0 { format!("at line {line}, column {column}: {what}") } else { what.to_owned() })
     })?;
-    let mut reader = Reader { names: BTreeSet::new() };
+    let mut reader = Reader { names: BTreeSet::new(), patterns: BTreeSet::new(), made_up: false };
     let expression = reader.read(program.expression(), 0)?;
     boolean(&expression.expr)?;
-    Ok((expression, reader.names))
+    let patterns = if reader.made_up {
+        Err("a pattern of matches is not written out; write it as one text, like client.city.matches('^Моск')".into())
+    } else {
+        compile_patterns(reader.patterns)
+    };
+    Ok(Parsed { expression, names: reader.names, patterns })
+}
+
+/// Within their common bound.
+fn compile_patterns(patterns: BTreeSet<String>) -> Result<BTreeMap<String, Regex>, String> {
+    let room = MAX_PATTERNS / patterns.len().max(1);
+    let compile = |pattern: String| match RegexBuilder::new(&pattern).size_limit(room).dfa_size_limit(PATTERN_CACHE).build() {
+        Ok(regex) => Ok((pattern, regex)),
+        Err(regex::Error::CompiledTooBig(_)) => Err(format!(
+            "the pattern {pattern:?} takes too much room: what repeats is written out, and \\w is any letter of any alphabet; \
+             repeat less, write [а-яё] or [a-z] for \\w, or use contains('…') for a plain text"
+        )),
+        Err(_) => {
+            Err(format!("{pattern:?} is not a regular expression; write one like '^Москва', or use contains('…') for a plain text"))
+        }
+    };
+    patterns.into_iter().map(compile).collect()
 }
 
 /// Turns the parsed tree into the one that is evaluated.
 struct Reader {
     names: BTreeSet<String>,
+    /// Of `matches`, as CEL reads them.
+    patterns: BTreeSet<String>,
+    /// One is no written text.
+    made_up: bool,
 }
 
 const TEXT_TESTS: [&str; 4] = ["contains", "startsWith", "endsWith", "matches"];
@@ -269,7 +337,7 @@ impl Reader {
         }
         let expr = match &node.expr {
             Expr::Literal(literal) => number(literal).unwrap_or_else(|| node.expr.clone()),
-            Expr::Ident(name) => return Err(unknown(name)),
+            Expr::Ident(name) => return Err(alone(name)),
             Expr::Select(select) => {
                 let Expr::Ident(root) = &select.operand.expr else {
                     return Err(ConditionError::Syntax(format!(
@@ -324,8 +392,18 @@ impl Reader {
         if !operator && !method && !CONVERSIONS.contains(&function) || matches!(function, operators::INDEX | operators::OPT_INDEX) {
             return Err(unknown(&format!("{function}()")));
         }
-        let target = call.target.as_deref().map(|t| self.read(t, depth + 1)).transpose()?;
-        let args = call.args.iter().map(|a| self.read(a, depth + 1)).collect::<Result<Vec<_>, _>>()?;
+        let mut target = call.target.as_deref().map(|t| self.read(t, depth + 1)).transpose()?;
+        let mut args = call.args.iter().map(|a| self.read(a, depth + 1)).collect::<Result<Vec<_>, _>>()?;
+        if function == "matches" {
+            args = target.take().into_iter().chain(args).collect();
+            self.pattern(&args);
+        }
+        let asked = match function {
+            operators::LOGICAL_NOT | operators::LOGICAL_AND | operators::LOGICAL_OR => args.len(),
+            operators::CONDITIONAL => 1,
+            _ => 0,
+        };
+        args.iter_mut().take(asked).for_each(|arg| flag(&mut arg.expr));
         let compares =
             matches!(function, operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS);
         // A missing value answers a comparison with false. Only plain names are guarded, so the tree grows by a constant.
@@ -337,12 +415,33 @@ impl Reader {
         let func_name = match function {
             operators::DIVIDE => QUOTIENT,
             operators::MODULO => REMAINDER,
+            "matches" => MATCHES,
             other => other,
         };
         let plain =
             IdedExpr { id, expr: Expr::Call(CallExpr { func_name: func_name.to_owned(), target: target.map(Box::new), args }) };
         let plain = if matches!(function, "size" | "int") { operation(id, "double", vec![plain]) } else { plain };
         Ok(guards.into_iter().fold(plain, |inner, name| operation(id, operators::LOGICAL_AND, vec![present(id, name), inner])))
+    }
+
+    /// What `matches` compares: some text, and a pattern that stands here as it is.
+    fn pattern(&mut self, args: &[IdedExpr]) {
+        if let [_, IdedExpr { expr: Expr::Literal(LiteralValue::String(pattern)), .. }] = args {
+            self.patterns.insert(pattern.inner().to_owned());
+        } else {
+            self.made_up = true;
+        }
+    }
+}
+
+/// Marks the names that answer yes or no here.
+fn flag(expr: &mut Expr) {
+    match expr {
+        Expr::Ident(name) if !name.contains('(') => name.insert(0, FLAG),
+        Expr::Call(call) if call.func_name == operators::CONDITIONAL => {
+            call.args.iter_mut().skip(1).for_each(|branch| flag(&mut branch.expr));
+        }
+        _ => {}
     }
 }
 
@@ -389,6 +488,18 @@ fn present(id: u64, name: String) -> IdedExpr {
     operation(id, operators::NOT_EQUALS, vec![IdedExpr { id, expr: Expr::Ident(name) }, null])
 }
 
+/// A name without a dot.
+fn alone(name: &str) -> ConditionError {
+    let example = match name {
+        "deal" => "deal.amount",
+        "client" => "client.city",
+        "manager" => "manager.name",
+        "cycle" => "cycle.days",
+        _ => return unknown(name),
+    };
+    ConditionError::Syntax(format!("{name} alone is not a value; write which one, like {example}"))
+}
+
 fn unknown(name: &str) -> ConditionError {
     ConditionError::Unknown {
         name: name.to_owned(),
@@ -430,7 +541,8 @@ impl VariableResolver for Resolver<'_> {
             };
             return Some(CowVal::owned(CelBool::from(answer)));
         }
-        Some(match self.0.get(variable) {
+        Some(match self.0.get(plain(variable)) {
+            Fact::Null if variable.starts_with(FLAG) => CowVal::owned(CelBool::from(false)),
             Fact::Null => CowVal::owned(CelNull),
             Fact::Bool(b) => CowVal::owned(CelBool::from(b)),
             #[allow(clippy::cast_precision_loss)] // days and messages

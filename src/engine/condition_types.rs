@@ -1,7 +1,7 @@
 //! What can be known of a condition before any client is looked at: texts are compared with texts, numbers with numbers, and nothing
 //! is divided by zero.
 
-use super::condition::{Condition, ConditionError, QUOTIENT, REMAINDER, sign};
+use super::condition::{Condition, ConditionError, MATCHES, QUOTIENT, REMAINDER, plain, sign};
 use super::facts::FactKind;
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
@@ -35,7 +35,7 @@ impl Types<'_> {
                 _ => None,
             },
             Expr::Ident(name) if name.contains('(') => Some(FactKind::Bool),
-            Expr::Ident(name) => (self.kind_of)(name),
+            Expr::Ident(name) => (self.kind_of)(plain(name)),
             Expr::Call(call) => return self.call(call),
             Expr::List(list) => {
                 for element in &list.elements {
@@ -95,9 +95,9 @@ impl Types<'_> {
                 }
                 Ok(Some(FactKind::Number))
             }
-            ("contains" | "startsWith" | "endsWith" | "matches", sides) => {
+            ("contains" | "startsWith" | "endsWith" | MATCHES, sides) => {
                 for side in sides {
-                    self.must(side, FactKind::Text, &format!("with {function}"))?;
+                    self.must(side, FactKind::Text, &format!("with {}", sign(function)))?;
                 }
                 Ok(Some(FactKind::Bool))
             }
@@ -173,7 +173,7 @@ fn help(wanted: FactKind) -> &'static str {
 /// A side as its writer knows it.
 fn words(node: &IdedExpr) -> String {
     match &node.expr {
-        Expr::Ident(name) => name.clone(),
+        Expr::Ident(name) => plain(name).to_owned(),
         Expr::Literal(LiteralValue::String(text)) => format!("'{}'", text.inner()),
         Expr::Literal(LiteralValue::Double(number)) => number.inner().to_string(),
         Expr::Literal(LiteralValue::Boolean(answer)) => answer.inner().to_string(),
@@ -184,7 +184,7 @@ fn words(node: &IdedExpr) -> String {
         {
             call.args.first().map_or_else(String::new, words)
         }
-        Expr::Call(call) if call.func_name.starts_with(|c: char| c.is_ascii_alphabetic()) => format!("{}()", call.func_name),
+        Expr::Call(call) if call.func_name.starts_with(|c: char| c.is_ascii_alphabetic()) => format!("{}()", sign(&call.func_name)),
         _ => "one side".into(),
     }
 }

@@ -26,6 +26,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 #[allow(clippy::type_complexity, clippy::items_after_statements)] // tables
 mod tests;
+mod uplift;
 mod voice;
 mod work;
 mod zone;
@@ -46,5 +47,6 @@ pub use plan::{
 };
 pub use stage::{Cause, Placement, place};
 pub use subject::{Client, KnownAddress, LedgerEntry, Recent, Sibling, Subject};
+pub use uplift::{Arm, Uplift, uplift};
 pub use voice::Voice;
 pub use zone::zone_of;

@@ -97,6 +97,8 @@ struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     text: &'a str,
     json: bool,
+    /// Where the slash of an escape `\/` would stand, counted in characters: looked for once, whatever the number of values.
+    slashes: Vec<usize>,
     /// Anchored values; `None` while one is still being read.
     anchors: HashMap<usize, Option<Node>>,
     copied: usize,
@@ -104,7 +106,8 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str, json: bool) -> Self {
-        Self { parser: Parser::new_from_str(text), text, json, anchors: HashMap::new(), copied: 0 }
+        let slashes = if json { Vec::new() } else { escaped_slashes(text) };
+        Self { parser: Parser::new_from_str(text), text, json, slashes, anchors: HashMap::new(), copied: 0 }
     }
 
     fn next(&mut self) -> Result<(Event<'a>, Span), YamlError> {
@@ -272,14 +275,10 @@ impl<'a> Reader<'a> {
 
     /// Escapes that this parser takes and kubectl's does not.
     fn check_escapes(&self, span: Span, at: Position) -> Result<(), YamlError> {
-        if !self.text.contains("\\/") {
-            return Ok(());
-        }
-        let mut raw = self.text.chars().skip(span.start.index()).take(span.len());
-        while let Some(c) = raw.next() {
-            if c == '\\' && raw.next() == Some('/') {
-                return Err(YamlError::new(at, "kubectl does not know the escape \\/", "write / without the backslash"));
-            }
+        let start = span.start.index();
+        let first = self.slashes.partition_point(|slash| *slash < start);
+        if self.slashes.get(first).is_some_and(|slash| *slash < start + span.len()) {
+            return Err(YamlError::new(at, "kubectl does not know the escape \\/", "write / without the backslash"));
         }
         Ok(())
     }
@@ -306,6 +305,19 @@ impl<'a> Reader<'a> {
         };
         YamlError::new(at, format!("this is not valid YAML: {info}"), help)
     }
+}
+
+/// Slashes behind a backslash that is not itself escaped: what stands before a value in double quotes ends with its quote.
+fn escaped_slashes(text: &str) -> Vec<usize> {
+    let mut escaped = false;
+    let mut found = Vec::new();
+    for (index, c) in text.chars().enumerate() {
+        if escaped && c == '/' {
+            found.push(index);
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    found
 }
 
 fn place(span: Span) -> Position {

@@ -348,6 +348,30 @@ fn says_where_and_what_to_write() {
     assert!(parse(b"a: \xff\n").unwrap_err().to_string().starts_with("1:4: the file is not UTF-8"));
 }
 
+/// kubectl refuses `\/` wherever it stands in double quotes; a backslash that is itself written `\\` may have a slash behind it.
+#[test]
+fn a_slash_behind_a_backslash_is_refused_as_kubectl_does() {
+    for (lines, refused) in [
+        (&[r#"ж: "a\/b""#][..], Some(1)),
+        (&[r#"a: "\\/""#, r"b: 'x\/'", r"c: x\/"], None),
+        (&[r#"a: "\\/""#, r#"b: "\\\/""#], Some(2)),
+        (&[r"a: x\/", r#"b: "y""#, "c:", r#"- "\/""#], Some(4)),
+    ] {
+        let said = parse(lines.join("\n").as_bytes()).map_err(|error| (error.at.line, error.message.contains(r"\/")));
+        assert_eq!(said.err(), refused.map(|line| (line, true)), "{lines:?}");
+    }
+}
+
+/// Ten times as many values take ten times as long: a list of 10,000 items gets its answer.
+#[test]
+fn a_long_file_is_not_searched_again_for_each_value() {
+    let value = format!("- \"{}\"\n", "x".repeat(200));
+    let text = format!("{}- x\\/\n", value.repeat(20_000));
+    let begun = std::time::Instant::now();
+    assert_eq!(parse(text.as_bytes()).unwrap().len(), 1);
+    assert!(begun.elapsed().as_secs() < 20, "it took {:?}", begun.elapsed());
+}
+
 proptest::proptest! {
     #[test]
     fn never_panics(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), text in "[-a-z:{}\\[\\]&*!|>'\"#%@`,? \t\n0-9._~<\\\\u]{0,80}") {

@@ -27,6 +27,10 @@ pub struct FunnelCounts {
     pub assisted: u64,
     pub holdout: u64,
     pub holdout_revived: u64,
+    /// All who were not held out, contacted or not, and how many of them came back, whatever brought them: counted as the holdout is,
+    /// for [`crate::engine::uplift()`].
+    pub treated: u64,
+    pub treated_revived: u64,
     pub unsubscribed: u64,
     /// Copies whose moment has come, and the oldest of those moments.
     pub due: u64,
@@ -73,6 +77,21 @@ impl ReactionCounts {
             },
         }
     }
+}
+
+/// What came of one variant of an item.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantCount {
+    pub list: String,
+    pub item: String,
+    pub variant: String,
+    /// Accepted or delivered.
+    pub sent: u64,
+    /// By people.
+    pub clicked: u64,
+    /// In a passage that ended as a revival.
+    pub revived: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -124,6 +143,8 @@ pub trait Views: Send + Sync {
     async fn funnels(&self) -> Result<Vec<FunnelKey>, StoreError>;
     /// Counts of one funnel; messages, clicks and cycles since `since` (`None`: ever).
     async fn counts(&self, funnel: &FunnelKey, since: Option<Timestamp>, now: Timestamp) -> Result<FunnelCounts, StoreError>;
+    /// Of each variant of a funnel's items what was sent since `since`, and what came of that, by list, item and variant.
+    async fn variants(&self, funnel: &FunnelKey, since: Timestamp) -> Result<Vec<VariantCount>, StoreError>;
     /// Copies of a funnel that wait for `backfill` and were lost at `lost_since` or later: those who can still be admitted.
     async fn waiting_backfill(&self, funnel: &FunnelKey, lost_since: Timestamp) -> Result<u64, StoreError>;
     async fn channels(&self) -> Result<Vec<ChannelCounts>, StoreError>;

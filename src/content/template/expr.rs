@@ -262,6 +262,7 @@ fn arithmetic<'a>(operation: Operation, left: Value<'a>, right: Value<'a>) -> Re
         Operation::Add => a + b,
         Operation::Subtract => a - b,
         Operation::Multiply => a * b,
+        Operation::Divide | Operation::Remainder if b == 0.0 => return Err(RenderError::DividesByZero),
         Operation::Divide => a / b,
         Operation::Remainder => a % b,
     };

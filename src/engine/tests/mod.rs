@@ -11,3 +11,4 @@ mod reactions;
 mod signals;
 mod stages;
 mod types;
+mod uplift;

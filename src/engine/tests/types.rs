@@ -38,6 +38,8 @@ fn texts_with_texts_and_numbers_with_numbers() {
         ("client.city && client.vip", Some("client.city beside && is a text, not yes or no")),
         ("!client.age", Some("client.age beside ! is a number")),
         ("client.age.contains('5')", Some("client.age with contains is a number")),
+        ("client.age.matches('5')", Some("client.age with matches is a number")),
+        ("string(client.age).matches('5') == 'x'", Some("matches() is yes or no and 'x' is a text")),
         ("client.city * 2 > 5", Some("client.city beside * is a text")),
         ("client.city + 5 == 'a5'", Some("client.city is a text and 5 is a number")),
         ("deal.amount / 0 > 1", Some("divides by zero")),

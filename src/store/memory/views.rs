@@ -7,7 +7,9 @@ use crate::model::{
     SuppressionScope,
 };
 use crate::store::timeline::{FORMER_OPT_OUT, Hit, Sent, history_text, hit_text, sent_text};
-use crate::store::{Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, TimelineEntry, Views};
+use crate::store::{
+    Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, TimelineEntry, VariantCount, Views,
+};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -124,6 +126,8 @@ impl Data {
             counts.assisted += u64::from(!cycle.holdout && ended && cycle.how == "Assisted");
             counts.holdout += u64::from(cycle.holdout && (cycle.began_at >= since || ended));
             counts.holdout_revived += u64::from(cycle.holdout && ended && matches!(cycle.how, "Revived" | "Organic"));
+            counts.treated += u64::from(!cycle.holdout && (cycle.began_at >= since || ended));
+            counts.treated_revived += u64::from(!cycle.holdout && ended && matches!(cycle.how, "Revived" | "Organic"));
             counts.unsubscribed += u64::from(ended && cycle.how == "Unsubscribed");
         }
         let mut messages: BTreeMap<(String, String), u64> = BTreeMap::new();
@@ -165,6 +169,29 @@ impl Views for MemoryStore {
 
     async fn counts(&self, funnel: &FunnelKey, since: Option<Timestamp>, now: Timestamp) -> Result<FunnelCounts> {
         Ok(self.data().counts(funnel, since, now))
+    }
+
+    async fn variants(&self, funnel: &FunnelKey, since: Timestamp) -> Result<Vec<VariantCount>> {
+        let data = self.data();
+        let mut counts: BTreeMap<(&str, &str, &str), (u64, u64, u64)> = BTreeMap::new();
+        for (effect, e) in data.effects.iter().filter(|(_, e)| e.kind == "message" && e.status.sent() && e.at >= since) {
+            let theirs = data.copies.get(&effect.copy).is_some_and(|stored| stored.copy.funnel == *funnel);
+            let Some(variant) = e.variant.as_deref().filter(|_| theirs) else { continue };
+            let cycle = data.cycles.get(&(effect.copy, e.key.cycle));
+            let (sent, clicked, revived) = counts.entry((&e.key.list, &e.key.item, variant)).or_default();
+            *sent += 1;
+            *clicked += u64::from(e.clicked_at.is_some());
+            *revived += u64::from(cycle.is_some_and(|cycle| cycle.how == "Revived"));
+        }
+        let count = |((list, item, variant), (sent, clicked, revived)): ((&str, &str, &str), _)| VariantCount {
+            list: list.to_owned(),
+            item: item.to_owned(),
+            variant: variant.to_owned(),
+            sent,
+            clicked,
+            revived,
+        };
+        Ok(counts.into_iter().map(count).collect())
     }
 
     async fn waiting_backfill(&self, funnel: &FunnelKey, lost_since: Timestamp) -> Result<u64> {

@@ -8,7 +8,8 @@ use crate::engine::History;
 use crate::model::{CopyId, EffectRef, EffectStatus, FunnelKey, Money, Role};
 use crate::store::timeline::{FORMER_OPT_OUT, Hit, Sent, history_text, hit_text, sent_text};
 use crate::store::{
-    Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, StoreError, TimelineEntry, Views,
+    Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, StoreError, TimelineEntry, VariantCount,
+    Views,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -65,6 +66,7 @@ impl Views for SqlStore {
         for mut c in session.rows(sql!("views/cycles"), args![id, since]).await? {
             (counts.contacted, counts.revived, counts.organic, counts.assisted) = (c.count()?, c.count()?, c.count()?, c.count()?);
             (counts.holdout, counts.holdout_revived, counts.unsubscribed) = (c.count()?, c.count()?, c.count()?);
+            (counts.treated, counts.treated_revived) = (c.count()?, c.count()?);
         }
         for mut c in session.rows(sql!("views/due"), args![id, now]).await? {
             (counts.due, counts.oldest_due) = (c.count()?, c.opt_time()?);
@@ -93,6 +95,22 @@ impl Views for SqlStore {
         }
         session.commit().await?;
         Ok(counts)
+    }
+
+    async fn variants(&self, funnel: &FunnelKey, since: Timestamp) -> Result<Vec<VariantCount>> {
+        let mut session = self.database.report().await?;
+        let Some(id) = funnel::find(&mut session, funnel).await? else { return Ok(Vec::new()) };
+        let rows = session.rows(sql!("views/variants"), args![id, since]).await?;
+        session.commit().await?;
+        let row = |mut c: Cells| {
+            let (list, item, variant) = (c.text()?, c.text()?, c.text()?);
+            let (sent, clicked, revived) = (c.count()?, c.count()?, c.count()?);
+            Ok(VariantCount { list, item, variant, sent, clicked, revived })
+        };
+        let mut variants = rows.into_iter().map(row).collect::<Result<Vec<_>>>()?;
+        // Here and not there, because each database has its own order of texts.
+        variants.sort_unstable();
+        Ok(variants)
     }
 
     async fn waiting_backfill(&self, funnel: &FunnelKey, lost_since: Timestamp) -> Result<u64> {

@@ -230,6 +230,9 @@ impl Views for Fake {
     async fn counts(&self, _: &FunnelKey, _: Option<Timestamp>, _: Timestamp) -> Result<FunnelCounts> {
         unused()
     }
+    async fn variants(&self, _: &FunnelKey, _: Timestamp) -> Result<Vec<crate::store::VariantCount>> {
+        unused()
+    }
     async fn waiting_backfill(&self, _: &FunnelKey, _: Timestamp) -> Result<u64> {
         unused()
     }

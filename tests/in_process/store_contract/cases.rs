@@ -1690,6 +1690,11 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
 
     let counts = views.counts(&funnel(), None, at(150)).await.unwrap();
     assert_eq!((counts.contacted, counts.revived, counts.organic, counts.holdout, counts.holdout_revived), (2, 1, 0, 1, 1));
+    assert_eq!(
+        (counts.treated, counts.treated_revived),
+        (3, 1),
+        "a passage that nothing was sent in counts as one of the holdout does"
+    );
     assert_eq!((counts.due, counts.oldest_due), (3, Some(at(100))));
     let sms = |status: &str, n| ("Sms".to_owned(), status.to_owned(), n);
     assert_eq!(counts.messages, [sms("accepted", 1), sms("intended", 1)]);
@@ -1724,6 +1729,54 @@ pub async fn people_can_read_what_happened(backend: &Backend) {
     assert!(lines.contains(&("writeback", "move: planned")), "{lines:?}");
     assert!(story.is_sorted_by_key(|e| e.at));
     assert!(views.timeline(&funnel(), "nobody").await.unwrap().is_empty());
+}
+
+/// The variants of an item are told apart by what came of them; what was refused counts for none.
+pub async fn variants_are_counted_by_what_came_of_them(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2), ("d3", "c3", 3)]).await;
+    let journal = &world.store.journal;
+    let of_variant = |seq, item: &str, n, name: Option<&str>| {
+        let mut new = message(&world.store, seq, item, &phone(n));
+        if let rekindle::engine::EffectKind::Message { variant, .. } = &mut new.effect.kind {
+            *variant = name.map(Into::into);
+        }
+        new
+    };
+    for (n, copy) in (1..).zip(&copies) {
+        let variant = if n == 2 { "b-1" } else { "b" };
+        let effects =
+            vec![of_variant(1, "first", n, Some(variant)), of_variant(2, "second", n, Some("a")), of_variant(3, "plain", n, None)];
+        let mut change = world.decided(*copy, effects).await;
+        change.cycle = vec![CycleChange::Begin { cycle: 1, at: at(1), holdout: false }];
+        world.commit(Batch { now: Some(at(2)), changes: vec![change], ..Batch::default() }).await;
+    }
+    let refused = Outcome::Rejected { reason: "NoSuchNumber".into(), suppress: false };
+    let mut marks: Vec<_> = copies.iter().map(|copy| mark(effect(*copy, 1), 1, accepted(None))).collect();
+    marks.push(mark(effect(copies[0], 2), 1, Outcome::Delivered));
+    marks.push(mark(effect(copies[1], 2), 1, refused));
+    marks.extend(copies.iter().map(|copy| mark(effect(*copy, 3), 1, accepted(None))));
+    journal.mark(marks).await.unwrap();
+    let (clicked, when) = (effect(copies[2], 1), at(30));
+    let hit = |verdict| Clicked { effect: clicked, link: 0, at: when, verdict, why: "why".into() };
+    let event = InboxEvent::Click { effect: clicked, link: 0, at: when, verdict: None };
+    journal.receive(vec![Incoming { click: Some(hit(None)), ..incoming("hit", event) }]).await.unwrap();
+    journal.judge(&[hit(Some(ClickVerdict::Human))]).await.unwrap();
+    for (copy, how) in [(copies[0], CycleEnd::Revived), (copies[1], CycleEnd::Organic)] {
+        let mut change = world.decided(copy, vec![]).await;
+        change.cycle = vec![CycleChange::End { cycle: 1, at: at(40), how }];
+        world.commit(Batch { now: Some(at(40)), changes: vec![change], ..Batch::default() }).await;
+    }
+    let counted = async |funnel: &FunnelKey, since| {
+        let rows = world.store.views.variants(funnel, at(since)).await.unwrap();
+        let row = |v: VariantCount| format!("{}/{} {}: {} {} {}", v.list, v.item, v.variant, v.sent, v.clicked, v.revived);
+        rows.into_iter().map(row).collect::<Vec<_>>()
+    };
+    let all = ["winback/first b: 2 1 1", "winback/first b-1: 1 0 0", "winback/second a: 1 0 1"];
+    assert_eq!(counted(&funnel(), 0).await, all);
+    assert_eq!(counted(&funnel(), 1_000_000).await, [""; 0]);
+    let nobody = FunnelKey { name: "nobody".into(), ..funnel() };
+    assert_eq!(counted(&nobody, 0).await, [""; 0]);
 }
 
 /// Whether a client who has come back is the first one.

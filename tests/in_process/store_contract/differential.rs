@@ -361,7 +361,7 @@ impl Side {
         let _ =
             writeln!(out, "{:#?} {:#?}", views.counts(&funnel(), Some(at(5)), now).await.unwrap(), views.channels().await.unwrap());
         let _ = writeln!(out, "{:#?}", views.stages_at(&funnel(), &[at(n / 2), now]).await.unwrap());
-        let _ = writeln!(out, "{:#?}", views.ambiguous(9).await.unwrap());
+        let _ = writeln!(out, "{:#?} {:#?}", views.ambiguous(9).await.unwrap(), views.variants(&funnel(), at(3)).await.unwrap());
         let known: Vec<String> = journal.effects(&effects).await.unwrap().iter().map(|e| format!("{e:?}")).collect();
         let _ = writeln!(out, "{known:#?} {}", journal.intents().await.unwrap());
         let codes: Vec<String> = (0..DEALS).flat_map(|deal| (1..8).map(move |seq| format!("{deal}.{seq}"))).collect();

@@ -145,6 +145,7 @@ contract!(
     people_can_read_what_happened,
     a_passage_counts_as_what_it_became_and_when,
     contacted_is_whom_a_message_may_have_reached,
+    variants_are_counted_by_what_came_of_them,
     revivals_of_before_are_known_when_their_deals_have_left,
     stages_can_be_replayed,
     reactions_are_counted_by_their_pace,
