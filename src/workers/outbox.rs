@@ -186,6 +186,12 @@ fn put_off(row: Outbox, now: Timestamp, wait: SignedDuration) -> Mark {
     Mark { effect: row.effect, attempt: row.attempt, outcome: Outcome::NotStarted, at: now, next: Some(next) }
 }
 
+/// What a receiver that says when to come again is given at the least. After ten attempts it grows, up to a quarter of an hour: one that
+/// says "in a second" for days would be asked each second.
+fn least_pause(attempt: i32) -> SignedDuration {
+    SignedDuration::from_secs((1_i64 << attempt.saturating_sub(10).clamp(0, 10)).min(900))
+}
+
 /// Performs write-backs in order and writes down what became of them.
 async fn write(
     connection: Arc<ConnectionState>,
@@ -209,7 +215,7 @@ async fn write(
                 // The receiver says itself how long it wants to be left alone.
                 Outcome::Retry { after: Some(after), .. } | Outcome::ChannelDown { after: Some(after), .. } => {
                     let after = SignedDuration::try_from(*after).unwrap_or(SignedDuration::from_secs(seconds));
-                    Some(answered + after.max(SignedDuration::from_secs(1)))
+                    Some(answered + after.max(least_pause(attempt)))
                 }
                 // A write-back carries its own dedupe key: what is ambiguous is simply written again.
                 Outcome::Retry { .. } | Outcome::Unknown { .. } | Outcome::ChannelDown { .. } | Outcome::NotStarted => {

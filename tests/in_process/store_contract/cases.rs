@@ -702,6 +702,27 @@ pub async fn a_retry_keeps_its_text_and_an_old_attempt_cannot_undo_it(backend: &
     assert_eq!(world.outbox(at(70)).await, [(effect(copy, 1), "text".to_owned(), 2)]);
 }
 
+/// A receiver that has been away for months: PostgreSQL counts attempts in 16 bits.
+pub async fn a_task_that_was_tried_very_often_still_goes_out_one_day(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    world.decide(copy, vec![write_back(1, "task")]).await;
+    for tried in [31_999, 32_000, 32_767] {
+        if !backend.execute(&format!("UPDATE effect SET attempt = {tried}, resends = {tried}")).await {
+            break;
+        }
+        let row = journal.outbox(at(100), 10).await.unwrap().remove(0);
+        assert_eq!(journal.start(&world.lease, &[row.effect], at(100)).await.unwrap(), [row.effect], "after {tried}");
+        journal.mark(vec![retry(row.effect, row.attempt + 1, 50, &row.payload)]).await.unwrap();
+        assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Planned), "it is heard that {tried} + 1 failed");
+    }
+    let row = journal.outbox(at(100), 10).await.unwrap().remove(0);
+    journal.start(&world.lease, &[row.effect], at(100)).await.unwrap();
+    journal.mark(vec![mark(row.effect, row.attempt + 1, accepted(None))]).await.unwrap();
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted));
+}
+
 pub async fn a_hard_bounce_suppresses_the_address(backend: &Backend) {
     let world = World::new(backend).await;
     let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;

@@ -112,6 +112,7 @@ contract!(
     outcomes_only_get_stronger,
     an_outcome_is_stored_after_the_lease_is_lost,
     a_retry_keeps_its_text_and_an_old_attempt_cannot_undo_it,
+    a_task_that_was_tried_very_often_still_goes_out_one_day,
     a_hard_bounce_suppresses_the_address,
     write_backs_of_a_deal_keep_their_order,
     clients_who_share_an_address_are_one,
