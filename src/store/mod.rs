@@ -28,7 +28,7 @@ pub use outcome::qualified;
 pub(crate) use pipelines::{MOST_PIPELINES, empty_pipeline};
 pub(crate) use rules::{RECENT, item_name, up_to_ms, with_state};
 pub(crate) use timeline::Pace;
-pub use views::{Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, ReactionCounts, StageCount, TimelineEntry, Views};
+pub use views::{Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, ReactionCounts, StageCount, TimelineEntry, Unclear, Views};
 pub use witness::{FileWitness, Reserved, Witness, WitnessError};
 
 use std::sync::Arc;

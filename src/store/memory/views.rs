@@ -4,7 +4,9 @@ use super::{Data, Entry, MemoryStore, Result, StoredCopy};
 use crate::engine::History;
 use crate::model::{ClickVerdict, CopyId, EffectRef, EffectStatus, FunnelKey, Medium, Money, Role};
 use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
-use crate::store::{Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, TimelineEntry, Views};
+use crate::store::{
+    Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, TimelineEntry, Unclear, Views,
+};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashSet};
 
@@ -218,12 +220,15 @@ impl Views for MemoryStore {
         Ok(self.data().dead.iter().rev().take(limit as usize).cloned().collect())
     }
 
-    async fn ambiguous(&self, limit: u32) -> Result<Vec<Ambiguous>> {
+    async fn unclear(&self, which: &Unclear, limit: u32) -> Result<Vec<Ambiguous>> {
         let data = self.data();
         let mut unknown: Vec<Ambiguous> = data
             .effects
             .iter()
             .filter(|(_, e)| e.kind == "message" && e.status == EffectStatus::Unknown)
+            .filter(|(_, e)| which.channel.as_ref().is_none_or(|channel| *channel == e.target))
+            .filter(|(effect, _)| which.named.is_empty() || which.named.contains(effect))
+            .filter(|(effect, e)| which.after.is_none_or(|after| (e.at, **effect) > after))
             .filter_map(|(effect, e)| {
                 let copy = data.copies.get(&effect.copy)?;
                 Some(Ambiguous {
@@ -240,7 +245,9 @@ impl Views for MemoryStore {
             })
             .collect();
         unknown.sort_unstable_by_key(|a| (a.since, a.effect));
-        unknown.truncate(limit as usize);
+        if which.named.is_empty() {
+            unknown.truncate(limit as usize);
+        }
         Ok(unknown)
     }
 

@@ -3,12 +3,13 @@
 use super::dialect::sql;
 use super::funnel;
 use super::session::{Cells, Session, args};
+use super::suppress::ref_rows;
 use super::{Result, SqlStore};
 use crate::engine::History;
 use crate::model::{CopyId, EffectRef, EffectStatus, FunnelKey, Money, Role};
 use crate::store::timeline::{Hit, Sent, history_text, hit_text, sent_text};
 use crate::store::{
-    Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, StoreError, TimelineEntry, Views,
+    Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, StoreError, TimelineEntry, Unclear, Views,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -208,8 +209,16 @@ impl Views for SqlStore {
         rows.into_iter().map(|mut c| Ok(DeadLetter { id: c.int()?, source: c.text()?, error: c.text()?, at: c.time()? })).collect()
     }
 
-    async fn ambiguous(&self, limit: u32) -> Result<Vec<Ambiguous>> {
-        let rows = self.database.report().await?.rows(sql!("views/ambiguous"), args![limit]).await?;
+    async fn unclear(&self, which: &Unclear, limit: u32) -> Result<Vec<Ambiguous>> {
+        let mut session = self.database.report().await?;
+        let channel = which.channel.as_deref().unwrap_or_default();
+        let (at, effect) = which.after.unwrap_or((Timestamp::UNIX_EPOCH, EffectRef { copy: CopyId(0), seq: 0 }));
+        let rows = if which.named.is_empty() {
+            session.rows(sql!("views/ambiguous"), args![limit, channel, at, effect.copy.0, effect.seq]).await?
+        } else {
+            session.rows(sql!("views/ambiguous_named"), args![ref_rows(&which.named)?, channel]).await?
+        };
+        session.commit().await?;
         let row = |mut c: Cells| {
             Ok(Ambiguous {
                 effect: EffectRef { copy: CopyId(c.int()?), seq: c.small()? },

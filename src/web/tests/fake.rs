@@ -254,7 +254,7 @@ impl Views for Fake {
     async fn dead_letters(&self, _: u32) -> Result<Vec<DeadLetter>> {
         unused()
     }
-    async fn ambiguous(&self, _: u32) -> Result<Vec<Ambiguous>> {
+    async fn unclear(&self, _: &crate::store::Unclear, _: u32) -> Result<Vec<Ambiguous>> {
         unused()
     }
     async fn stages_at(&self, _: &FunnelKey, _: &[Timestamp]) -> Result<Vec<Vec<StageCount>>> {

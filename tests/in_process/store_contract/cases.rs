@@ -149,6 +149,16 @@ pub async fn a_person_resolves_what_nobody_could_tell(backend: &Backend) {
         [(1, "d", "timeout", true), (2, "d", "timeout", true), (3, "d", "timeout", true), (4, "d", "timeout", false)]
     );
     let of = |seqs: &[i32]| seqs.iter().map(|seq| effect(copy, *seq)).collect::<Vec<_>>();
+    let some = async |which: Unclear, limit| {
+        let found = world.store.views.unclear(&which, limit).await.unwrap();
+        found.into_iter().map(|a| a.effect.seq).collect::<Vec<_>>()
+    };
+    let channel = |name: &str| Unclear { channel: Some(name.into()), ..Unclear::default() };
+    assert_eq!((some(channel("sms"), 2).await, some(channel("mail"), 2).await), (vec![1, 2], vec![]));
+    let behind = Unclear { after: Some((at(10), effect(copy, 2))), ..channel("sms") };
+    assert_eq!(some(behind, 9).await, [3, 4], "the next page");
+    assert_eq!(some(Unclear { named: of(&[5, 4, 2]), ..channel("sms") }, 1).await, [2, 4], "5 is under way");
+    assert_eq!(some(Unclear { named: of(&[4]), ..channel("mail") }, 9).await, [0; 0]);
     assert_eq!(journal.resolve(&of(&[1, 5]), Resolution::Accepted, at(40)).await.unwrap(), of(&[1]), "5 is under way");
     assert_eq!(journal.resolve(&of(&[2]), Resolution::Dropped, at(40)).await.unwrap(), of(&[2]));
     assert_eq!(journal.resolve(&of(&[3, 4]), Resolution::Resend, at(40)).await.unwrap(), of(&[3]), "the text of 4 is gone");
