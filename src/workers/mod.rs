@@ -12,6 +12,7 @@ mod inbox;
 mod limiter;
 mod metrics;
 mod money;
+mod on_hold;
 mod outbox;
 mod plans;
 mod prepare;

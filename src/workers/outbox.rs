@@ -30,7 +30,12 @@ impl Engine {
         let adapters = self.adapters.load_full();
         let busy = adapters.connections.iter().filter(|(_, connection)| connection.writing.load(Ordering::SeqCst));
         let busy: Vec<String> = busy.map(|(key, _)| key.clone()).collect();
-        let mut rows = self.journal.outbox_beside(&busy, now, self.settings.batch).await?;
+        let holds = self.journal.holds().await?;
+        let low = lock(&self.on_hold).low(held.lease.epoch, &holds, now);
+        let mut rows = self.journal.outbox_beside(&busy, low, now, self.settings.batch).await?;
+        // Fewer than asked for: there are no others.
+        let none = rows.len() < self.settings.batch as usize && rows.iter().all(|row| row.kind != "message");
+        lock(&self.on_hold).looked(held.lease.epoch, holds, low, now, none);
         rows.retain(|row| !self.flights.contains(row.effect));
         let (messages, writes): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.kind == "message");
         Ok(self.resend(&held, messages, now).await? + self.write_backs(&held, writes, now).await?)

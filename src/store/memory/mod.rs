@@ -482,13 +482,16 @@ impl Journal for MemoryStore {
         Ok(())
     }
 
-    async fn outbox_beside(&self, busy: &[String], now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+    async fn outbox_beside(&self, busy: &[String], low: Option<Timestamp>, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
         let data = self.data();
         let mut due: Vec<(&EffectRef, &Open)> = data
             .outbox
             .iter()
             .filter(|(e, o)| o.epoch.is_none() && o.due_at <= now && !data.held(**e, o) && !data.behind(**e, o))
-            .filter(|(_, o)| o.kind == "message" || !busy.contains(&o.target))
+            .filter(|(_, o)| match o.kind {
+                "message" => low.is_none_or(|low| o.due_at >= ms(low)),
+                _ => !busy.contains(&o.target),
+            })
             .collect();
         due.sort_by_key(|(e, o)| (o.due_at, **e));
         let row = |(effect, open): (&EffectRef, &Open)| {

@@ -146,8 +146,8 @@ impl Journal for SqlStore {
         inbox::bury(&self.database, lease, source, id, error, now).await
     }
 
-    async fn outbox_beside(&self, busy: &[String], now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
-        outbox::due(&self.database, busy, now, limit).await
+    async fn outbox_beside(&self, busy: &[String], low: Option<Timestamp>, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+        outbox::due(&self.database, busy, low, now, limit).await
     }
 
     async fn start(&self, lease: &Lease, effects: &[EffectRef], _now: Timestamp) -> Result<Vec<EffectRef>> {

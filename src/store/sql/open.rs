@@ -17,6 +17,7 @@ const MIGRATIONS: &[(&str, &str, i64)] = &[
     ("first", include_str!("../migrations/0001_first.sql"), 1),
     ("unclear", include_str!("../migrations/0002_unclear.sql"), 1),
     ("voice and money", include_str!("../migrations/0003_voice_and_money.sql"), 1),
+    ("waiting write-backs", include_str!("../migrations/0004_waiting_write_backs.sql"), 1),
 ];
 
 /// How a database is opened.

@@ -136,7 +136,7 @@ impl Journal for Fake {
     async fn bury(&self, _: &Lease, _: Source, _: i64, _: &str, _: Timestamp) -> Result<()> {
         unused()
     }
-    async fn outbox_beside(&self, _: &[String], _: Timestamp, _: u32) -> Result<Vec<Outbox>> {
+    async fn outbox_beside(&self, _: &[String], _: Option<Timestamp>, _: Timestamp, _: u32) -> Result<Vec<Outbox>> {
         unused()
     }
     async fn start(&self, _: &Lease, _: &[EffectRef], _: Timestamp) -> Result<Vec<EffectRef>> {

@@ -455,6 +455,27 @@ pub async fn a_hold_stops_messages_and_nothing_else(backend: &Backend) {
     }
 }
 
+/// A hold may keep hundred thousands waiting: whoever has seen them all does not go through them again, and misses nothing else.
+pub async fn what_is_known_to_be_on_hold_stands_in_nobodys_way(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let waiting = |seq, from| NewEffect {
+        status: EffectStatus::Planned,
+        payload: Some("text".into()),
+        not_before: Some(at(from)),
+        ..message(&world.store, seq, &format!("i{seq}"), &phone(1))
+    };
+    let task = NewEffect { not_before: Some(at(40)), ..write_back(2, "task") };
+    world.decide(copy, vec![waiting(1, 30), task, waiting(3, 60), waiting(4, 50)]).await;
+    let found = async |low: Option<i64>, limit| {
+        let rows = world.store.journal.outbox_beside(&[], low.map(at), at(99), limit).await.unwrap();
+        rows.into_iter().map(|row| row.effect.seq).collect::<Vec<_>>()
+    };
+    assert_eq!((found(None, 9).await, found(None, 3).await), (vec![1, 2, 4, 3], vec![1, 2, 4]), "the oldest first");
+    assert_eq!((found(Some(50), 9).await, found(Some(50), 2).await), (vec![2, 4, 3], vec![2, 4]));
+    assert_eq!((found(Some(61), 9).await, found(Some(30), 9).await), (vec![2], vec![1, 2, 4, 3]));
+}
+
 pub async fn a_held_message_whose_text_died_with_its_process_is_shown_as_failed(backend: &Backend) {
     let world = World::new(backend).await;
     let copy = world.deals(&[("d", "c", 1)]).await[0];
@@ -1032,7 +1053,7 @@ pub async fn what_waits_for_a_busy_connection_hides_nothing_behind_it(backend: &
     world.decide(copy, vec![later]).await;
     let beside = async |busy: &[&str], limit| {
         let busy: Vec<String> = busy.iter().map(|name| (*name).to_owned()).collect();
-        let rows = world.store.journal.outbox_beside(&busy, at(20), limit).await.unwrap();
+        let rows = world.store.journal.outbox_beside(&busy, None, at(20), limit).await.unwrap();
         rows.into_iter().map(|row| row.effect.seq).collect::<Vec<_>>()
     };
     assert_eq!(beside(&[], 2).await, [1, 2]);

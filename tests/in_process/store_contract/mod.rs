@@ -101,6 +101,7 @@ contract!(
     a_poison_event_is_set_aside_visibly,
     a_copy_that_cannot_be_processed_is_set_aside,
     a_hold_stops_messages_and_nothing_else,
+    what_is_known_to_be_on_hold_stands_in_nobodys_way,
     a_held_message_whose_text_died_with_its_process_is_shown_as_failed,
     revisions_are_numbered_by_content,
     money_is_counted_with_the_intent_and_given_back,
