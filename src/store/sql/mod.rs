@@ -48,12 +48,17 @@ pub(super) struct SqlStore {
 impl SqlStore {
     pub(super) async fn open(url: &str, access: Access) -> Result<Self> {
         let database = Database::open(url, access).await?;
-        match access {
-            Access::Engine => {
-                open::migrate(&database).await?;
-                lease::bury_dead(&database).await?;
+        let ready = async {
+            match access {
+                Access::Engine => {
+                    open::migrate(&database).await?;
+                    lease::bury_dead(&database).await
+                }
+                Access::Beside => open::check(&database).await,
             }
-            Access::Beside => open::check(&database).await?,
+        };
+        if let Err(error) = ready.await {
+            return Err(open::why(&database, error).await);
         }
         let secret = open::secret(&database, access).await?;
         Ok(Self { database, secret, addresses: AddressHasher::new(&secret) })

@@ -3,6 +3,7 @@
 mod cases;
 mod differential;
 mod levels;
+mod opening;
 mod races;
 mod speed;
 mod statements;
