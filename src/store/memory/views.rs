@@ -19,7 +19,7 @@ impl Stages {
         let empty = || StageCount { role, stage: stage.to_owned(), deals: 0, amount: Money(0) };
         let count = self.0.entry((role.as_str(), stage.to_owned())).or_insert_with(empty);
         count.deals += 1;
-        count.amount.0 += amount.0;
+        count.amount = count.amount.plus(amount);
     }
 
     fn counts(self) -> Vec<StageCount> {

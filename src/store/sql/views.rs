@@ -14,8 +14,14 @@ use crate::store::{
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
+/// A sum of amounts, told in billions and the rest.
+fn sum(c: &mut Cells) -> Result<Money> {
+    let (billions, rest) = (c.int()?, c.int()?);
+    Ok(Money(billions.saturating_mul(1_000_000_000).saturating_add(rest)))
+}
+
 fn stage_count(mut c: Cells) -> Result<StageCount> {
-    Ok(StageCount { role: c.word(Role::parse)?, stage: c.text()?, deals: c.count()?, amount: Money(c.int()?) })
+    Ok(StageCount { role: c.word(Role::parse)?, stage: c.text()?, deals: c.count()?, amount: sum(&mut c)? })
 }
 
 /// So many copies are counted at once.
@@ -30,7 +36,7 @@ async fn stages_and_waits(counts: &mut FunnelCounts, session: &mut Session, funn
         let mut met = 0;
         for mut c in session.rows(sql!("views/stages"), args![funnel, after, COUNTED]).await? {
             let (role, stage, reason) = (c.word(Role::parse)?, c.text()?, c.opt_text()?);
-            let (deals, amount) = (c.count()?, c.int()?);
+            let (deals, amount) = (c.count()?, sum(&mut c)?);
             after = after.max(c.int()?);
             met += deals;
             if let Some(reason) = reason {
@@ -39,7 +45,7 @@ async fn stages_and_waits(counts: &mut FunnelCounts, session: &mut Session, funn
             let none = StageCount { role, stage: stage.clone(), deals: 0, amount: Money(0) };
             let count = stages.entry((role.as_str(), stage)).or_insert(none);
             count.deals += deals;
-            count.amount.0 += amount;
+            count.amount = count.amount.plus(amount);
         }
         if met < u64::from(COUNTED) {
             break;

@@ -1566,6 +1566,21 @@ pub async fn reactions_are_counted_by_their_pace(backend: &Backend) {
     assert_eq!(line.text, "nobody reacted for 30 min of working time: the supervisor was told");
 }
 
+/// A column of card numbers taken for amounts, in a database of before they were refused.
+pub async fn absurd_amounts_stop_no_figures(backend: &Backend) {
+    let world = World::new(backend).await;
+    let deals: Vec<Deal> =
+        [("a", i64::MAX), ("b", i64::MAX), ("c", 50)].map(|(id, amount)| Deal { amount: Money(amount), ..deal(id, "") }).into();
+    let changes = deals.iter().map(new_copy).collect();
+    world.commit(Batch { now: Some(at(0)), page: Some(page(vec![], deals)), changes, ..Batch::default() }).await;
+    let views = &world.store.views;
+    let counts = views.counts(&funnel(), None, at(1)).await.unwrap();
+    let then = views.stages_at(&funnel(), &[at(1)]).await.unwrap().remove(0);
+    for stages in [counts.stages, then] {
+        assert_eq!(stages.iter().map(|s| (s.deals, s.amount)).collect::<Vec<_>>(), [(3, Money(i64::MAX))]);
+    }
+}
+
 pub async fn stages_can_be_replayed(backend: &Backend) {
     let world = World::new(backend).await;
     let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;

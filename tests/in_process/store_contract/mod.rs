@@ -141,6 +141,7 @@ contract!(
     a_passage_counts_as_what_it_became_and_when,
     contacted_is_whom_a_message_may_have_reached,
     revivals_of_before_are_known_when_their_deals_have_left,
+    absurd_amounts_stop_no_figures,
     stages_can_be_replayed,
     reactions_are_counted_by_their_pace,
 );
