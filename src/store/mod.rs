@@ -48,7 +48,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Url`] for anything else, [`StoreError::Locked`] while another process has the SQLite file,
-    /// [`StoreError::Incompatible`] when a newer version changed the schema in a way this one cannot use.
+    /// [`StoreError::Incompatible`] when a newer version changed the schema in a way this one cannot use, or a SQLite file is another
+    /// program's.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         if url == "memory:" {
             let store = Arc::new(memory::MemoryStore::new()?);

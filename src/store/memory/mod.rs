@@ -6,7 +6,7 @@ mod ledger;
 mod people;
 mod views;
 
-use super::outcome::{MOST_ATTEMPTS, Receipt, of_channel, resolution, resolved_reason};
+use super::outcome::{Receipt, of_channel, resolution, resolved_reason};
 use super::rules::{AddressHasher, HITS, NEVER_MS, RECENT};
 use super::{
     Batch, Charge, Clicked, Commit, Cursor, DeadLetter, Due, EffectInfo, Hold, HoldScope, InboxRow, Incoming, Journal, Lease, Load,
@@ -274,7 +274,7 @@ impl Journal for MemoryStore {
                 row.epoch = None;
             }
             if let Some(entry) = data.effects.get_mut(&effect).filter(|e| !e.status.terminal()) {
-                entry.resends = (entry.resends + i32::from(again)).min(MOST_ATTEMPTS);
+                entry.resends = (entry.resends + i32::from(again)).min(super::outcome::MOST_ATTEMPTS);
                 entry.status = match (message && !again, started) {
                     (true, true) => EffectStatus::Unknown,
                     (true, false) => EffectStatus::Failed,
@@ -524,7 +524,7 @@ impl Journal for MemoryStore {
                 data.intents += message;
                 if let Some(entry) = data.effects.get_mut(effect) {
                     entry.status = EffectStatus::Intended;
-                    entry.attempt = (entry.attempt + 1).min(MOST_ATTEMPTS);
+                    entry.attempt = (entry.attempt + 1).min(super::outcome::MOST_ATTEMPTS);
                 }
                 started.push(*effect);
             }
@@ -569,7 +569,7 @@ impl Journal for MemoryStore {
             data.mark(vec![resolution(effect, attempt, how, now)]);
             if let Some(entry) = data.effects.get_mut(&effect) {
                 entry.reason = Some(resolved_reason(how).into());
-                entry.resends = (entry.resends + i32::from(how == Resolution::Resend)).min(MOST_ATTEMPTS);
+                entry.resends = (entry.resends + i32::from(how == Resolution::Resend)).min(super::outcome::MOST_ATTEMPTS);
             }
             resolved.push(effect);
         }

@@ -1,6 +1,6 @@
 //! Opening a database: connections, the lock file beside SQLite, migrations, the installation's secret.
 
-use super::dialect::{expand, sql};
+use super::dialect::{Dialect, expand, sql};
 use super::session::{SILENCE_IN_TRANSACTION, SILENCE_OF_READ, Session, args, fault, heard, lately_read_only};
 use crate::store::StoreError;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -258,7 +258,7 @@ async fn answers(connection: &mut PgConnection) -> sqlx::Result<bool> {
     if !lately_read_only() {
         return Ok(true);
     }
-    let row = heard(patience, sqlx::raw_sql("SHOW transaction_read_only").fetch_one(connection)).await?;
+    let row = heard(patience, sqlx::raw_sql(sql!("installation/read_only").text(Dialect::Postgres)).fetch_one(connection)).await?;
     row.try_get::<String, _>(0).map(|read_only| read_only == "off")
 }
 
