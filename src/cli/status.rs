@@ -235,7 +235,7 @@ fn spent(out: &mut String, sums: &[PeriodSpent]) {
 fn funnel_row(status: &FunnelStatus, now: Timestamp) -> Vec<String> {
     let counts = &status.counts;
     let of = |role: Role| counts.stages.iter().filter(|s| s.role == role).map(|s| s.deals).sum::<u64>().to_string();
-    let risk: i64 = counts.stages.iter().filter(|s| s.role.at_risk()).map(|s| s.amount.0).sum();
+    let risk: i64 = counts.stages.iter().filter(|s| s.role.at_risk()).fold(0, |sum, s| s.amount.0.saturating_add(sum));
     vec![
         status.funnel.clone(),
         of(Role::InWork),

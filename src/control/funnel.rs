@@ -154,7 +154,7 @@ fn count(status: &mut ReactivationFunnelStatus, figures: &FunnelFigures, plan: O
             Role::Backfill | Role::Archived => {}
         }
         if matches!(stage.role, Role::Stalled | Role::Warming) {
-            risk += stage.amount.0;
+            risk = stage.amount.0.saturating_add(risk);
         }
     }
     let stage = |stage: &crate::store::StageCount| StageFigures {

@@ -9,8 +9,11 @@ use std::fmt;
 pub struct Money(pub i64);
 
 impl Money {
-    /// Reads `4217.5`, `4 217,50`, `-3`. Digits beyond the second are rounded half away from zero. `None` for anything else, and for
-    /// `12,500`, which is twelve and a half to some and a thousand times as much to others.
+    /// No deal is worth more than a trillion; a number of an order or a card is easily taken for an amount.
+    const MOST: i64 = 100_000_000_000_000;
+
+    /// Reads `4217.5`, `4 217,50`, `-3`. Digits beyond the second are rounded half away from zero. `None` for anything else, for
+    /// more than a trillion, and for `12,500`, which is twelve and a half to some and a thousand times as much to others.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if is_ambiguous(text.trim()) {
@@ -34,8 +37,14 @@ impl Money {
         if part.as_bytes().get(2).is_some_and(|d| *d >= b'5') {
             cents += 1;
         }
-        let value = whole.checked_mul(100)?.checked_add(cents)?;
+        let value = whole.checked_mul(100)?.checked_add(cents).filter(|value| *value <= Self::MOST)?;
         Some(Self(if negative { -value } else { value }))
+    }
+
+    /// Both together, or the largest amount there is.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
     }
 
     /// The amount in whole units, for conditions and texts.
@@ -85,6 +94,10 @@ mod tests {
             ("12a", None),
             ("1.2.3", None),
             ("99999999999999999999", None),
+            // The number of a card, and what a city is worth.
+            ("4276550012345678", None),
+            ("-1000000000000.01", None),
+            ("999 999 999 999,99", Some(99_999_999_999_999)),
         ] {
             assert_eq!(Money::parse(text).map(|m| m.0), want, "{text}");
         }

@@ -709,7 +709,7 @@ impl Life {
             };
             let sum = tally.ways.entry(way).or_default();
             sum.0 += 1;
-            sum.1 += copy.amount.0;
+            sum.1 = copy.amount.0.saturating_add(sum.1);
         }
     }
 }

@@ -319,7 +319,7 @@ impl Report {
         let mut flows: BTreeMap<(String, String, usize), u64> = BTreeMap::new();
         for (way, (deals, amount)) in &outcome.tally.ways {
             let sum = moves.entry((way.funnel, way.first, way.last)).or_default();
-            (sum.0, sum.1) = (sum.0 + deals, sum.1 + amount);
+            (sum.0, sum.1) = (sum.0 + deals, sum.1.saturating_add(*amount));
             let end = match way.last {
                 Role::Revived => "revived",
                 Role::Unsubscribed => "unsubscribed",

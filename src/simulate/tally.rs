@@ -132,7 +132,7 @@ impl Tally {
         for (key, (deals, amount)) in other.ways {
             let sum = self.ways.entry(key).or_default();
             sum.0 += deals;
-            sum.1 += amount;
+            sum.1 = amount.saturating_add(sum.1);
         }
         self.through_window += other.through_window;
         self.clicks += other.clicks;

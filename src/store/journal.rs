@@ -425,10 +425,11 @@ pub trait Journal: Send + Sync {
 
     /// Outbox rows whose time has come, in order within a deal; marks nothing.
     async fn outbox(&self, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
-        self.outbox_beside(&[], now, limit).await
+        self.outbox_beside(&[], None, now, limit).await
     }
-    /// The same without write-backs to connections that are `busy`.
-    async fn outbox_beside(&self, busy: &[String], now: Timestamp, limit: u32) -> Result<Vec<Outbox>>;
+    /// The same without write-backs to connections that are `busy`, and without messages that were due before `low` (kept by the caller,
+    /// who knows them to be on hold; `None`: a full sweep).
+    async fn outbox_beside(&self, busy: &[String], low: Option<Timestamp>, now: Timestamp, limit: u32) -> Result<Vec<Outbox>>;
     /// Fenced: these outbox rows are about to be handed over (attempt + 1, status `Intended`). Returns those that still may be.
     async fn start(&self, lease: &Lease, effects: &[EffectRef], now: Timestamp) -> Result<Vec<EffectRef>>;
     /// Unfenced facts, merged monotonically. Receipts use it too (attempt -1: any).

@@ -29,7 +29,7 @@ pub(crate) use pipelines::{MOST_PIPELINES, empty_pipeline};
 pub(crate) use rules::{RECENT, item_name, up_to_ms, with_state};
 pub(crate) use timeline::Pace;
 pub use views::{
-    Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, ReactionCounts, StageCount, TimelineEntry, VariantCount, Views,
+    Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, ReactionCounts, StageCount, TimelineEntry, Unclear, VariantCount, Views,
 };
 pub use witness::{FileWitness, Reserved, Said, Witness, WitnessError};
 
@@ -50,7 +50,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Url`] for anything else, [`StoreError::Locked`] while another process has the SQLite file,
-    /// [`StoreError::Incompatible`] when a newer version changed the schema in a way this one cannot use.
+    /// [`StoreError::Incompatible`] when a newer version changed the schema in a way this one cannot use, or a SQLite file is another
+    /// program's.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         if url == "memory:" {
             let store = Arc::new(memory::MemoryStore::new()?);

@@ -24,6 +24,15 @@ pub(super) enum Receipt {
     Bounced = 2,
 }
 
+/// Attempts, and how often a message was sent again, are counted up to here: PostgreSQL keeps both in 16 bits. What is tried more often
+/// goes on under this number.
+pub(super) const MOST_ATTEMPTS: i32 = 32_000;
+
+/// The number under which an attempt is known. The first hand-over is attempt 1, whether its reporter counts from 0 or from 1.
+fn number(attempt: i32) -> i32 {
+    attempt.clamp(1, MOST_ATTEMPTS)
+}
+
 pub(super) enum Work {
     Unchanged,
     Done,
@@ -75,9 +84,9 @@ impl Standing {
     }
 
     pub(super) fn merge(&mut self, mark: Mark) {
-        // The first hand-over is attempt 1, whether its reporter counts from 0 or from 1. A receipt is about any.
+        // A receipt is about any attempt.
         let receipt = mark.attempt < 0;
-        let mine = receipt || mark.attempt.max(1) == self.attempt.max(1);
+        let mine = receipt || number(mark.attempt) == number(self.attempt);
         let settled =
             self.status.sent() || matches!(self.status, EffectStatus::Skipped | EffectStatus::Failed | EffectStatus::Expired);
         let done_elsewhere = settled || !mine;
@@ -124,7 +133,7 @@ impl Standing {
             }
             Outcome::Unknown { reason } if !done_elsewhere => match mark.next {
                 Some(next) if self.resend => {
-                    self.resends += 1;
+                    self.resends = (self.resends + 1).min(MOST_ATTEMPTS);
                     self.again(next.at, next.payload, format!("unclear ({reason}), sent again"));
                 }
                 Some(next) => {

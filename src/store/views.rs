@@ -119,6 +119,17 @@ pub struct Ambiguous {
     pub text_kept: bool,
 }
 
+/// Which of the messages that nobody can tell about are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Unclear {
+    /// Those of this channel, by its full name.
+    pub channel: Option<String>,
+    /// These and no others; empty: all.
+    pub named: Vec<EffectRef>,
+    /// Those behind the last one of a page.
+    pub after: Option<(Timestamp, EffectRef)>,
+}
+
 /// One line of a deal's story, oldest first. Carries no addresses.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TimelineEntry {
@@ -160,7 +171,11 @@ pub trait Views: Send + Sync {
     async fn timeline(&self, funnel: &FunnelKey, deal: &str) -> Result<Vec<TimelineEntry>, StoreError>;
     async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError>;
     /// Messages nobody can tell about, oldest first.
-    async fn ambiguous(&self, limit: u32) -> Result<Vec<Ambiguous>, StoreError>;
+    async fn ambiguous(&self, limit: u32) -> Result<Vec<Ambiguous>, StoreError> {
+        self.unclear(&Unclear::default(), limit).await
+    }
+    /// Some of them. Those that are named come all, whatever the limit.
+    async fn unclear(&self, which: &Unclear, limit: u32) -> Result<Vec<Ambiguous>, StoreError>;
     /// Stage sizes over time: at each of `moments`, copies and money by role, replayed from history.
     async fn stages_at(&self, funnel: &FunnelKey, moments: &[Timestamp]) -> Result<Vec<Vec<StageCount>>, StoreError>;
     /// Answers or fails quickly: for /readyz.

@@ -1,6 +1,8 @@
 //! The engine of one process: what its passes share, the lease they run under, and the loop that repeats them.
 
-use super::{Adapters, Clock, EngineMetrics, Outside, Plans, RealOutside, clock::Moment, flights::Flights, witness::Block};
+use super::{
+    Adapters, Clock, EngineMetrics, Outside, Plans, RealOutside, clock::Moment, flights::Flights, on_hold::OnHold, witness::Block,
+};
 use crate::{
     links::Keys,
     model::FunnelKey,
@@ -128,6 +130,7 @@ pub struct Engine {
     pub(super) next_backfill: Mutex<Option<Timestamp>>,
     /// Hand-over numbers that were set aside at the witness.
     pub(super) block: Mutex<Block>,
+    pub(super) on_hold: Mutex<OnHold>,
     /// Since when there has been no such connection as write-backs wait for.
     pub(super) gone: Mutex<BTreeMap<String, Timestamp>>,
     /// The broken funnels that the inbox was last read by, and until when what waits for one that is not any more is looked for.
@@ -216,6 +219,7 @@ impl Engine {
             next_sync: Mutex::default(),
             next_backfill: Mutex::default(),
             block: Mutex::default(),
+            on_hold: Mutex::default(),
             gone: Mutex::default(),
             broken: Mutex::default(),
             in_hand: Mutex::default(),

@@ -13,6 +13,7 @@ mod inbox;
 mod limiter;
 mod metrics;
 mod money;
+mod on_hold;
 mod outbox;
 mod plans;
 mod prepare;

@@ -32,7 +32,12 @@ impl Engine {
         let adapters = self.adapters.load_full();
         let busy = adapters.connections.iter().filter(|(_, connection)| connection.writing.load(Ordering::SeqCst));
         let busy: Vec<String> = busy.map(|(key, _)| key.clone()).collect();
-        let mut rows = self.journal.outbox_beside(&busy, now, self.settings.batch).await?;
+        let holds = self.journal.holds().await?;
+        let low = lock(&self.on_hold).low(held.lease.epoch, &holds, now);
+        let mut rows = self.journal.outbox_beside(&busy, low, now, self.settings.batch).await?;
+        // Fewer than asked for: there are no others.
+        let none = rows.len() < self.settings.batch as usize && rows.iter().all(|row| row.kind != "message");
+        lock(&self.on_hold).looked(held.lease.epoch, holds, low, now, none);
         rows.retain(|row| !self.flights.contains(row.effect));
         let (messages, writes): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.kind == "message");
         Ok(self.resend(&held, messages, now).await? + self.write_backs(&held, writes, now).await?)
@@ -226,6 +231,12 @@ fn put_off(row: Outbox, now: Timestamp, wait: SignedDuration) -> Mark {
     Mark { effect: row.effect, attempt: row.attempt, outcome: Outcome::NotStarted, at: now, next: Some(next) }
 }
 
+/// What a receiver that says when to come again is given at the least. After ten attempts it grows, up to a quarter of an hour: one that
+/// says "in a second" for days would be asked each second.
+fn least_pause(attempt: i32) -> SignedDuration {
+    SignedDuration::from_secs((1_i64 << attempt.saturating_sub(10).clamp(0, 10)).min(900))
+}
+
 /// Performs write-backs in order and writes down what became of them.
 async fn write(
     writing: Writing,
@@ -254,7 +265,7 @@ async fn write(
                 // The receiver says itself how long it wants to be left alone.
                 Outcome::Retry { after: Some(after), .. } | Outcome::ChannelDown { after: Some(after), .. } => {
                     let after = SignedDuration::try_from(*after).unwrap_or(SignedDuration::from_secs(seconds));
-                    Some(answered + after.max(SignedDuration::from_secs(1)))
+                    Some(answered + after.max(least_pause(attempt)))
                 }
                 // A write-back carries its own dedupe key: what is ambiguous is simply written again.
                 Outcome::Retry { .. } | Outcome::Unknown { .. } | Outcome::ChannelDown { .. } | Outcome::NotStarted => {

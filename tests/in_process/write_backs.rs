@@ -86,6 +86,39 @@ async fn tasks_of_a_connection_that_is_gone_hold_up_nobody_elses() {
     assert_eq!((told.lines().count(), waiting(&town).await), (300, 0));
 }
 
+/// A CRM that answers 429 whenever it is asked, and says "in a second".
+#[derive(Default)]
+struct Impatient(Strict, Mutex<u32>);
+
+#[async_trait]
+impl Connector for Impatient {
+    async fn changed(&self, cursor: &Cursor) -> Result<bool, CrmError> {
+        self.0.changed(cursor).await
+    }
+
+    async fn read(&self, cursor: &Cursor, limit: usize, now: Timestamp) -> Result<ReadPage, CrmError> {
+        self.0.read(cursor, limit, now).await
+    }
+
+    async fn write(&self, jobs: &[WriteBack]) -> Vec<Outcome> {
+        *self.1.lock().unwrap() += 1;
+        jobs.iter().map(|_| Outcome::Retry { reason: "429".into(), after: Some(Duration::from_secs(1)) }).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_crm_that_says_in_a_second_all_day_is_not_asked_each_second_all_day() {
+    let crm = Arc::new(Impatient::default());
+    let manifests = format!("{BASE}{}", funnel("flats", "  managers: {fallback: m1}"));
+    let mut town = Town::with_crm(&[("all.yaml", manifests.as_str())], monday(), Some(crm.clone())).await;
+    call(&town, std::iter::once(1)).await;
+    let asked = || *crm.1.lock().unwrap();
+    town.run(monday() + SignedDuration::from_secs(11)).await;
+    assert!(asked() > 8, "it is believed at first: {}", asked());
+    town.run(monday() + SignedDuration::from_hours(4)).await;
+    assert!((20..100).contains(&asked()), "{}", asked());
+}
+
 /// A CRM that answers 429 once, and says for how long.
 #[derive(Default)]
 struct Strict(Mutex<u32>);

@@ -496,9 +496,10 @@ impl Journal for SimJournal {
         self.write(move |journal| Box::pin(async move { journal.bury(&lease, source, id, &error, now).await })).await
     }
 
-    async fn outbox_beside(&self, busy: &[String], now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+    async fn outbox_beside(&self, busy: &[String], low: Option<Timestamp>, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
         let busy = busy.to_vec();
-        let mut rows = self.read(move |journal| Box::pin(async move { journal.outbox_beside(&busy, now, limit).await })).await?;
+        let mut rows =
+            self.read(move |journal| Box::pin(async move { journal.outbox_beside(&busy, low, now, limit).await })).await?;
         if self.bug(Bug::RenderedAgain) {
             for row in rows.iter_mut().filter(|row| row.kind == "message" && row.attempt > 0) {
                 row.payload = row.payload.replace("One", "Two");

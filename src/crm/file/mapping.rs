@@ -242,7 +242,7 @@ impl Mapper<'_> {
                 Kind::InvalidAmount,
                 row,
                 DealColumn::Amount as usize,
-                "is not an amount, or its comma may mean thousands; write only the number, like 5400000.50",
+                "is not an amount up to a trillion, or its comma may mean thousands; write only the number, like 5400000.50",
             );
             Money::default()
         })

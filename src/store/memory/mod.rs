@@ -279,7 +279,7 @@ impl Journal for MemoryStore {
                 row.epoch = None;
             }
             if let Some(entry) = data.effects.get_mut(&effect).filter(|e| !e.status.terminal()) {
-                entry.resends += i32::from(again);
+                entry.resends = (entry.resends + i32::from(again)).min(super::outcome::MOST_ATTEMPTS);
                 entry.status = match (message && !again, started) {
                     (true, true) => EffectStatus::Unknown,
                     (true, false) => EffectStatus::Failed,
@@ -495,13 +495,16 @@ impl Journal for MemoryStore {
         Ok(())
     }
 
-    async fn outbox_beside(&self, busy: &[String], now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+    async fn outbox_beside(&self, busy: &[String], low: Option<Timestamp>, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
         let data = self.data();
         let mut due: Vec<(&EffectRef, &Open)> = data
             .outbox
             .iter()
             .filter(|(e, o)| o.epoch.is_none() && o.due_at <= now && !data.held(**e, o) && !data.behind(**e, o))
-            .filter(|(_, o)| o.kind == "message" || !busy.contains(&o.target))
+            .filter(|(_, o)| match o.kind {
+                "message" => low.is_none_or(|low| o.due_at >= ms(low)),
+                _ => !busy.contains(&o.target),
+            })
             .collect();
         due.sort_by_key(|(e, o)| (o.due_at, **e));
         let row = |(effect, open): (&EffectRef, &Open)| {
@@ -534,7 +537,7 @@ impl Journal for MemoryStore {
                 data.intents += message;
                 if let Some(entry) = data.effects.get_mut(effect) {
                     entry.status = EffectStatus::Intended;
-                    entry.attempt += 1;
+                    entry.attempt = (entry.attempt + 1).min(super::outcome::MOST_ATTEMPTS);
                 }
                 started.push(*effect);
             }
@@ -579,7 +582,7 @@ impl Journal for MemoryStore {
             data.mark(vec![resolution(effect, attempt, how, now)]);
             if let Some(entry) = data.effects.get_mut(&effect) {
                 entry.reason = Some(resolved_reason(how).into());
-                entry.resends += i32::from(how == Resolution::Resend);
+                entry.resends = (entry.resends + i32::from(how == Resolution::Resend)).min(super::outcome::MOST_ATTEMPTS);
             }
             resolved.push(effect);
         }

@@ -8,7 +8,8 @@ use crate::model::{
 };
 use crate::store::timeline::{FORMER_OPT_OUT, Hit, Sent, history_text, hit_text, sent_text};
 use crate::store::{
-    Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, TimelineEntry, VariantCount, Views,
+    Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, TimelineEntry, Unclear, VariantCount,
+    Views,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -22,7 +23,7 @@ impl Stages {
         let empty = || StageCount { role, stage: stage.to_owned(), deals: 0, amount: Money(0) };
         let count = self.0.entry((role.as_str(), stage.to_owned())).or_insert_with(empty);
         count.deals += 1;
-        count.amount.0 += amount.0;
+        count.amount = count.amount.plus(amount);
     }
 
     fn counts(self) -> Vec<StageCount> {
@@ -267,12 +268,15 @@ impl Views for MemoryStore {
         Ok(self.data().dead.iter().rev().take(limit as usize).cloned().collect())
     }
 
-    async fn ambiguous(&self, limit: u32) -> Result<Vec<Ambiguous>> {
+    async fn unclear(&self, which: &Unclear, limit: u32) -> Result<Vec<Ambiguous>> {
         let data = self.data();
         let mut unknown: Vec<Ambiguous> = data
             .effects
             .iter()
             .filter(|(_, e)| e.kind == "message" && e.status == EffectStatus::Unknown)
+            .filter(|(_, e)| which.channel.as_ref().is_none_or(|channel| *channel == e.target))
+            .filter(|(effect, _)| which.named.is_empty() || which.named.contains(effect))
+            .filter(|(effect, e)| which.after.is_none_or(|after| (e.at, **effect) > after))
             .filter_map(|(effect, e)| {
                 let copy = data.copies.get(&effect.copy)?;
                 Some(Ambiguous {
@@ -289,7 +293,9 @@ impl Views for MemoryStore {
             })
             .collect();
         unknown.sort_unstable_by_key(|a| (a.since, a.effect));
-        unknown.truncate(limit as usize);
+        if which.named.is_empty() {
+            unknown.truncate(limit as usize);
+        }
         Ok(unknown)
     }
 

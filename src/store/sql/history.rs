@@ -2,7 +2,7 @@
 
 use super::Result;
 use super::commit::Placed;
-use super::dialect::sql;
+use super::dialect::{Dialect, sql};
 use super::session::{Session, args, json_rows, to_json};
 use super::suppress::ref_rows;
 use crate::engine::{CycleChange, History};
@@ -120,6 +120,11 @@ pub(super) async fn write_cycles(tx: &mut Session, placed: &[Placed]) -> Result<
                 CycleChange::End { cycle, at, how } => end.push(row(cycle, at, false, how.as_str())),
             }
         }
+    }
+    // SQLite has one writer.
+    let all: Vec<&CycleRow> = [&begin, &resume, &held_out, &contacted, &end].into_iter().flatten().collect();
+    if all.len() > 1 && tx.dialect() == Dialect::Postgres {
+        tx.run(sql!("cycle/lock_all"), args![json_rows(&all)?]).await?;
     }
     if !begin.is_empty() {
         let rows = json_rows(&begin)?;

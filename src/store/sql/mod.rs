@@ -48,12 +48,17 @@ pub(super) struct SqlStore {
 impl SqlStore {
     pub(super) async fn open(url: &str, access: Access) -> Result<Self> {
         let database = Database::open(url, access).await?;
-        match access {
-            Access::Engine => {
-                open::migrate(&database).await?;
-                lease::bury_dead(&database).await?;
+        let ready = async {
+            match access {
+                Access::Engine => {
+                    open::migrate(&database).await?;
+                    lease::bury_dead(&database).await
+                }
+                Access::Beside => open::check(&database).await,
             }
-            Access::Beside => open::check(&database).await?,
+        };
+        if let Err(error) = ready.await {
+            return Err(open::why(&database, error).await);
         }
         let secret = open::secret(&database, access).await?;
         Ok(Self { database, secret, addresses: AddressHasher::new(&secret) })
@@ -154,8 +159,8 @@ impl Journal for SqlStore {
         inbox::bury(&self.database, lease, source, id, error, now).await
     }
 
-    async fn outbox_beside(&self, busy: &[String], now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
-        outbox::due(&self.database, busy, now, limit).await
+    async fn outbox_beside(&self, busy: &[String], low: Option<Timestamp>, now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+        outbox::due(&self.database, busy, low, now, limit).await
     }
 
     async fn start(&self, lease: &Lease, effects: &[EffectRef], _now: Timestamp) -> Result<Vec<EffectRef>> {

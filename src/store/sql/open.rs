@@ -1,13 +1,13 @@
 //! Opening a database: connections, the lock file beside SQLite, migrations, the installation's secret.
 
-use super::dialect::{expand, sql};
-use super::session::{SILENCE_IN_TRANSACTION, SILENCE_OF_READ, Session, args, fault, heard};
+use super::dialect::{Dialect, expand, sql};
+use super::session::{SILENCE_IN_TRANSACTION, SILENCE_OF_READ, Session, args, fault, heard, lately_read_only};
 use crate::store::StoreError;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use ring::rand::SecureRandom as _;
-use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, Row as _};
 use std::{fs::File, fs::TryLockError, path::Path, path::PathBuf, time::Duration};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -17,6 +17,7 @@ const MIGRATIONS: &[(&str, &str, i64)] = &[
     ("first", include_str!("../migrations/0001_first.sql"), 1),
     ("unclear", include_str!("../migrations/0002_unclear.sql"), 1),
     ("voice and money", include_str!("../migrations/0003_voice_and_money.sql"), 1),
+    ("waiting write-backs", include_str!("../migrations/0004_waiting_write_backs.sql"), 1),
 ];
 
 /// How a database is opened.
@@ -45,10 +46,7 @@ impl Database {
             return postgres(url);
         }
         match url.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => {
-                let path = path.strip_prefix("//").filter(|p| p.starts_with('/')).unwrap_or(path);
-                sqlite(Path::new(path), access).await
-            }
+            Some(rest) if !rest.is_empty() => sqlite(sqlite_path(rest)?, access).await,
             _ => Err(StoreError::Url(scheme_only(url))),
         }
     }
@@ -122,27 +120,29 @@ fn scheme_only(url: &str) -> String {
     url.split_once(':').map_or_else(|| url.to_owned(), |(scheme, _)| format!("{scheme}:…"))
 }
 
+/// What stands behind `sqlite:`. A path from the root may be written as in a URL, `sqlite:///PATH`.
+fn sqlite_path(rest: &str) -> Result<&Path> {
+    if let Some((path, _)) = rest.split_once('?') {
+        return Err(StoreError::Url(format!("sqlite:{rest} (it takes no parameters; write sqlite:{path})")));
+    }
+    match rest.strip_prefix("//") {
+        None => Ok(Path::new(rest)),
+        Some(path) if path.starts_with('/') => Ok(Path::new(path)),
+        // Others read it from the folder they are in, the system from its root.
+        Some(path) => Err(StoreError::Url(format!("sqlite:{rest} (write sqlite:{path}, or sqlite:/{path} from the root)"))),
+    }
+}
+
 async fn sqlite(path: &Path, access: Access) -> Result<Database> {
-    let mut lock = None;
-    if access == Access::Engine {
-        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(unavailable)?;
-        }
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
-        let file = File::options().create(true).truncate(false).write(true).open(PathBuf::from(name)).map_err(unavailable)?;
-        match file.try_lock() {
-            Ok(()) => lock = Some(file),
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(path.display().to_string())),
-            Err(TryLockError::Error(e)) => return Err(unavailable(e)),
-        }
-    } else if !path.exists() {
+    if access == Access::Beside && !path.exists() {
         return Err(StoreError::Url(format!("sqlite:{} (there is no such file)", path.display())));
+    }
+    if path.is_dir() {
+        return Err(StoreError::Url(format!("sqlite:{} (it is a folder)", path.display())));
     }
     let options = SqliteConnectOptions::new()
         .filename(path)
-        .create_if_missing(access == Access::Engine)
-        .journal_mode(SqliteJournalMode::Wal)
+        .create_if_missing(false)
         // A commit that was reported must survive a power cut: with NORMAL it may not.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(false)
@@ -159,17 +159,52 @@ async fn sqlite(path: &Path, access: Access) -> Result<Database> {
             .test_before_acquire(false)
             .acquire_timeout(Duration::from_mins(1))
     };
+    let read = pool().max_connections(4).connect_lazy_with(options.clone().read_only(true).pragma("cache_size", "-4000"));
+    let options = options.pragma("cache_size", "-16000");
     let write = pool()
         .max_connections(1)
         // After a COMMIT that failed for want of space SQLite has rolled back by itself, and the connection still counts a transaction:
         // nothing could ever begin on it again.
-        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-        .connect_with(options.clone().pragma("cache_size", "-16000"))
-        .await
-        .map_err(|e| fault(e, "open"))?;
-    let read =
-        pool().max_connections(4).connect_lazy_with(options.create_if_missing(false).read_only(true).pragma("cache_size", "-4000"));
-    Ok(Database::Sqlite { write, read, _lock: lock })
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
+    match access {
+        Access::Engine => {
+            refuse_others(&read, path).await?;
+            let lock = Some(lock(path)?);
+            let options = options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+            let write = write.connect_with(options).await.map_err(|e| fault(e, "open"))?;
+            Ok(Database::Sqlite { write, read, _lock: lock })
+        }
+        // Nothing is opened for writing before it is known whose database it is: even the kind of log would change another program's.
+        Access::Beside => Ok(Database::Sqlite { write: write.connect_lazy_with(options), read, _lock: None }),
+    }
+}
+
+/// A database that another program made gets no tables of ours.
+async fn refuse_others(read: &SqlitePool, path: &Path) -> Result<()> {
+    if !path.metadata().is_ok_and(|file| file.len() > 0) {
+        return Ok(());
+    }
+    let mut session = Session::Sqlite(read.acquire().await.map_err(|e| fault(e, "open"))?);
+    let ours = !session.rows(sql!("schema/exists"), args![]).await?.is_empty();
+    if ours || session.rows(sql!("schema/any"), args![]).await?.is_empty() {
+        return Ok(());
+    }
+    let there = path.display();
+    Err(StoreError::Incompatible(format!("{there} holds tables that rekindle did not make; give it a database of its own")))
+}
+
+fn lock(path: &Path) -> Result<File> {
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(unavailable)?;
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(PathBuf::from(name)).map_err(unavailable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.display().to_string())),
+        Err(TryLockError::Error(e)) => Err(unavailable(e)),
+    }
 }
 
 fn is_postgres(url: &str) -> bool {
@@ -215,9 +250,35 @@ fn postgres(url: &str) -> Result<Database> {
     Ok(Database::Postgres { pool: pool(8, from_the_batch.clone()), reports: pool(2, options), lease: pool(3, from_the_batch) })
 }
 
-/// Whether there is somebody at the other end.
+/// Whether there is somebody at the other end, who takes what is written. Where a primary became a standby, a new connection finds the one
+/// that took its place.
 async fn answers(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    heard(Duration::from_secs(3), connection.ping()).await.map(|()| true)
+    let patience = Duration::from_secs(3);
+    heard(patience, connection.ping()).await?;
+    if !lately_read_only() {
+        return Ok(true);
+    }
+    let row = heard(patience, sqlx::raw_sql(sql!("installation/read_only").text(Dialect::Postgres)).fetch_one(connection)).await?;
+    row.try_get::<String, _>(0).map(|read_only| read_only == "off")
+}
+
+/// A pool that gave up says only that it waited. Why, and where the server was looked for, tells a connection without it.
+pub(super) async fn why(database: &Database, error: StoreError) -> StoreError {
+    let Database::Postgres { pool, .. } = database else { return error };
+    let StoreError::Unavailable(source) = &error else { return error };
+    if !matches!(source.downcast_ref::<sqlx::Error>(), Some(sqlx::Error::PoolTimedOut)) {
+        return error;
+    }
+    let options = pool.connect_options();
+    match heard(Duration::from_secs(5), PgConnection::connect_with(&options)).await {
+        Ok(_) => error,
+        Err(sqlx::Error::Io(said)) => {
+            let server = || format!("{}:{}", options.get_host(), options.get_port());
+            let place = options.get_socket().map_or_else(server, |socket| socket.display().to_string());
+            StoreError::Unavailable(format!("{place}: {said}").into())
+        }
+        Err(other) => fault(other, "connect"),
+    }
 }
 
 /// Brings the schema to this version, each step in a transaction of its own.

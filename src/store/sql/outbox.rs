@@ -20,10 +20,20 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) async fn due(database: &Database, busy: &[String], now: Timestamp, limit: u32) -> Result<Vec<Outbox>> {
+pub(super) async fn due(
+    database: &Database,
+    busy: &[String],
+    low: Option<Timestamp>,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Outbox>> {
     // Names of connections hold no spaces. (As rows of a batch they would come first in the plan, and the index of what is due after.)
     let busy = format!(" {} ", busy.join(" "));
-    let rows = database.read().await?.rows(sql!("outbox/due"), args![now, limit, busy]).await?;
+    let rows = database
+        .read()
+        .await?
+        .rows(sql!("outbox/due"), args![now, limit, busy, low.map_or(i64::MIN, Timestamp::as_millisecond)])
+        .await?;
     rows.into_iter()
         .map(|mut c| {
             Ok(Outbox {

@@ -7,7 +7,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, Column as _, Row as _, Transaction, TypeInfo as _, Value as _, ValueRef as _, pool::PoolConnection};
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -364,10 +368,34 @@ fn pg_row(row: &PgRow, statement: &'static str) -> Result<Cells> {
 
 /// What a database said, without the values that its message may quote.
 #[derive(Debug, thiserror::Error)]
-#[error("{place}: database error {code}")]
+#[error("{place}: database error {code}{meaning}")]
 struct DatabaseFault {
     place: &'static str,
     code: String,
+    meaning: String,
+}
+
+/// What a code means to whoever has to put it right. A message is handed on only where it names nothing but tables and the like.
+fn meaning(code: &str, sqlite: Option<u32>, message: &str) -> String {
+    match (sqlite, code) {
+        (Some(8), _) => ": this user may not write the file or its folder".into(),
+        (Some(14), _) => ": the file cannot be opened; it may be somebody else's".into(),
+        (Some(26), _) => ": the file is no SQLite database".into(),
+        (None, "3D000") => format!(": {message}; create it first"),
+        (None, "42501") => format!(": {message}; grant it to the role of the store's address, or let that role own the database"),
+        (None, "3F000" | "42P07") => format!(": {message}"),
+        (None, "25006") => ": the database is read-only now, or a standby".into(),
+        _ => String::new(),
+    }
+}
+
+/// When a database last said that it is read-only: a primary that became a standby, whose connections may stay open.
+static READ_ONLY: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Whether that was a moment ago, so that connections are worth a question.
+pub(super) fn lately_read_only() -> bool {
+    let said = *READ_ONLY.lock().unwrap_or_else(PoisonError::into_inner);
+    said.is_some_and(|at| at.elapsed() < Duration::from_mins(5))
 }
 
 /// `sqlx::Error` ends here.
@@ -384,11 +412,15 @@ pub(super) fn fault(error: sqlx::Error, place: &'static str) -> StoreError {
             if sqlite.is_none() && class == "28" {
                 return StoreError::LoginRefused(code);
             }
-            // SQLite: busy, locked, out of memory, I/O, cannot open. PostgreSQL: connection, resources, operator intervention,
-            // serialisation, locks, system.
-            let temporary = matches!(sqlite, Some(5 | 6 | 7 | 10 | 14))
-                || sqlite.is_none() && (matches!(class, "08" | "40" | "53" | "57" | "58") || code == "55P03");
-            let fault = DatabaseFault { place, code };
+            // SQLite: busy, locked, out of memory, read-only, I/O, cannot open. PostgreSQL: connection, resources, operator
+            // intervention, serialisation, locks, system, and read-only: somebody else is the primary, or will be.
+            let temporary = matches!(sqlite, Some(5 | 6 | 7 | 8 | 10 | 14))
+                || sqlite.is_none() && (matches!(class, "08" | "40" | "53" | "57" | "58") || matches!(&*code, "55P03" | "25006"));
+            if code == "25006" {
+                *READ_ONLY.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            }
+            let meaning = meaning(&code, sqlite, e.message());
+            let fault = DatabaseFault { place, code, meaning };
             if temporary {
                 StoreError::Unavailable(Box::new(fault))
             } else {

@@ -3,19 +3,26 @@
 use super::dialect::sql;
 use super::funnel;
 use super::session::{Cells, Session, args};
+use super::suppress::ref_rows;
 use super::{Result, SqlStore};
 use crate::engine::History;
 use crate::model::{CopyId, EffectRef, EffectStatus, FunnelKey, Money, Role};
 use crate::store::timeline::{FORMER_OPT_OUT, Hit, Sent, history_text, hit_text, sent_text};
 use crate::store::{
-    Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, StoreError, TimelineEntry, VariantCount,
-    Views,
+    Ambiguous, ChannelCounts, Cursor, DeadLetter, FunnelCounts, PeriodSpent, StageCount, StoreError, TimelineEntry, Unclear,
+    VariantCount, Views,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
+/// A sum of amounts, told in billions and the rest.
+fn sum(c: &mut Cells) -> Result<Money> {
+    let (billions, rest) = (c.int()?, c.int()?);
+    Ok(Money(billions.saturating_mul(1_000_000_000).saturating_add(rest)))
+}
+
 fn stage_count(mut c: Cells) -> Result<StageCount> {
-    Ok(StageCount { role: c.word(Role::parse)?, stage: c.text()?, deals: c.count()?, amount: Money(c.int()?) })
+    Ok(StageCount { role: c.word(Role::parse)?, stage: c.text()?, deals: c.count()?, amount: sum(&mut c)? })
 }
 
 /// So many copies are counted at once.
@@ -30,7 +37,7 @@ async fn stages_and_waits(counts: &mut FunnelCounts, session: &mut Session, funn
         let mut met = 0;
         for mut c in session.rows(sql!("views/stages"), args![funnel, after, COUNTED]).await? {
             let (role, stage, reason) = (c.word(Role::parse)?, c.text()?, c.opt_text()?);
-            let (deals, amount) = (c.count()?, c.int()?);
+            let (deals, amount) = (c.count()?, sum(&mut c)?);
             after = after.max(c.int()?);
             met += deals;
             if let Some(reason) = reason {
@@ -39,7 +46,7 @@ async fn stages_and_waits(counts: &mut FunnelCounts, session: &mut Session, funn
             let none = StageCount { role, stage: stage.clone(), deals: 0, amount: Money(0) };
             let count = stages.entry((role.as_str(), stage)).or_insert(none);
             count.deals += deals;
-            count.amount.0 += amount;
+            count.amount = count.amount.plus(amount);
         }
         if met < u64::from(COUNTED) {
             break;
@@ -229,8 +236,16 @@ impl Views for SqlStore {
         rows.into_iter().map(|mut c| Ok(DeadLetter { id: c.int()?, source: c.text()?, error: c.text()?, at: c.time()? })).collect()
     }
 
-    async fn ambiguous(&self, limit: u32) -> Result<Vec<Ambiguous>> {
-        let rows = self.database.report().await?.rows(sql!("views/ambiguous"), args![limit]).await?;
+    async fn unclear(&self, which: &Unclear, limit: u32) -> Result<Vec<Ambiguous>> {
+        let mut session = self.database.report().await?;
+        let channel = which.channel.as_deref().unwrap_or_default();
+        let (at, effect) = which.after.unwrap_or((Timestamp::UNIX_EPOCH, EffectRef { copy: CopyId(0), seq: 0 }));
+        let rows = if which.named.is_empty() {
+            session.rows(sql!("views/ambiguous"), args![limit, channel, at, effect.copy.0, effect.seq]).await?
+        } else {
+            session.rows(sql!("views/ambiguous_named"), args![ref_rows(&which.named)?, channel]).await?
+        };
+        session.commit().await?;
         let row = |mut c: Cells| {
             Ok(Ambiguous {
                 effect: EffectRef { copy: CopyId(c.int()?), seq: c.small()? },

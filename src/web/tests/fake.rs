@@ -139,7 +139,7 @@ impl Journal for Fake {
     async fn bury(&self, _: &Lease, _: Source, _: i64, _: &str, _: Timestamp) -> Result<()> {
         unused()
     }
-    async fn outbox_beside(&self, _: &[String], _: Timestamp, _: u32) -> Result<Vec<Outbox>> {
+    async fn outbox_beside(&self, _: &[String], _: Option<Timestamp>, _: Timestamp, _: u32) -> Result<Vec<Outbox>> {
         unused()
     }
     async fn start(&self, _: &Lease, _: &[EffectRef], _: Timestamp) -> Result<Vec<EffectRef>> {
@@ -260,7 +260,7 @@ impl Views for Fake {
     async fn dead_letters(&self, _: u32) -> Result<Vec<DeadLetter>> {
         unused()
     }
-    async fn ambiguous(&self, _: u32) -> Result<Vec<Ambiguous>> {
+    async fn unclear(&self, _: &crate::store::Unclear, _: u32) -> Result<Vec<Ambiguous>> {
         unused()
     }
     async fn stages_at(&self, _: &FunnelKey, _: &[Timestamp]) -> Result<Vec<Vec<StageCount>>> {

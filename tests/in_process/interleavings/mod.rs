@@ -8,5 +8,6 @@ mod lost_commit;
 mod merge;
 mod one_address;
 mod pinned_log;
+mod read_only;
 mod silent;
 mod stop;

@@ -153,6 +153,16 @@ pub async fn a_person_resolves_what_nobody_could_tell(backend: &Backend) {
         [(1, "d", "timeout", true), (2, "d", "timeout", true), (3, "d", "timeout", true), (4, "d", "timeout", false)]
     );
     let of = |seqs: &[i32]| seqs.iter().map(|seq| effect(copy, *seq)).collect::<Vec<_>>();
+    let some = async |which: Unclear, limit| {
+        let found = world.store.views.unclear(&which, limit).await.unwrap();
+        found.into_iter().map(|a| a.effect.seq).collect::<Vec<_>>()
+    };
+    let channel = |name: &str| Unclear { channel: Some(name.into()), ..Unclear::default() };
+    assert_eq!((some(channel("sms"), 2).await, some(channel("mail"), 2).await), (vec![1, 2], vec![]));
+    let behind = Unclear { after: Some((at(10), effect(copy, 2))), ..channel("sms") };
+    assert_eq!(some(behind, 9).await, [3, 4], "the next page");
+    assert_eq!(some(Unclear { named: of(&[5, 4, 2]), ..channel("sms") }, 1).await, [2, 4], "5 is under way");
+    assert_eq!(some(Unclear { named: of(&[4]), ..channel("mail") }, 9).await, [0; 0]);
     assert_eq!(journal.resolve(&of(&[1, 5]), Resolution::Accepted, at(40)).await.unwrap(), of(&[1]), "5 is under way");
     assert_eq!(journal.resolve(&of(&[2]), Resolution::Dropped, at(40)).await.unwrap(), of(&[2]));
     assert_eq!(journal.resolve(&of(&[3, 4]), Resolution::Resend, at(40)).await.unwrap(), of(&[3]), "the text of 4 is gone");
@@ -509,6 +519,27 @@ pub async fn a_hold_stops_messages_and_nothing_else(backend: &Backend) {
     }
 }
 
+/// A hold may keep hundred thousands waiting: whoever has seen them all does not go through them again, and misses nothing else.
+pub async fn what_is_known_to_be_on_hold_stands_in_nobodys_way(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let waiting = |seq, from| NewEffect {
+        status: EffectStatus::Planned,
+        payload: Some("text".into()),
+        not_before: Some(at(from)),
+        ..message(&world.store, seq, &format!("i{seq}"), &phone(1))
+    };
+    let task = NewEffect { not_before: Some(at(40)), ..write_back(2, "task") };
+    world.decide(copy, vec![waiting(1, 30), task, waiting(3, 60), waiting(4, 50)]).await;
+    let found = async |low: Option<i64>, limit| {
+        let rows = world.store.journal.outbox_beside(&[], low.map(at), at(99), limit).await.unwrap();
+        rows.into_iter().map(|row| row.effect.seq).collect::<Vec<_>>()
+    };
+    assert_eq!((found(None, 9).await, found(None, 3).await), (vec![1, 2, 4, 3], vec![1, 2, 4]), "the oldest first");
+    assert_eq!((found(Some(50), 9).await, found(Some(50), 2).await), (vec![2, 4, 3], vec![2, 4]));
+    assert_eq!((found(Some(61), 9).await, found(Some(30), 9).await), (vec![2], vec![1, 2, 4, 3]));
+}
+
 pub async fn a_held_message_whose_text_died_with_its_process_is_shown_as_failed(backend: &Backend) {
     let world = World::new(backend).await;
     let copy = world.deals(&[("d", "c", 1)]).await[0];
@@ -788,6 +819,27 @@ pub async fn a_retry_keeps_its_text_and_an_old_attempt_cannot_undo_it(backend: &
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Intended));
     journal.mark(vec![retry(effect(copy, 1), 2, 70, "")]).await.unwrap();
     assert_eq!(world.outbox(at(70)).await, [(effect(copy, 1), "text".to_owned(), 2)]);
+}
+
+/// A receiver that has been away for months: PostgreSQL counts attempts in 16 bits.
+pub async fn a_task_that_was_tried_very_often_still_goes_out_one_day(backend: &Backend) {
+    let world = World::new(backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    let journal = &world.store.journal;
+    world.decide(copy, vec![write_back(1, "task")]).await;
+    for tried in [31_999, 32_000, 32_767] {
+        if !backend.execute(&format!("UPDATE effect SET attempt = {tried}, resends = {tried}")).await {
+            break;
+        }
+        let row = journal.outbox(at(100), 10).await.unwrap().remove(0);
+        assert_eq!(journal.start(&world.lease, &[row.effect], at(100)).await.unwrap(), [row.effect], "after {tried}");
+        journal.mark(vec![retry(row.effect, row.attempt + 1, 50, &row.payload)]).await.unwrap();
+        assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Planned), "it is heard that {tried} + 1 failed");
+    }
+    let row = journal.outbox(at(100), 10).await.unwrap().remove(0);
+    journal.start(&world.lease, &[row.effect], at(100)).await.unwrap();
+    journal.mark(vec![mark(row.effect, row.attempt + 1, accepted(None))]).await.unwrap();
+    assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Accepted));
 }
 
 pub async fn a_hard_bounce_suppresses_the_address(backend: &Backend) {
@@ -1188,7 +1240,7 @@ pub async fn what_waits_for_a_busy_connection_hides_nothing_behind_it(backend: &
     world.decide(copy, vec![later]).await;
     let beside = async |busy: &[&str], limit| {
         let busy: Vec<String> = busy.iter().map(|name| (*name).to_owned()).collect();
-        let rows = world.store.journal.outbox_beside(&busy, at(20), limit).await.unwrap();
+        let rows = world.store.journal.outbox_beside(&busy, None, at(20), limit).await.unwrap();
         rows.into_iter().map(|row| row.effect.seq).collect::<Vec<_>>()
     };
     assert_eq!(beside(&[], 2).await, [1, 2]);
@@ -1825,6 +1877,21 @@ pub async fn reactions_are_counted_by_their_pace(backend: &Backend) {
     let story = world.store.views.timeline(&funnel(), "d1").await.unwrap();
     let line = story.iter().find(|line| line.kind == "unanswered").unwrap();
     assert_eq!(line.text, "nobody reacted for 30 min of working time: the supervisor was told");
+}
+
+/// A column of card numbers taken for amounts, in a database of before they were refused.
+pub async fn absurd_amounts_stop_no_figures(backend: &Backend) {
+    let world = World::new(backend).await;
+    let deals: Vec<Deal> =
+        [("a", i64::MAX), ("b", i64::MAX), ("c", 50)].map(|(id, amount)| Deal { amount: Money(amount), ..deal(id, "") }).into();
+    let changes = deals.iter().map(new_copy).collect();
+    world.commit(Batch { now: Some(at(0)), page: Some(page(vec![], deals)), changes, ..Batch::default() }).await;
+    let views = &world.store.views;
+    let counts = views.counts(&funnel(), None, at(1)).await.unwrap();
+    let then = views.stages_at(&funnel(), &[at(1)]).await.unwrap().remove(0);
+    for stages in [counts.stages, then] {
+        assert_eq!(stages.iter().map(|s| (s.deals, s.amount)).collect::<Vec<_>>(), [(3, Money(i64::MAX))]);
+    }
 }
 
 pub async fn stages_can_be_replayed(backend: &Backend) {

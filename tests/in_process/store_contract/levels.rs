@@ -6,7 +6,7 @@ use super::Backend;
 use rekindle::model::{FunnelKey, Role};
 
 /// The newest earlier level there is a database of.
-const LEVELS: std::ops::RangeInclusive<u32> = 1..=2;
+const LEVELS: std::ops::RangeInclusive<u32> = 1..=3;
 
 fn file(name: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/in_process/store_contract/levels").join(name)

@@ -3,6 +3,7 @@
 mod cases;
 mod differential;
 mod levels;
+mod opening;
 mod races;
 mod speed;
 mod statements;
@@ -103,6 +104,7 @@ contract!(
     a_poison_event_is_set_aside_visibly,
     a_copy_that_cannot_be_processed_is_set_aside,
     a_hold_stops_messages_and_nothing_else,
+    what_is_known_to_be_on_hold_stands_in_nobodys_way,
     a_held_message_whose_text_died_with_its_process_is_shown_as_failed,
     revisions_are_numbered_by_content,
     money_is_counted_with_the_intent_and_given_back,
@@ -115,6 +117,7 @@ contract!(
     outcomes_only_get_stronger,
     an_outcome_is_stored_after_the_lease_is_lost,
     a_retry_keeps_its_text_and_an_old_attempt_cannot_undo_it,
+    a_task_that_was_tried_very_often_still_goes_out_one_day,
     a_hard_bounce_suppresses_the_address,
     write_backs_of_a_deal_keep_their_order,
     clients_who_share_an_address_are_one,
@@ -147,6 +150,7 @@ contract!(
     contacted_is_whom_a_message_may_have_reached,
     variants_are_counted_by_what_came_of_them,
     revivals_of_before_are_known_when_their_deals_have_left,
+    absurd_amounts_stop_no_figures,
     stages_can_be_replayed,
     reactions_are_counted_by_their_pace,
 );

@@ -2,8 +2,9 @@
 
 use super::Backend;
 use super::world::*;
-use rekindle::model::{EffectStatus, Outcome};
-use rekindle::store::{Batch, Charge, Hold, HoldScope, Mark, NewEffect, Period, Store, StoreError};
+use rekindle::engine::{CycleChange, CycleEnd};
+use rekindle::model::{CopyId, EffectStatus, Outcome};
+use rekindle::store::{Batch, Change, Charge, Hold, HoldScope, Mark, NewEffect, Period, Store, StoreError};
 use sqlx::{Connection as _, Executor as _, Row as _};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,59 @@ async fn what_was_committed_survives_closing_and_opening() {
     assert_eq!(lease.orphans, 1);
     let world = World { store, lease };
     assert_eq!(world.status(copy, 1).await, Some(EffectStatus::Unknown));
+}
+
+/// Whoever takes over meets outcomes that the former owner still writes down. Both lock rows one by one; in two orders each would wait for
+/// the other, and PostgreSQL would end one of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_takeover_and_late_outcomes_do_not_end_each_other() {
+    let Some(backend) = Backend::postgres().await else { return };
+    let world = World::new(&backend).await;
+    let copy = world.deals(&[("d", "c", 1)]).await[0];
+    // Written down from the last to the first.
+    let effects = (1..=9).rev().map(|seq| message(&world.store, seq, &format!("i{seq}"), &phone(1))).collect();
+    world.decide(copy, effects).await;
+    world.store.journal.release(&world.lease).await.unwrap();
+    let store = world.store.clone();
+    let take = async move { store.journal.take("two", TTL).await.unwrap().unwrap().orphans };
+    let row = |seq: i32| format!("SELECT 1 FROM outbox WHERE seq = {seq} FOR UPDATE");
+    assert_eq!(between(&backend, [row(1), row(9)], take).await, 9);
+}
+
+/// The same of the cycles that a batch of decisions changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn decisions_and_outcomes_do_not_end_each_other() {
+    let Some(backend) = Backend::postgres().await else { return };
+    let world = World::new(&backend).await;
+    let copies = world.deals(&[("d1", "c1", 1), ("d2", "c2", 2)]).await;
+    let change = async |copy, what| Change { cycle: vec![what], ..world.decided(copy, Vec::new()).await };
+    let begin = CycleChange::Begin { cycle: 1, at: at(0), holdout: false };
+    let changes = vec![change(copies[0], begin.clone()).await, change(copies[1], begin).await];
+    world.commit(Batch { now: Some(at(1)), changes, ..Batch::default() }).await;
+    let ended = change(copies[0], CycleChange::End { cycle: 1, at: at(2), how: CycleEnd::Organic }).await;
+    let contacted = change(copies[1], CycleChange::Contacted { cycle: 1, at: at(2) }).await;
+    let batch = Batch { now: Some(at(2)), changes: vec![ended, contacted], ..Batch::default() };
+    let (store, lease) = (world.store.clone(), world.lease.clone());
+    let commit = async move { store.journal.commit(&lease, batch).await.unwrap().stale.len() };
+    let row = |copy: CopyId| format!("SELECT 1 FROM cycle WHERE copy_id = {copy} FOR NO KEY UPDATE");
+    assert_eq!(between(&backend, [row(copies[0]), row(copies[1])], commit).await, 0);
+}
+
+/// Another connection locks one row, then `work` begins, then it locks the other.
+async fn between<T: Send + 'static>(backend: &Backend, rows: [String; 2], work: impl Future<Output = T> + Send + 'static) -> T {
+    let mut other = sqlx::PgConnection::connect(&backend.url).await.unwrap();
+    other.execute("BEGIN").await.unwrap();
+    let mut working = None;
+    let mut work = Some(work);
+    for row in rows {
+        other.execute(sqlx::AssertSqlSafe(row)).await.unwrap();
+        if let Some(work) = work.take() {
+            working = Some(tokio::spawn(work));
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+    }
+    other.execute("COMMIT").await.unwrap();
+    working.unwrap().await.unwrap()
 }
 
 #[tokio::test]

@@ -91,6 +91,21 @@ async fn no_hot_statement_reads_a_whole_table() {
     }
 }
 
+/// A hold keeps hundred thousands of messages waiting: neither a task nor a message of another channel is looked for among them.
+#[tokio::test]
+async fn what_is_due_beside_a_hold_is_found_by_an_index() {
+    let backend = Backend::sqlite();
+    drop(backend.open().await);
+    let mut connection = sqlx::SqliteConnection::connect(&backend.url).await.unwrap();
+    let due = statements().into_iter().find(|(name, _)| name == "outbox/due").unwrap().1;
+    let explain = format!("EXPLAIN QUERY PLAN {}", expand(&due, Dialect::Sqlite));
+    let rows = connection.fetch_all(sqlx::query(AssertSqlSafe(explain))).await.unwrap();
+    let plan: Vec<String> = rows.iter().map(|r| r.get::<String, _>("detail")).collect();
+    for step in ["o USING INDEX outbox_writes (due_at<?)", "o USING INDEX outbox_due (due_at>? AND due_at<?)"] {
+        assert!(plan.iter().any(|p| p.contains(step)), "no {step} in {plan:#?}");
+    }
+}
+
 /// Thousands may share a number that is none, and each page may name it: of all who are not in the page only their word is asked for.
 #[tokio::test]
 async fn an_edited_contact_does_not_load_everybody_who_shares_its_number() {

@@ -1,0 +1,2 @@
+-- Write-backs that wait, apart from messages: of those a hold may keep hundred thousands waiting, and a write-back is found behind them.
+CREATE INDEX outbox_writes ON outbox (due_at, copy_id, seq) WHERE epoch IS NULL AND kind <> 'message';

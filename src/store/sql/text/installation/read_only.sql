@@ -1,0 +1,3 @@
+-- Whether what is written here would be refused: on or off.
+--pg SELECT current_setting('transaction_read_only')
+--sqlite SELECT 'off'

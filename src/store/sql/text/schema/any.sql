@@ -1,0 +1,3 @@
+-- Whether there is any table at all.
+--pg SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = current_schema() LIMIT 1
+--sqlite SELECT 1 FROM sqlite_master WHERE type = 'table' LIMIT 1
