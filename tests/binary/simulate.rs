@@ -1,8 +1,16 @@
 //! `simulate --store`: asked of a running installation, what is still to come.
 
-use crate::{harness::World, http, sink::Sink};
+use crate::{
+    harness::{BINARY, World},
+    http,
+    sink::Sink,
+};
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -50,5 +58,48 @@ fn a_running_installation_is_asked_what_is_still_to_come() {
             (before["funnels"][0]["messages"].clone(), 4)
         );
         assert!(running.stop());
+    }
+}
+
+/// The example of a property developer, edited.
+fn example(home: &Path, name: &str, edit: impl Fn(&str) -> String) -> PathBuf {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/property-developer");
+    let to = home.join(name);
+    std::fs::create_dir_all(to.join("data")).unwrap();
+    for file in std::fs::read_dir(from.join("data")).unwrap().map(|f| f.unwrap()) {
+        std::fs::copy(file.path(), to.join("data").join(file.file_name())).unwrap();
+    }
+    for file in std::fs::read_dir(&from).unwrap().map(|f| f.unwrap()).filter(|f| f.path().is_file()) {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        std::fs::write(to.join(file.file_name()), edit(&text)).unwrap();
+    }
+    to
+}
+
+fn asked(command: &str, folders: &[&Path], more: &[&str]) -> Output {
+    let folders = folders.iter().flat_map(|folder| ["-f", folder.to_str().unwrap()]);
+    Command::new(BINARY).arg(command).args(folders).args(more).output().unwrap()
+}
+
+/// Going live is the edit that matters most: nobody was written to, and all are.
+#[test]
+fn an_edit_that_goes_live_or_stops_is_told_as_one() {
+    let home = tempfile::tempdir().unwrap();
+    let observes = example(home.path(), "observes", str::to_owned);
+    let live = example(home.path(), "live", |text| text.replace("mode: Observe", "mode: Live"));
+    let stopped = example(home.path(), "stopped", |text| text.replace("mode: Observe", "mode: Live\n  suspend: true"));
+    for (old, new, sends, note) in [
+        (&observes, &live, (false, true), "the mode goes from Observe to Live"),
+        (&live, &observes, (true, false), "after: marketing/flats observes: nothing goes out"),
+        (&live, &stopped, (true, false), "after: marketing/flats or its policy is stopped"),
+        (&observes, &observes, (true, true), "marketing/flats observes; it is simulated as if it were live"),
+    ] {
+        let out = asked("diff", &[old, new], &["--from", "2026-11-27", "--days", "20", "-o", "json"]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let difference: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let figures = ["before", "after"].map(|side| difference[side].as_u64().unwrap() > 0);
+        assert_eq!(figures, [sends.0, sends.1], "{}", difference["notes"]);
+        let notes = difference["notes"].as_array().unwrap();
+        assert!(notes.iter().any(|n| n.as_str().unwrap().contains(note)), "{note}: {}", difference["notes"]);
     }
 }
