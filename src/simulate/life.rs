@@ -3,7 +3,7 @@
 use super::{
     behaviour::{ANSWER, Act},
     run::Run,
-    tally::{Tally, Way},
+    tally::{Earlier, Tally, Way},
     waiting::Waiting,
     world::{Known, KnownDeal, World},
 };
@@ -692,9 +692,17 @@ impl Life {
             tally.entered.extend(&one.lists);
             tally.stayed.extend(one.lists.last());
             let cycle = one.subject.copy.cycle;
-            let had = one.subject.ledger.iter().filter(|e| e.at < run.from && e.key.cycle == cycle && !e.key.list.starts_with('@'));
-            for entry in had.filter(|e| e.status != EffectStatus::Skipped) {
-                *tally.had.entry(run.index(one.plan, &entry.key.list, &entry.key.item)).or_default() += 1;
+            for entry in one.subject.ledger.iter().filter(|e| e.at < run.from && !e.key.list.starts_with('@')) {
+                let now = entry.key.cycle == cycle;
+                // What waits in the outbox leaves, whatever became of the deal.
+                let earlier = Earlier {
+                    had: u64::from(now && reached(entry)),
+                    waits: u64::from(!entry.status.terminal()),
+                    refused: u64::from(now && entry.status.refused()),
+                };
+                if earlier != Earlier::default() {
+                    tally.earlier.entry(run.index(one.plan, &entry.key.list, &entry.key.item)).or_default().add(earlier);
+                }
             }
             let copy = &one.subject.copy;
             let way = Way {
@@ -712,6 +720,11 @@ impl Life {
             sum.1 += copy.amount.0;
         }
     }
+}
+
+/// The client has it, or may have it.
+const fn reached(entry: &LedgerEntry) -> bool {
+    entry.status.went_out() && entry.status.terminal()
 }
 
 fn note_unanswered(plan: u16, unanswered: Vec<(String, String)>, tally: &mut Tally) {

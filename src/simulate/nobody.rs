@@ -2,7 +2,7 @@
 
 use super::{
     run::{ItemOf, Run},
-    tally::{Tally, Waits},
+    tally::{Earlier, Tally, Waits},
 };
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 pub(super) struct Turns<'t> {
     pub skipped: &'t BTreeMap<String, u64>,
     pub waits: Vec<(&'static str, Waits)>,
-    /// Clients to whom a store had sent it before.
-    pub had: u64,
+    /// What had become of it in a store.
+    pub earlier: Earlier,
     /// Somebody was warmed by its list.
     pub entered: bool,
     /// Of those, somebody was to the end.
@@ -24,7 +24,7 @@ impl<'t> Turns<'t> {
         Self {
             skipped,
             waits: waits.map(|((_, why), waits)| (*why, *waits)).collect(),
-            had: tally.had.get(&index).copied().unwrap_or(0),
+            earlier: tally.earlier.get(&index).copied().unwrap_or_default(),
             entered: tally.entered.contains(&item.place),
             stayed: tally.stayed.contains(&item.place),
         }
@@ -52,8 +52,16 @@ impl<'t> Turns<'t> {
             (true, true, false) => return format!("it waited until it was no longer wanted: {waited}"),
             (true, true, true) => {}
         }
-        if self.had > 0 {
-            return format!("{} clients had it before", self.had);
+        let earlier = [
+            (self.earlier.waits, "are written to as soon as the channel takes it: it waits to leave already"),
+            (self.earlier.had, "had it before"),
+            (self.earlier.refused, "could not be given it before: it was refused"),
+        ];
+        let earlier =
+            earlier.into_iter().filter(|(clients, _)| *clients > 0).map(|(clients, what)| format!("{clients} clients {what}"));
+        let earlier = earlier.collect::<Vec<_>>().join("; ");
+        if !earlier.is_empty() {
+            return earlier;
         }
         if !self.entered {
             return format!("nobody is warmed by the list {}", item.list);

@@ -49,6 +49,8 @@ pub struct Report {
     pub stages: Vec<StageMove>,
     /// Flows between places, for pictures: from, to, deals, and how many lists the deals had been warmed by before.
     pub flows: Vec<(String, String, u64, usize)>,
+    /// Of a store: messages that were written down before and were not handed over yet. They are in no other figure.
+    pub waiting_to_leave: u64,
     /// Deals that were lost before their funnel began and wait at the end for its `backfill`.
     pub waiting_in_backfill: u64,
     pub clicks: u64,
@@ -83,6 +85,8 @@ pub struct ItemReport {
     pub postponed: u64,
     /// How many clients wait for it at the end.
     pub still_waiting: u64,
+    /// Of a store: how many were written down before and were not handed over yet. They are in no other figure.
+    pub waiting_to_leave: u64,
     /// Why nobody gets it.
     pub nobody: Option<String>,
 }
@@ -260,6 +264,7 @@ impl Report {
                 last: counted.map(|c| show(c.2)),
                 still_waiting: waits().map(|w| w.still).sum(),
                 postponed: waits().map(|w| w.times).sum(),
+                waiting_to_leave: tally.earlier.get(&index).map_or(0, |earlier| earlier.waits),
                 skipped,
                 nobody,
             });
@@ -301,6 +306,13 @@ impl Report {
             .collect();
         report.budgets = budgets(outcome, world);
         report.follow(outcome);
+        report.waiting_to_leave = tally.earlier.values().map(|earlier| earlier.waits).sum();
+        if report.waiting_to_leave > 0 {
+            report.notes.push(format!(
+                "{} messages wait to leave already; they go out as soon as their channels take them, beside what is told here",
+                report.waiting_to_leave
+            ));
+        }
         if tally.failed > 0 {
             report.notes.push(format!("{} deals could not be decided and were set aside", tally.failed));
         }

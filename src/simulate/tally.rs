@@ -47,6 +47,25 @@ impl Waits {
     }
 }
 
+/// What had become of an item in a store before the days asked for: clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// They have it, as far as anyone can tell.
+    pub had: u64,
+    /// It is written down and was not handed over yet.
+    pub waits: u64,
+    /// It was refused for good, or until its time was over.
+    pub refused: u64,
+}
+
+impl Earlier {
+    pub fn add(&mut self, other: Self) {
+        self.had += other.had;
+        self.waits += other.waits;
+        self.refused += other.refused;
+    }
+}
+
 /// Where deals come from and what becomes of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Way {
@@ -78,8 +97,8 @@ pub struct Tally {
     pub stayed: BTreeSet<u32>,
     /// By funnel and condition: for how many deals it has no answer, and why for one of them.
     pub unanswered: BTreeMap<(u16, String), (u64, String)>,
-    /// By item: to how many clients a store had sent it before.
-    pub had: BTreeMap<u32, u64>,
+    /// By item: what had become of it in a store before.
+    pub earlier: BTreeMap<u32, Earlier>,
     pub clicks: u64,
     pub answers: u64,
     pub unsubscribed: u64,
@@ -120,8 +139,8 @@ impl Tally {
         }
         self.entered.append(&mut other.entered);
         self.stayed.append(&mut other.stayed);
-        for (key, n) in other.had {
-            *self.had.entry(key).or_default() += n;
+        for (key, earlier) in other.earlier {
+            self.earlier.entry(key).or_default().add(earlier);
         }
         for (key, sum) in other.unanswered {
             self.unanswer(key, sum);

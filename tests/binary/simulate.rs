@@ -66,10 +66,10 @@ fn example(home: &Path, name: &str, edit: impl Fn(&str) -> String) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/property-developer");
     let to = home.join(name);
     std::fs::create_dir_all(to.join("data")).unwrap();
-    for file in std::fs::read_dir(from.join("data")).unwrap().map(|f| f.unwrap()) {
+    for file in std::fs::read_dir(from.join("data")).unwrap().map(Result::unwrap) {
         std::fs::copy(file.path(), to.join("data").join(file.file_name())).unwrap();
     }
-    for file in std::fs::read_dir(&from).unwrap().map(|f| f.unwrap()).filter(|f| f.path().is_file()) {
+    for file in std::fs::read_dir(&from).unwrap().map(Result::unwrap).filter(|f| f.path().is_file()) {
         let text = std::fs::read_to_string(file.path()).unwrap();
         std::fs::write(to.join(file.file_name()), edit(&text)).unwrap();
     }
@@ -102,4 +102,29 @@ fn an_edit_that_goes_live_or_stops_is_told_as_one() {
         let notes = difference["notes"].as_array().unwrap();
         assert!(notes.iter().any(|n| n.as_str().unwrap().contains(note)), "{note}: {}", difference["notes"]);
     }
+}
+
+/// After an outage, what was written down and not handed over is the first thing to leave.
+#[test]
+fn what_waits_for_a_relay_that_is_down_is_told_and_nobody_is_said_to_have_it() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let world = World::new(port);
+    world.deals(4, false);
+    let running = world.start();
+    world.wait("the import", PATIENCE, || world.in_role("InWork") == 4);
+    world.deals(4, true);
+    world.wait("messages that wait", PATIENCE, || world.messages("planned") == 4);
+    assert!(running.stop());
+    let folder = world.path("");
+    let out = world.command(&["simulate", "-f", folder.to_str().unwrap(), "--days", "5", "-o", "json"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((&report["messages"], &report["waitingToLeave"]), (&0.into(), &4.into()), "{report}");
+    let offer = &report["items"][0];
+    assert_eq!((offer["item"].as_str(), offer["waitingToLeave"].as_u64()), (Some("offer"), Some(4)));
+    let nobody = offer["nobody"].as_str().unwrap();
+    assert!(nobody.contains("waits to leave already") && !nobody.contains("had it before"), "{nobody}");
+    assert!(report["notes"].to_string().contains("4 messages wait to leave already"), "{}", report["notes"]);
+    // Nobody was reached yet.
+    assert!(!report["flows"].to_string().contains("no answer"), "{}", report["flows"]);
 }
