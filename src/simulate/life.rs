@@ -3,7 +3,7 @@
 use super::{
     behaviour::{ANSWER, Act},
     run::Run,
-    tally::{Earlier, Tally, Way},
+    tally::{Ahead, Earlier, Tally, Way},
     waiting::Waiting,
     world::{Known, KnownDeal, World},
 };
@@ -704,6 +704,7 @@ impl Life {
                     tally.earlier.entry(run.index(one.plan, &entry.key.list, &entry.key.item)).or_default().add(earlier);
                 }
             }
+            one.look_ahead(run, tally);
             let copy = &one.subject.copy;
             let way = Way {
                 funnel: one.plan,
@@ -718,6 +719,36 @@ impl Life {
             let sum = tally.ways.entry(way).or_default();
             sum.0 += 1;
             sum.1 += copy.amount.0;
+        }
+    }
+}
+
+impl One {
+    /// What its journey has still before it: neither sent nor left out nor passed by.
+    fn look_ahead(&self, run: &Run, tally: &mut Tally) {
+        let copy = &self.subject.copy;
+        let warm = matches!(copy.role, Role::Stalled | Role::Warming | Role::Customer);
+        let Some(journey) = copy.state.journey.as_ref().filter(|_| warm) else { return };
+        let Some(list) = run.plan(self.plan).and_then(|plan| plan.lists.get(&journey.list)) else { return };
+        let Some(first) = list.items.first().map(|item| run.index(self.plan, &journey.list, &item.name)) else { return };
+        let next = journey.last.as_ref().map_or(0, |last| {
+            let last = list.items.iter().position(|item| item.name == *last);
+            last.map_or(journey.position as usize, |at| at + 1)
+        });
+        let written = |name: &String| {
+            let mut ledger = self.subject.ledger.iter();
+            ledger.any(|e| e.key.cycle == copy.cycle && e.key.list == journey.list && e.key.item == *name)
+        };
+        // The items of a list have numbers one after the other.
+        for ((place, number), item) in (0_usize..).zip(first..).zip(&list.items) {
+            let behind = if item.date.is_some() { journey.dated.contains(&item.name) } else { place < next };
+            if behind || written(&item.name) {
+                continue;
+            }
+            match tally.ahead.last_mut().filter(|a| (a.deal, a.cycle, a.until) == (self.deal, copy.cycle, number)) {
+                Some(before) => before.until += 1,
+                None => tally.ahead.push(Ahead { deal: self.deal, cycle: copy.cycle, from: number, until: number + 1 }),
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     world::World,
 };
 use crate::model::{Medium, Role};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -153,8 +153,8 @@ impl Report {
     #[allow(clippy::cast_precision_loss)] // figures for people
     pub fn of(outcome: &Outcome, world: &World) -> Self {
         let (run, tally) = (&outcome.run, &outcome.tally);
-        let zone = run.plan(0).map_or(TimeZone::UTC, |p| p.policy.time_zone.clone());
-        let show = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
+        let zone = run.time_zone();
+        let show = |at: Timestamp| run.shown(at);
         let mut report = Self {
             from: show(run.from),
             until: show(run.until),

@@ -16,7 +16,7 @@ use crate::{
     store::{Charge, Period},
     workers::{Admitted, BACKFILL_EVERY, Limiter, Live, channel_key, connection_key, in_pipeline},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
@@ -307,6 +307,17 @@ impl Run {
     #[must_use]
     pub fn plan(&self, number: u16) -> Option<&crate::engine::Plan> {
         self.plans.get(usize::from(number)).map(|p| &*p.live().plan)
+    }
+
+    /// Zone of days and hours: the first policy's.
+    #[must_use]
+    pub fn time_zone(&self) -> TimeZone {
+        self.plan(0).map_or(TimeZone::UTC, |plan| plan.policy.time_zone.clone())
+    }
+
+    /// A moment as people read it, in that zone.
+    pub(super) fn shown(&self, at: Timestamp) -> String {
+        at.to_zoned(self.time_zone()).strftime("%Y-%m-%d %H:%M").to_string()
     }
 
     /// Lives through it. `done` hears how many people are through, of how many.

@@ -47,6 +47,16 @@ impl Waits {
     }
 }
 
+/// Items that a journey has before it when the simulation ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    pub deal: u32,
+    pub cycle: i32,
+    /// Numbers in the run: the first, and the one behind the last.
+    pub from: u32,
+    pub until: u32,
+}
+
 /// What had become of an item in a store before the days asked for: clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Earlier {
@@ -99,6 +109,7 @@ pub struct Tally {
     pub unanswered: BTreeMap<(u16, String), (u64, String)>,
     /// By item: what had become of it in a store before.
     pub earlier: BTreeMap<u32, Earlier>,
+    pub ahead: Vec<Ahead>,
     pub clicks: u64,
     pub answers: u64,
     pub unsubscribed: u64,
@@ -125,6 +136,7 @@ impl Tally {
     pub fn add(&mut self, mut other: Self) {
         self.sent.append(&mut other.sent);
         self.demand.append(&mut other.demand);
+        self.ahead.append(&mut other.ahead);
         for (key, n) in other.skips {
             *self.skips.entry(key).or_default() += n;
         }

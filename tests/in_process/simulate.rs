@@ -3,7 +3,7 @@
 
 use crate::town::{BASE, CONTACTS, DEALS, Sent, Town, contact, funnel, lost, predict, predict_copies, predicted};
 use jiff::{SignedDuration, Timestamp};
-use rekindle::simulate::{Behaviour, Outcome, Report, World, diff};
+use rekindle::simulate::{Behaviour, Difference, Outcome, Report, World, diff};
 use std::path::{Path, PathBuf};
 
 /// The example of a property developer in a folder of its own, live, with `edit` made to its files.
@@ -252,4 +252,56 @@ async fn there_may_be_very_many_items() {
     let report = Report::of(&outcome, &world);
     assert_eq!(report.items.len(), 66_000);
     assert!(report.messages > 0 && report.items.last().unwrap().nobody.is_some());
+}
+
+/// What an edit of the usual folder changes, for deals and contacts like these; from Monday.
+async fn edited(contacts: &str, deals: &str, days: i64, edit: impl Fn(String) -> String) -> Difference {
+    let monday: Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let mut sides = Vec::new();
+    for edit in [&str::to_owned as &dyn Fn(&str) -> String, &|text: &str| edit(text.to_owned())] {
+        let folder = home.path().join(sides.len().to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        simple(&folder, 0, |text| edit(&text));
+        std::fs::write(folder.join("contacts.csv"), format!("{CONTACTS}{contacts}")).unwrap();
+        std::fs::write(folder.join("deals.csv"), format!("{DEALS}{deals}")).unwrap();
+        sides.push(predict(&folder, monday, days, None).await);
+    }
+    diff((&sides[0].0, &sides[0].1), (&sides[1].0, &sides[1].1))
+}
+
+/// Three clients with a deal each.
+fn three() -> (String, String) {
+    ((1..=3).map(contact).collect(), (1..=3).map(|n| lost(n, n, "2026-03-02")).collect())
+}
+
+/// A longer wait is no loss: the journey still has it before it.
+#[tokio::test]
+async fn who_gets_it_behind_the_last_day_does_not_lose_it() {
+    let (contacts, deals) = three();
+    let later = |text: String| text.replace("name: two, title: Two, after: 1d", "name: two, title: Two, after: 20d");
+    let difference = edited(&contacts, &deals, 10, later).await;
+    assert_eq!((difference.deals, difference.from.as_str()), (3, "2026-03-02 12:00"));
+    let told: Vec<_> = difference.items.iter().map(|i| (i.item.as_str(), i.lost.len(), i.not_yet.len())).collect();
+    assert_eq!(told, [("three", 0, 3), ("two", 0, 3)]);
+    // And what is gone is gone.
+    let gone = |text: String| text.replace("    - {name: two, title: Two, after: 1d, sms: {text: \"two\"}}\n", "");
+    let difference = edited(&contacts, &deals, 10, gone).await;
+    let two = difference.items.iter().find(|i| i.item == "two").unwrap();
+    assert_eq!((two.lost.len(), two.not_yet.len()), (3, 0));
+}
+
+/// A client with two deals gets the same, whichever of them speaks.
+#[tokio::test]
+async fn who_gets_it_through_another_deal_neither_gains_nor_loses_it() {
+    let deals = lost(1, 1, "2026-03-02").replace("price", "x") + &lost(2, 1, "2026-03-02").replace("price", "y");
+    let mut through = Vec::new();
+    for reason in ["x", "y"] {
+        let one_speaks = |text: String| text.replace("enter: [{lost: []}]", &format!("enter: [{{lost: [{reason}]}}]"));
+        let difference = edited(&contact(1), &deals, 10, one_speaks).await;
+        assert!(difference.items.iter().all(|i| i.gained.is_empty() && i.lost.is_empty()), "{:?}", difference.items);
+        through.push(difference.items.iter().filter(|i| !i.through_other_deal.is_empty()).count());
+    }
+    through.sort_unstable();
+    assert_eq!(through, [0, 3]);
 }

@@ -202,9 +202,9 @@ fn quoted(cell: &str) -> String {
 }
 
 pub fn difference(difference: &Difference) -> String {
-    let mut out = String::new();
+    let mut out = format!("{} to {} ({}), {} deals\n", difference.from, difference.until, difference.time_zone, difference.deals);
     for note in &difference.notes {
-        let _ = writeln!(out, "{note}");
+        let _ = writeln!(out, "  {note}");
     }
     let _ = writeln!(out, "messages: {} before, {} after", difference.before, difference.after);
     if difference.items.is_empty() {
@@ -212,7 +212,9 @@ pub fn difference(difference: &Difference) -> String {
         return out;
     }
     let edited = difference.items.iter().filter(|item| !item.edited.is_empty()).count();
-    let moved = |item: &&ItemChange| [&item.gained, &item.lost, &item.earlier, &item.later].iter().any(|deals| !deals.is_empty());
+    let moved = |item: &&ItemChange| {
+        [&item.gained, &item.lost, &item.not_yet, &item.earlier, &item.later].iter().any(|deals| !deals.is_empty())
+    };
     if !difference.items.iter().any(|item| moved(&item)) {
         out.push_str("nobody gets another item, or one at another time; what they get changes\n");
     }
@@ -228,6 +230,8 @@ pub fn difference(difference: &Difference) -> String {
         let rows = [
             ("get it now", &item.gained),
             ("no longer get it", &item.lost),
+            ("get it, but not within these days", &item.not_yet),
+            ("get it through another of their deals", &item.through_other_deal),
             ("get it earlier", &item.earlier),
             ("get it later", &item.later),
         ];
