@@ -11,7 +11,7 @@ use super::{
 use crate::{
     compile::Wiring,
     content::ItemText,
-    engine::{Item, Spent, add_duration, periods},
+    engine::{Item, Plan, Spent, add_duration, periods},
     model::{CopyId, FunnelKey, Medium, Role},
     store::{Charge, Period},
     workers::{Admitted, BACKFILL_EVERY, Limiter, Live, channel_key, connection_key, in_pipeline},
@@ -21,7 +21,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -112,7 +112,8 @@ pub struct Run {
     pub seed: u64,
     pub(super) behaviour: Option<Behaviour>,
     pub(super) base_url: String,
-    first_ids: Vec<i64>,
+    /// Of the plans themselves last; of an edited run those of the run before stand in front of them, and count where they know a copy.
+    numbers: Vec<Numbers>,
     admissions: Vec<HashMap<i64, Timestamp>>,
 }
 
@@ -135,6 +136,30 @@ impl Run {
     /// Sets the plans up on a world.
     #[must_use]
     pub fn new(world: &World, funnels: Vec<Given>, wiring: &Wiring, question: Question) -> Self {
+        let mut run = Self::unnumbered(world, funnels, wiring, question);
+        run.numbers.push(Numbers::of(world, run.sources(), (0..run.plans.len()).map(Some).collect()));
+        run
+    }
+
+    /// The same for plans that were edited: copies of `before` keep their numbers, which their places within a spread hang on, and those
+    /// that the edit makes get numbers behind them, as in a store.
+    #[must_use]
+    pub fn edited(world: &World, funnels: Vec<Given>, wiring: &Wiring, question: Question, before: &Self) -> Self {
+        let mut run = Self::unnumbered(world, funnels, wiring, question);
+        let place = |plan: &PlanOf| before.plans.iter().position(|old| old.live().plan.funnel == plan.live().plan.funnel);
+        let places = run.plans.iter().map(place).collect();
+        let kept = Numbers::of(world, before.sources(), places);
+        let last = kept.last;
+        let new = Numbers::behind(last, world, run.sources(), (0..run.plans.len()).map(Some).collect());
+        run.numbers.extend([kept, new]);
+        run
+    }
+
+    fn sources(&self) -> Vec<(Arc<Plan>, String)> {
+        self.plans.iter().map(|plan| (plan.live().plan.clone(), plan.connection.clone())).collect()
+    }
+
+    fn unnumbered(world: &World, funnels: Vec<Given>, wiring: &Wiring, question: Question) -> Self {
         let start = world.read_at.map_or(question.from, |read| read.min(question.from));
         let mut run = Self {
             plans: Vec::new(),
@@ -147,13 +172,12 @@ impl Run {
             seed: question.seed,
             behaviour: question.behaviour,
             base_url: question.base_url,
-            first_ids: Vec::new(),
+            numbers: Vec::new(),
             admissions: Vec::new(),
         };
         for given in funnels {
             run.enroll(given, wiring);
         }
-        run.number(world);
         run
     }
 
@@ -203,36 +227,11 @@ impl Run {
         self.plans.push(PlanOf { given, name, connection, lists, channels });
     }
 
-    /// New copies are numbered as a store numbers them: by the order of their deals, then of the funnels.
-    fn number(&mut self, world: &World) {
-        let stored = (0..world.deals.len()).filter_map(|n| u32::try_from(n).ok()).flat_map(|n| world.stored_copies(n));
-        let mut next = stored.map(|s| s.copy.id.0).max().unwrap_or(0) + 1;
-        self.first_ids = (0_u32..)
-            .take(world.deals.len())
-            .map(|deal| {
-                let first = next;
-                next += i64::try_from(self.fresh_plans(world, deal).count()).unwrap_or(0);
-                first
-            })
-            .collect();
-    }
-
-    /// The plans that copy a deal for the first time.
-    fn fresh_plans<'r>(&'r self, world: &'r World, deal: u32) -> impl Iterator<Item = u16> + 'r {
-        let slot = world.deals.get(deal as usize);
-        let connection = slot.and_then(|slot| world.connections.get(usize::from(slot.connection)));
-        let pipeline = slot.zip(connection).and_then(|(s, c)| c.pipelines.get(usize::from(s.pipeline))).map_or("", String::as_str);
-        let stored = world.stored_copies(deal);
-        (0_u16..).zip(&self.plans).filter_map(move |(number, plan)| {
-            let theirs = connection.is_some_and(|c| c.key == plan.connection) && in_pipeline(&plan.live().plan, pipeline);
-            let there = stored.iter().any(|s| s.copy.funnel == plan.live().plan.funnel);
-            (theirs && !there).then_some(number)
-        })
-    }
-
     pub(super) fn first_id(&self, world: &World, plan: u16, deal: u32) -> Option<CopyId> {
-        let place = self.fresh_plans(world, deal).position(|number| number == plan)?;
-        Some(CopyId(self.first_ids.get(deal as usize)? + i64::try_from(place).ok()?))
+        let (own, before) = self.numbers.split_last()?;
+        // Whether it copies the deal is the plan's own matter.
+        let number = own.number(world, usize::from(plan), deal)?;
+        Some(before.iter().find_map(|numbers| numbers.number(world, usize::from(plan), deal)).unwrap_or(number))
     }
 
     pub(super) fn admission(&self, plan: u16, copy: CopyId) -> Option<Timestamp> {
@@ -305,7 +304,7 @@ impl Run {
 
     /// The plan of a funnel in the run.
     #[must_use]
-    pub fn plan(&self, number: u16) -> Option<&crate::engine::Plan> {
+    pub fn plan(&self, number: u16) -> Option<&Plan> {
         self.plans.get(usize::from(number)).map(|p| &*p.live().plan)
     }
 
@@ -548,6 +547,54 @@ impl Run {
     }
 }
 
+/// New copies are numbered as a store numbers them: by the order of their deals, then of the funnels.
+struct Numbers {
+    /// The funnels, each with the connection that it reads.
+    funnels: Vec<(Arc<Plan>, String)>,
+    /// By plan of the run: its place among them.
+    places: Vec<Option<usize>>,
+    /// By deal: the number of its first copy.
+    first: Vec<i64>,
+    last: i64,
+}
+
+impl Numbers {
+    /// Behind the copies that a store has.
+    fn of(world: &World, funnels: Vec<(Arc<Plan>, String)>, places: Vec<Option<usize>>) -> Self {
+        let stored = (0..world.deals.len()).filter_map(|n| u32::try_from(n).ok()).flat_map(|n| world.stored_copies(n));
+        let last = stored.map(|s| s.copy.id.0).max().unwrap_or(0);
+        Self::behind(last, world, funnels, places)
+    }
+
+    fn behind(last: i64, world: &World, funnels: Vec<(Arc<Plan>, String)>, places: Vec<Option<usize>>) -> Self {
+        let mut numbers = Self { funnels, places, first: Vec::with_capacity(world.deals.len()), last };
+        for deal in (0_u32..).take(world.deals.len()) {
+            numbers.first.push(numbers.last + 1);
+            numbers.last += i64::try_from(numbers.fresh(world, deal).count()).unwrap_or(0);
+        }
+        numbers
+    }
+
+    /// Places of the funnels that copy a deal for the first time.
+    fn fresh<'r>(&'r self, world: &'r World, deal: u32) -> impl Iterator<Item = usize> + 'r {
+        let slot = world.deals.get(deal as usize);
+        let connection = slot.and_then(|slot| world.connections.get(usize::from(slot.connection)));
+        let pipeline = slot.zip(connection).and_then(|(s, c)| c.pipelines.get(usize::from(s.pipeline))).map_or("", String::as_str);
+        let stored = world.stored_copies(deal);
+        self.funnels.iter().enumerate().filter_map(move |(place, (plan, source))| {
+            let theirs = connection.is_some_and(|c| c.key == *source) && in_pipeline(plan, pipeline);
+            let there = stored.iter().any(|s| s.copy.funnel == plan.funnel);
+            (theirs && !there).then_some(place)
+        })
+    }
+
+    fn number(&self, world: &World, plan: usize, deal: u32) -> Option<CopyId> {
+        let place = (*self.places.get(plan)?)?;
+        let nth = self.fresh(world, deal).position(|fresh| fresh == place)?;
+        Some(CopyId(self.first.get(deal as usize)? + i64::try_from(nth).ok()?))
+    }
+}
+
 /// As many lives are awake at the same time where everybody waits for room: enough to keep all cores at work, some megabytes.
 const AT_ONCE: usize = 1024;
 
@@ -742,6 +789,6 @@ fn note(held_up: &mut [(u64, i64)], channel: u16, late: SignedDuration) {
 
 /// Where the deals of each funnel come from.
 #[must_use]
-pub fn sources<'p>(plans: impl Iterator<Item = &'p crate::engine::Plan>) -> BTreeMap<FunnelKey, String> {
+pub fn sources<'p>(plans: impl Iterator<Item = &'p Plan>) -> BTreeMap<FunnelKey, String> {
     plans.map(|plan| (plan.funnel.clone(), connection_key(plan))).collect()
 }

@@ -126,3 +126,21 @@ fn what_waits_for_a_relay_that_is_down_is_told_and_nobody_is_said_to_have_it() {
     assert!(nobody.contains("waits to leave already") && !nobody.contains("had it before"), "{nobody}");
     assert!(report["notes"].to_string().contains("4 messages wait to leave already"), "{}", report["notes"]);
 }
+
+/// In an installation, copies keep their numbers, and with them their places within a spread, when a funnel is added.
+#[test]
+fn a_funnel_beside_the_others_that_only_observes_moves_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    let live = |text: &str| text.replace("mode: Observe", "mode: Live");
+    let old = example(home.path(), "old", live);
+    let new = example(home.path(), "new", live);
+    let funnel = std::fs::read_to_string(old.join("funnel.yaml")).unwrap();
+    let beside = funnel.replace("name: flats,", "name: a-new-one,").replace("mode: Live", "mode: Observe");
+    assert!(beside.contains("a-new-one") && beside.contains("Observe"));
+    std::fs::write(new.join("beside.yaml"), beside).unwrap();
+    let out = asked("diff", &[&old, &new], &["--from", "2026-11-27", "--days", "60", "--as-is", "-o", "json"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let difference: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(difference["before"].as_u64().unwrap() > 100, "{difference}");
+    assert!(difference["items"].as_array().unwrap().is_empty(), "{}", difference["items"]);
+}

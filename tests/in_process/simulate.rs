@@ -259,10 +259,10 @@ async fn edited(contacts: &str, deals: &str, days: i64, edit: impl Fn(String) ->
     let monday: Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
     let home = tempfile::tempdir().unwrap();
     let mut sides = Vec::new();
-    for edit in [&str::to_owned as &dyn Fn(&str) -> String, &|text: &str| edit(text.to_owned())] {
-        let folder = home.path().join(sides.len().to_string());
+    for side in ["before", "after"] {
+        let folder = home.path().join(side);
         std::fs::create_dir_all(&folder).unwrap();
-        simple(&folder, 0, |text| edit(&text));
+        simple(&folder, 0, |text| if side == "after" { edit(text) } else { text });
         std::fs::write(folder.join("contacts.csv"), format!("{CONTACTS}{contacts}")).unwrap();
         std::fs::write(folder.join("deals.csv"), format!("{DEALS}{deals}")).unwrap();
         sides.push(predict(&folder, monday, days, None).await);

@@ -249,7 +249,11 @@ impl Inputs {
                 .collect();
             let base_url = self.public_url.clone().unwrap_or_else(|| EXAMPLE_URL.into());
             let question = Question { from, until, seed: self.seed, behaviour: behaviour.clone(), base_url };
-            let run = Run::new(&world, lives, &folder.output.wiring, question);
+            let wiring = &folder.output.wiring;
+            let run = match all.first() {
+                Some(Lived { outcome, .. }) => Run::edited(&world, lives, wiring, question, &outcome.run),
+                None => Run::new(&world, lives, wiring, question),
+            };
             if let Some(behaviour) = &behaviour {
                 let unknown = run.unknown_items(behaviour);
                 if !unknown.is_empty() {
