@@ -2,7 +2,7 @@
 
 use super::{
     edited::{Key, edited, key},
-    report::money,
+    report::{money, notes},
     run::Outcome,
     world::World,
 };
@@ -20,6 +20,7 @@ pub struct Difference {
     pub time_zone: String,
     /// Deals there are after the edit.
     pub deals: usize,
+    /// What is to be known of the edited side alone: a condition that has no answer for some deals, say.
     pub notes: Vec<String>,
     pub before: usize,
     pub after: usize,
@@ -66,6 +67,8 @@ pub fn diff((old_world, old): (&World, &Outcome), (new_world, new): (&World, &Ou
     let ahead = Ahead::of(&deals, new);
     let names: BTreeSet<&Key> = before.keys().chain(after.keys()).chain(edits.keys()).collect();
     let nothing = Messages::default();
+    // What was to be known before is no reason for what changes.
+    let known = notes(old);
     let changes = names.into_iter().filter_map(|name| {
         let sides = (before.get(name).unwrap_or(&nothing), after.get(name).unwrap_or(&nothing));
         change(name, sides, edits.get(name).cloned().unwrap_or_default(), &deals, &ahead)
@@ -75,7 +78,7 @@ pub fn diff((old_world, old): (&World, &Outcome), (new_world, new): (&World, &Ou
         until: new.run.shown(new.run.until),
         time_zone: new.run.time_zone().iana_name().unwrap_or("UTC").to_owned(),
         deals: new_world.deals(),
-        notes: Vec::new(),
+        notes: notes(new).into_iter().filter(|note| !known.contains(note)).collect(),
         before: old.tally.sent.len(),
         after: new.tally.sent.len(),
         items: changes.collect(),

@@ -306,22 +306,8 @@ impl Report {
             .collect();
         report.budgets = budgets(outcome, world);
         report.follow(outcome);
-        report.waiting_to_leave = tally.earlier.values().map(|earlier| earlier.waits).sum();
-        if report.waiting_to_leave > 0 {
-            report.notes.push(format!(
-                "{} messages wait to leave already; they go out as soon as their channels take them, beside what is told here",
-                report.waiting_to_leave
-            ));
-        }
-        if tally.failed > 0 {
-            report.notes.push(format!("{} deals could not be decided and were set aside", tally.failed));
-        }
-        for ((funnel, condition), (deals, why)) in &tally.unanswered {
-            let funnel = run.funnel(*funnel);
-            let text =
-                format!("{funnel}: the condition {condition} has no answer for {deals} deals ({why}): it counts as false there");
-            report.notes.push(text);
-        }
+        report.waiting_to_leave = waiting_to_leave(outcome);
+        report.notes = notes(outcome);
         report
     }
 
@@ -352,7 +338,7 @@ impl Report {
                 *flows.entry((from, end.to_owned(), way.lists.len())).or_default() += deals;
             }
         }
-        self.wait_in_backfill(outcome, &moves);
+        self.waiting_in_backfill = backfill(outcome).values().map(|(waiting, _)| waiting).sum();
         self.stages = moves
             .into_iter()
             .map(|((funnel, from, to), (deals, amount))| StageMove {
@@ -365,28 +351,54 @@ impl Report {
             .collect();
         self.flows = flows.into_iter().map(|((from, to, step), n)| (from, to, n, step)).collect();
     }
+}
 
-    fn wait_in_backfill(&mut self, outcome: &Outcome, moves: &BTreeMap<(u16, Role, Role), (u64, i64)>) {
-        let mut funnels: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
-        for ((funnel, from, to), (deals, _)) in moves.iter().filter(|((_, from, to), _)| [*from, *to].contains(&Role::Backfill)) {
-            let sum = funnels.entry(*funnel).or_default();
-            sum.0 += if *to == Role::Backfill { *deals } else { 0 };
-            sum.1 += if *from == Role::Backfill { *deals } else { 0 };
-        }
-        for (funnel, (waiting, before)) in funnels.into_iter().filter(|(_, (waiting, _))| *waiting > 0) {
-            self.waiting_in_backfill += waiting;
-            let admits = match outcome.run.plan(funnel).and_then(|plan| plan.backfill.as_ref()) {
-                Some(backfill) => {
-                    format!("backfill admits {} a day of those lost within {}", backfill.per_day, backfill.lost_within)
-                }
-                None => "the funnel has no backfill, so they are never warmed".to_owned(),
-            };
-            self.notes.push(format!(
-                "{}: {before} deals were lost before it began; {waiting} wait in Backfill at the end: {admits}",
-                outcome.run.funnel(funnel)
-            ));
-        }
+/// What else to know of a simulation, in sentences.
+pub(super) fn notes(outcome: &Outcome) -> Vec<String> {
+    let (run, tally) = (&outcome.run, &outcome.tally);
+    let mut notes = Vec::new();
+    for (funnel, (waiting, before)) in backfill(outcome).into_iter().filter(|(_, (waiting, _))| *waiting > 0) {
+        let admits = match run.plan(funnel).and_then(|plan| plan.backfill.as_ref()) {
+            Some(backfill) => {
+                format!("backfill admits {} a day of those lost within {}", backfill.per_day, backfill.lost_within)
+            }
+            None => "the funnel has no backfill, so they are never warmed".to_owned(),
+        };
+        notes.push(format!(
+            "{}: {before} deals were lost before it began; {waiting} wait in Backfill at the end: {admits}",
+            run.funnel(funnel)
+        ));
     }
+    let waiting = waiting_to_leave(outcome);
+    if waiting > 0 {
+        notes.push(format!(
+            "{waiting} messages wait to leave already; they go out as soon as their channels take them, beside what is told here"
+        ));
+    }
+    if tally.failed > 0 {
+        notes.push(format!("{} deals could not be decided and were set aside", tally.failed));
+    }
+    for ((funnel, condition), (deals, why)) in &tally.unanswered {
+        let funnel = run.funnel(*funnel);
+        notes
+            .push(format!("{funnel}: the condition {condition} has no answer for {deals} deals ({why}): it counts as false there"));
+    }
+    notes
+}
+
+fn waiting_to_leave(outcome: &Outcome) -> u64 {
+    outcome.tally.earlier.values().map(|earlier| earlier.waits).sum()
+}
+
+/// By funnel that anybody waited for: how many of those lost before it began wait at the end, and how many did at the beginning.
+fn backfill(outcome: &Outcome) -> BTreeMap<u16, (u64, u64)> {
+    let mut funnels: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
+    for (way, (deals, _)) in outcome.tally.ways.iter().filter(|(way, _)| [way.first, way.last].contains(&Role::Backfill)) {
+        let sum = funnels.entry(way.funnel).or_default();
+        sum.0 += if way.last == Role::Backfill { *deals } else { 0 };
+        sum.1 += if way.first == Role::Backfill { *deals } else { 0 };
+    }
+    funnels
 }
 
 #[allow(clippy::cast_precision_loss)] // figures for people

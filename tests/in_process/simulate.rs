@@ -305,3 +305,16 @@ async fn who_gets_it_through_another_deal_neither_gains_nor_loses_it() {
     through.sort_unstable();
     assert_eq!(through, [0, 3]);
 }
+
+/// Who loses everything by a condition that divides by zero is told why, not only that.
+#[tokio::test]
+async fn a_condition_that_an_edit_breaks_is_told_as_the_reason() {
+    let (contacts, deals) = three();
+    let broken =
+        |text: String| text.replace("{listRef: {name: warm}}", "{when: \"1 / (deal.amount - 1000) > 0\", listRef: {name: warm}}");
+    let difference = edited(&contacts, &deals, 10, broken).await;
+    assert!(difference.items.iter().all(|i| i.lost.len() == 3), "{:?}", difference.items);
+    let [note] = difference.notes.as_slice() else { panic!("{:?}", difference.notes) };
+    assert!(note.contains("1 / (deal.amount - 1000) > 0 has no answer for 3 deals (it divides by zero)"), "{note}");
+    assert!(edited(&contacts, &deals, 10, |text| text).await.notes.is_empty());
+}
