@@ -196,6 +196,7 @@ impl Life {
                 let waiting = Waiting::stored(run, number, &subject.copy).filter(|_| !fresh);
                 let admit_at = run.admission(number, subject.copy.id);
                 let replan_at = (!fresh && one.replans()).then_some(run.from);
+                let (contacted, clicked) = heard(&subject);
                 life.copies.push(One {
                     plan: number,
                     deal: deal.index,
@@ -203,8 +204,8 @@ impl Life {
                     first,
                     lists: list.into_iter().collect(),
                     waiting,
-                    contacted: false,
-                    clicked: false,
+                    contacted,
+                    clicked,
                     declined: false,
                     admit_at,
                     replan_at,
@@ -704,7 +705,7 @@ impl Life {
                     tally.earlier.entry(run.index(one.plan, &entry.key.list, &entry.key.item)).or_default().add(earlier);
                 }
             }
-            one.look_ahead(run, tally);
+            let more = one.look_ahead(run, tally) || messages(&one.subject).any(|e| !e.status.terminal());
             let copy = &one.subject.copy;
             let way = Way {
                 funnel: one.plan,
@@ -714,7 +715,7 @@ impl Life {
                 clicked: one.clicked,
                 declined: one.declined,
                 last: copy.role,
-                finished: copy.state.journey.as_ref().is_some_and(|j| j.finished),
+                finished: copy.state.journey.as_ref().is_some_and(|j| j.finished) && (one.contacted || !more),
             };
             let sum = tally.ways.entry(way).or_default();
             sum.0 += 1;
@@ -724,13 +725,13 @@ impl Life {
 }
 
 impl One {
-    /// What its journey has still before it: neither sent nor left out nor passed by.
-    fn look_ahead(&self, run: &Run, tally: &mut Tally) {
+    /// Notes what its journey has still before it, neither sent nor left out nor passed by, and says whether there is anything.
+    fn look_ahead(&self, run: &Run, tally: &mut Tally) -> bool {
         let copy = &self.subject.copy;
         let warm = matches!(copy.role, Role::Stalled | Role::Warming | Role::Customer);
-        let Some(journey) = copy.state.journey.as_ref().filter(|_| warm) else { return };
-        let Some(list) = run.plan(self.plan).and_then(|plan| plan.lists.get(&journey.list)) else { return };
-        let Some(first) = list.items.first().map(|item| run.index(self.plan, &journey.list, &item.name)) else { return };
+        let Some(journey) = copy.state.journey.as_ref().filter(|_| warm) else { return false };
+        let Some(list) = run.plan(self.plan).and_then(|plan| plan.lists.get(&journey.list)) else { return false };
+        let Some(first) = list.items.first().map(|item| run.index(self.plan, &journey.list, &item.name)) else { return false };
         let next = journey.last.as_ref().map_or(0, |last| {
             let last = list.items.iter().position(|item| item.name == *last);
             last.map_or(journey.position as usize, |at| at + 1)
@@ -739,18 +740,32 @@ impl One {
             let mut ledger = self.subject.ledger.iter();
             ledger.any(|e| e.key.cycle == copy.cycle && e.key.list == journey.list && e.key.item == *name)
         };
+        let mut any = false;
         // The items of a list have numbers one after the other.
         for ((place, number), item) in (0_usize..).zip(first..).zip(&list.items) {
             let behind = if item.date.is_some() { journey.dated.contains(&item.name) } else { place < next };
             if behind || written(&item.name) {
                 continue;
             }
+            any = true;
             match tally.ahead.last_mut().filter(|a| (a.deal, a.cycle, a.until) == (self.deal, copy.cycle, number)) {
                 Some(before) => before.until += 1,
                 None => tally.ahead.push(Ahead { deal: self.deal, cycle: copy.cycle, from: number, until: number + 1 }),
             }
         }
+        any
     }
+}
+
+/// The messages of this cycle, and what was left out.
+fn messages(subject: &Subject) -> impl Iterator<Item = &LedgerEntry> {
+    let cycle = subject.copy.cycle;
+    subject.ledger.iter().filter(move |entry| entry.key.cycle == cycle && !entry.key.list.starts_with('@'))
+}
+
+/// Whether a store knows that the client got anything in this cycle, and that they clicked.
+fn heard(subject: &Subject) -> (bool, bool) {
+    (messages(subject).any(reached), messages(subject).any(|entry| entry.clicked_at.is_some()))
 }
 
 /// The client has it, or may have it.

@@ -323,6 +323,7 @@ impl Report {
                 Role::Unsubscribed => "unsubscribed",
                 _ if way.declined => "declined",
                 _ if way.clicked => "clicked, not back yet",
+                _ if !way.contacted && way.finished => "nothing could be sent",
                 _ if !way.contacted => "nothing sent yet",
                 _ if way.finished => "journey over, no answer",
                 _ => "under way",

@@ -87,6 +87,7 @@ pub struct Way {
     pub clicked: bool,
     pub declined: bool,
     pub last: Role,
+    /// The list is through. As long as nothing was sent: nothing will be, either.
     pub finished: bool,
 }
 

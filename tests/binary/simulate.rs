@@ -48,6 +48,10 @@ fn a_running_installation_is_asked_what_is_still_to_come() {
             .map(|i| (i["item"].as_str().unwrap(), i["messages"].as_i64().unwrap()))
             .collect();
         assert_eq!((report["deals"].as_i64(), items), (Some(5), vec![("offer", 0), ("second", 3)]), "{report}");
+        // Who had a message before is under way, also if none comes in these days.
+        let tomorrow = world.command(&["simulate", "-f", folder.to_str().unwrap(), "--days", "1", "-o", "json"]);
+        let flows = serde_json::from_slice::<Value>(&tomorrow.stdout).unwrap()["flows"].to_string();
+        assert!(flows.contains("under way") && !flows.contains("nothing"), "{flows}");
         let days: Vec<&str> = report["calendar"].as_array().unwrap().iter().map(|cell| cell["day"].as_str().unwrap()).collect();
         let after_tomorrow = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(48)).strftime("%Y-%m-%d").to_string();
         let a_minute_ago =

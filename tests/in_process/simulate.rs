@@ -318,3 +318,20 @@ async fn a_condition_that_an_edit_breaks_is_told_as_the_reason() {
     assert!(note.contains("1 / (deal.amount - 1000) > 0 has no answer for 3 deals (it divides by zero)"), "{note}");
     assert!(edited(&contacts, &deals, 10, |text| text).await.notes.is_empty());
 }
+
+/// Whom nothing will ever reach is not on the way to be reached.
+#[tokio::test]
+async fn who_can_be_sent_nothing_is_told_apart_from_whose_turn_has_not_come() {
+    let monday: Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
+    for (consent, days, want) in
+        [("no", 10, "nothing could be sent"), ("yes", 1, "nothing sent yet"), ("yes", 10, "journey over, no answer")]
+    {
+        let home = tempfile::tempdir().unwrap();
+        let folder = simple(home.path(), 1, |text| text);
+        std::fs::write(folder.join("contacts.csv"), format!("{CONTACTS}{}", contact(1).replace(";yes", &format!(";{consent}"))))
+            .unwrap();
+        let (world, outcome) = predict(&folder, monday, days, None).await;
+        let flows: Vec<String> = Report::of(&outcome, &world).flows.into_iter().map(|(_, to, ..)| to).collect();
+        assert_eq!(flows, ["list warm", want], "{consent} {days}");
+    }
+}
