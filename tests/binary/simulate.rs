@@ -148,3 +148,35 @@ fn a_funnel_beside_the_others_that_only_observes_moves_nobody() {
     assert!(difference["before"].as_u64().unwrap() > 100, "{difference}");
     assert!(difference["items"].as_array().unwrap().is_empty(), "{}", difference["items"]);
 }
+
+/// A preview shows a client's own wording, not one that they never get.
+#[test]
+fn a_preview_for_a_deal_shows_the_variant_that_its_client_gets() {
+    let world = World::new(1);
+    let links = "      links: {offer: \"https://shop.example/offer\"}\n";
+    let of = |name: &str, weight: u32, word: &str| {
+        format!(
+            "        - {{name: {name}, weight: {weight}, email: {{subject: {word}, markdown: \"{word} [See it]({{{{ links.offer }}}})\"}}}}\n"
+        )
+    };
+    world.edit(links, &format!("{links}      variants:\n{}{}", of("a", 0, "Alpha"), of("b", 1, "Beta")));
+    world.deals(1, false);
+    let running = world.start();
+    world.wait("the import", PATIENCE, || world.in_role("InWork") == 1);
+    assert!(running.stop());
+    for (more, want) in [
+        (&["--deal", "D0"][..], Ok("Beta")),
+        (&["--deal", "D0", "--variant", "a"][..], Ok("Alpha")),
+        (&[][..], Ok("Beta")),
+        (&["--variant", "zzz"][..], Err("price/offer has no variant zzz; there are a, b")),
+    ] {
+        let out = world.command(&[&["preview", "--item", "price/offer"][..], more].concat());
+        let (shown, said) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        match want {
+            Ok(word) => {
+                assert!(out.status.success() && shown.contains(word) && shown.contains("(of a, b)"), "{more:?} {shown} {said}")
+            }
+            Err(sentence) => assert!(out.status.code() == Some(1) && said.contains(sentence), "{more:?} {shown} {said}"),
+        }
+    }
+}
