@@ -180,3 +180,14 @@ fn a_preview_for_a_deal_shows_the_variant_that_its_client_gets() {
         }
     }
 }
+
+/// The change to summer time is among them.
+#[test]
+fn whoever_asks_for_ninety_days_is_told_of_ninety() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/b2b-90-120");
+    let out = asked("simulate", &[&example], &["--from", "2026-03-02", "--days", "90", "-o", "json"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let told: Vec<&str> = report["items"].as_array().unwrap().iter().filter_map(|item| item["nobody"].as_str()).collect();
+    assert!(told.iter().any(|why| why.ends_with("simulate more than 90 days")), "{told:?}");
+}

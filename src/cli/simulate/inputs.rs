@@ -14,7 +14,7 @@ use crate::{
 };
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, Zoned, civil, tz::TimeZone};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::IsTerminal,
@@ -30,7 +30,8 @@ pub struct Inputs {
     /// Begin with the copies, ledger and prohibitions of a running installation: `sqlite:PATH` or `postgres://…`. Only read.
     #[arg(long, value_name = "URL", hide_env_values = true)]
     store: Option<String>,
-    /// First day (like 2026-03-02, midnight in the policy's zone) or moment (2026-03-02T09:00:00+03:00). Default: now.
+    /// First day (like 2026-03-02, midnight in the policy's zone) or moment (2026-03-02T09:00:00+03:00, or with a zone:
+    /// 2026-03-02T09:00[Asia/Tokyo]). Default: now.
     #[arg(long, value_name = "T")]
     from: Option<String>,
     /// How many days.
@@ -345,6 +346,10 @@ fn moment(text: Option<&str>, zone: &TimeZone) -> Result<Timestamp, String> {
         return Ok(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH));
     };
     let wrong = || format!("{text:?} is not a moment; write a day like 2026-03-02, or 2026-03-02T09:00:00Z");
+    // A zone is meant, not to be passed over.
+    if text.contains('[') {
+        return text.parse::<Zoned>().map(|at| at.timestamp()).map_err(|_| wrong());
+    }
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
@@ -364,4 +369,27 @@ pub fn bar(wanted: bool) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::moment;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn a_zone_that_is_written_counts_and_one_that_does_not_exist_is_refused() {
+        let moscow = TimeZone::get("Europe/Moscow").unwrap();
+        for (text, want) in [
+            ("2026-11-27", Some("2026-11-26T21:00:00Z")),
+            ("2026-11-27T09:00", Some("2026-11-27T06:00:00Z")),
+            ("2026-11-27T09:00:00+02:00", Some("2026-11-27T07:00:00Z")),
+            ("2026-11-27T09:00[Asia/Tokyo]", Some("2026-11-27T00:00:00Z")),
+            ("2026-11-27T09:00:00+09:00[Asia/Tokyo]", Some("2026-11-27T00:00:00Z")),
+            ("2026-11-27T09:00[Europe/Nowhere]", None),
+            ("2026-11-27T09:00:00+02:00[Europe/Nowhere]", None),
+            ("tomorrow", None),
+        ] {
+            assert_eq!(moment(Some(text), &moscow).ok().map(|at| at.to_string()).as_deref(), want, "{text}");
+        }
+    }
 }
