@@ -65,6 +65,7 @@ pub struct Cell {
     pub day: String,
     pub hour: i8,
     pub channel: String,
+    pub funnel: String,
     pub list: String,
     pub item: String,
     pub messages: u64,
@@ -128,6 +129,7 @@ pub struct Capacity {
 #[serde(rename_all = "camelCase")]
 pub struct Cost {
     pub channel: String,
+    pub funnel: String,
     pub list: String,
     pub messages: u64,
     pub parts: u64,
@@ -149,6 +151,13 @@ pub struct StageMove {
 const EXAMPLES: usize = 10;
 
 impl Report {
+    /// Whether a list's name alone does not say which funnel's it is.
+    #[must_use]
+    pub fn several_funnels(&self) -> bool {
+        // Items stand by funnel.
+        self.items.first().zip(self.items.last()).is_some_and(|(first, last)| first.funnel != last.funnel)
+    }
+
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // figures for people
     pub fn of(outcome: &Outcome, world: &World) -> Self {
@@ -175,7 +184,8 @@ impl Report {
         let mut by_person: BTreeMap<u32, (usize, u32)> = BTreeMap::new();
         let mut by_day: BTreeMap<(u32, i32), (usize, u32)> = BTreeMap::new();
         let mut minutes: BTreeMap<(u16, i64), u64> = BTreeMap::new();
-        let mut costs: BTreeMap<(u16, &str), (u64, u64)> = BTreeMap::new();
+        // By channel and list: two funnels may have one of the same name.
+        let mut costs: BTreeMap<(u16, u32), (u64, u64)> = BTreeMap::new();
         for sent in &tally.sent {
             let local = zone.to_datetime(sent.at);
             *calendar.entry((local.date(), local.hour(), sent.channel, sent.item)).or_default() += 1;
@@ -185,7 +195,7 @@ impl Report {
             by_person.entry(sent.person).or_insert((0, sent.deal)).0 += 1;
             by_day.entry((sent.person, sent.local_day)).or_insert((0, sent.deal)).0 += 1;
             *minutes.entry((sent.channel, sent.at.as_second().div_euclid(60))).or_default() += 1;
-            let cost = costs.entry((sent.channel, name(sent.item).map_or("", |i| i.list.as_str()))).or_default();
+            let cost = costs.entry((sent.channel, name(sent.item).map_or(u32::MAX, |i| i.place))).or_default();
             (cost.0, cost.1) = (cost.0 + 1, cost.1 + u64::from(sent.parts));
             match name(sent.item).map(|i| i.medium) {
                 Some(Medium::Sms) => report.sms += 1,
@@ -199,6 +209,7 @@ impl Report {
                 day: day.to_string(),
                 hour,
                 channel: channel(through).to_owned(),
+                funnel: name(item).map(|i| run.funnel(i.funnel).to_owned()).unwrap_or_default(),
                 list: name(item).map(|i| i.list.clone()).unwrap_or_default(),
                 item: name(item).map(|i| i.item.clone()).unwrap_or_default(),
                 messages,
@@ -290,13 +301,15 @@ impl Report {
                 longest_wait_seconds: round(longest as f64 / 1000.0),
             });
         }
+        let funnels: BTreeMap<u32, u16> = run.items.iter().map(|item| (item.place, item.funnel)).collect();
         report.cost = costs
             .into_iter()
             .map(|((through, list), (messages, parts))| {
                 let price = run.channels.get(usize::from(through)).and_then(|c| c.price.clone());
                 Cost {
                     channel: channel(through).to_owned(),
-                    list: list.to_owned(),
+                    funnel: funnels.get(&list).map(|funnel| run.funnel(*funnel).to_owned()).unwrap_or_default(),
+                    list: run.lists.get(list as usize).cloned().unwrap_or_default(),
                     messages,
                     parts,
                     amount: price.as_ref().map(|(each, _)| money(each.saturating_mul(i64::try_from(parts).unwrap_or(i64::MAX)))),

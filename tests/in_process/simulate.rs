@@ -335,3 +335,21 @@ async fn who_can_be_sent_nothing_is_told_apart_from_whose_turn_has_not_come() {
         assert_eq!(flows, ["list warm", want], "{consent} {days}");
     }
 }
+
+/// Two funnels that use one list are two lines wherever figures are told by list.
+#[tokio::test]
+async fn figures_of_two_funnels_with_one_list_can_be_told_apart() {
+    let home = tempfile::tempdir().unwrap();
+    let of = |text: &str, pipeline: &str| text.replace("entity: Deal", &format!("entity: Deal, pipeline: {pipeline}"));
+    let folder = simple(home.path(), 2, |text| of(&text, "Flats") + &of(&funnel("houses", ""), "Houses"));
+    let deals = [(1, "Flats"), (2, "Houses")].map(|(n, pipeline)| lost(n, n, "2026-03-02").replace("Sales", pipeline));
+    std::fs::write(folder.join("deals.csv"), format!("{DEALS}{}", deals.concat())).unwrap();
+    let (world, outcome) = predict(&folder, "2026-03-02T09:00:00Z".parse().unwrap(), 10, None).await;
+    let report = Report::of(&outcome, &world);
+    assert!(report.several_funnels());
+    let keys: std::collections::BTreeSet<_> =
+        report.calendar.iter().map(|c| (&c.day, c.hour, &c.channel, &c.funnel, &c.list, &c.item)).collect();
+    assert_eq!((keys.len(), report.calendar.len()), (6, 6), "{:?}", report.calendar);
+    let costs: Vec<(&str, &str, u64)> = report.cost.iter().map(|c| (c.funnel.as_str(), c.list.as_str(), c.messages)).collect();
+    assert_eq!(costs, [("shop/flats", "warm", 3), ("shop/houses", "warm", 3)]);
+}

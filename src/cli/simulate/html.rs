@@ -81,7 +81,7 @@ fn color(index: usize) -> &'static str {
     COLORS.get(index % COLORS.len()).copied().unwrap_or("#888")
 }
 
-fn by<'r>(report: &'r Report, key: impl Fn(&'r crate::simulate::Cell) -> &'r str) -> BTreeMap<&'r str, u64> {
+fn by<'r, K: Ord>(report: &'r Report, key: impl Fn(&'r crate::simulate::Cell) -> K) -> BTreeMap<K, u64> {
     let mut sums = BTreeMap::new();
     for cell in &report.calendar {
         *sums.entry(key(cell)).or_default() += cell.messages;
@@ -95,11 +95,14 @@ fn days(report: &Report) -> String {
     if report.calendar.is_empty() {
         return "<p>Nothing goes out in these days.</p>".into();
     }
-    let lists: Vec<&str> = by(report, |c| &c.list).into_keys().collect();
-    let totals = by(report, |c| &c.day);
-    let mut cells: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    let lists: Vec<String> =
+        by(report, |c| (c.funnel.as_str(), c.list.as_str())).into_keys().map(|(f, l)| table::named(report, f, l)).collect();
+    let places: BTreeMap<(&str, &str), usize> = by(report, |c| (c.funnel.as_str(), c.list.as_str())).into_keys().zip(0..).collect();
+    let totals = by(report, |c| c.day.as_str());
+    let mut cells: BTreeMap<(&str, usize), u64> = BTreeMap::new();
     for cell in &report.calendar {
-        *cells.entry((&cell.day, &cell.list)).or_default() += cell.messages;
+        let place = places.get(&(cell.funnel.as_str(), cell.list.as_str())).copied().unwrap_or(0);
+        *cells.entry((&cell.day, place)).or_default() += cell.messages;
     }
     let first = totals.keys().next().and_then(|d| d.parse::<jiff::civil::Date>().ok());
     let last = totals.keys().next_back().and_then(|d| d.parse::<jiff::civil::Date>().ok());
@@ -123,8 +126,8 @@ fn days(report: &Report) -> String {
         let x = left + step * i as f64;
         let mut y = height - bottom;
         let _ = write!(svg, "<g><title>{day}: {}</title>", totals.get(day.as_str()).copied().unwrap_or(0));
-        for (n, list) in lists.iter().enumerate() {
-            let tall = cells.get(&(day.as_str(), *list)).copied().unwrap_or(0) as f64 * scale;
+        for n in 0..lists.len() {
+            let tall = cells.get(&(day.as_str(), n)).copied().unwrap_or(0) as f64 * scale;
             y -= tall;
             if tall > 0.0 {
                 let _ = write!(
@@ -251,9 +254,8 @@ fn items(report: &Report) -> String {
         let skipped: u64 = item.skipped.values().sum();
         let _ = write!(
             rows,
-            "<tr><th>{}/{}</th><td class=words>{}</td><td>{}</td>",
-            text(&item.list),
-            text(&item.item),
+            "<tr><th>{}</th><td class=words>{}</td><td>{}</td>",
+            text(&table::named(report, &item.funnel, &format!("{}/{}", item.list, item.item))),
             text(&item.title),
             item.messages
         );
@@ -345,7 +347,7 @@ fn costs(report: &Report) -> String {
         let _ = write!(
             rows,
             "<tr><th>{}</th><td class=words>{}</td><td>{} parts</td><td>{} {currency}</td></tr>",
-            text(&c.list),
+            text(&table::named(report, &c.funnel, &c.list)),
             text(&c.channel),
             c.parts,
             price(amount)

@@ -86,7 +86,7 @@ pub fn report(report: &Report) -> String {
         .iter()
         .filter_map(|c| {
             Some(vec![
-                format!("{} {}", c.channel, c.list),
+                format!("{} {}", c.channel, named(report, &c.funnel, &c.list)),
                 format!("{} parts", c.parts),
                 format!("{} {}", price(c.amount?), c.currency.as_ref()?),
             ])
@@ -123,6 +123,11 @@ pub fn budgets(report: &Report) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// What belongs to a funnel, with the funnel's name where there are several.
+pub fn named(report: &Report, funnel: &str, name: &str) -> String {
+    if report.several_funnels() { format!("{funnel} {name}") } else { name.to_owned() }
+}
+
 fn section(out: &mut String, title: &str, rows: &[Vec<String>]) {
     if !rows.is_empty() {
         let _ = write!(out, "\n{title}\n{}", table(rows));
@@ -133,7 +138,7 @@ fn items(report: &Report) -> Vec<Vec<String>> {
     let mut rows = vec![["item", "messages", "first", "last", "skipped", "nobody, because"].map(str::to_owned).to_vec()];
     rows.extend(report.items.iter().map(|i| {
         vec![
-            format!("{}/{}", i.list, i.item),
+            named(report, &i.funnel, &format!("{}/{}", i.list, i.item)),
             i.messages.to_string(),
             i.first.clone().unwrap_or_default(),
             i.last.clone().unwrap_or_default(),
