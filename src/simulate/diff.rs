@@ -46,6 +46,8 @@ pub struct ItemChange {
     /// Deals whose client gets it at another minute: earlier, later.
     pub earlier: Vec<String>,
     pub later: Vec<String>,
+    /// Deals whose client gets it in another variant.
+    pub changed_variant: Vec<String>,
     /// The middle one of the shifts, in hours.
     pub shift_hours: f64,
     /// What else is edited: text, links, sender, variants, in whose name, purpose, channel, price.
@@ -108,8 +110,12 @@ fn change(
         .map(|(key, then, now)| (key, minute(now) - minute(then)))
         .filter(|(_, by)| *by != 0)
         .collect();
+    let name_of =
+        |side: &Messages, key: &Cycle| side.variants.get(key).and_then(|place| side.names.get(usize::from(*place))).cloned();
+    let reworded = was.keys().filter(|key| is.contains_key(*key) && name_of(before, key) != name_of(after, key));
+    let reworded: Vec<Cycle> = reworded.copied().collect();
     let same = before.parts == after.parts && before.cost == after.cost;
-    let stays = [gained.is_empty(), lost.is_empty(), not_yet.is_empty(), paired.is_empty(), moved.is_empty()];
+    let stays = [gained.is_empty(), lost.is_empty(), not_yet.is_empty(), paired.is_empty(), moved.is_empty(), reworded.is_empty()];
     if stays.into_iter().all(|stays| stays) && edited.is_empty() && same {
         return None;
     }
@@ -134,6 +140,7 @@ fn change(
         through_other_deal: of(paired.into_iter().map(|(_, now)| now).collect()),
         earlier: ids(moved.iter().filter(|(_, by)| *by < 0).map(|(key, _)| *key).collect()),
         later: ids(moved.iter().filter(|(_, by)| *by > 0).map(|(key, _)| *key).collect()),
+        changed_variant: ids(reworded),
         shift_hours: (middle as f64 / 6.0).round() / 10.0,
         edited,
         parts_before: before.parts,
@@ -242,6 +249,9 @@ impl<'w> Deals<'w> {
 struct Messages {
     /// By deal and cycle.
     at: BTreeMap<Cycle, Timestamp>,
+    /// Of an item that has variants: which of `names`.
+    variants: BTreeMap<Cycle, u8>,
+    names: Vec<String>,
     parts: u64,
     /// Ten-thousandths by currency.
     cost: BTreeMap<String, i64>,
@@ -257,7 +267,15 @@ fn by_item(outcome: &Outcome, joint: impl Fn(u32) -> u32) -> BTreeMap<Key, Messa
     let mut all: BTreeMap<u32, Messages> = BTreeMap::new();
     for sent in &outcome.tally.sent {
         let item = all.entry(sent.item).or_default();
-        item.at.entry((joint(sent.deal), sent.cycle)).or_insert(sent.at);
+        let key = (joint(sent.deal), sent.cycle);
+        item.at.entry(key).or_insert(sent.at);
+        if let Some(name) = outcome.run.variant(sent) {
+            let place = item.names.iter().position(|known| known == name).unwrap_or_else(|| {
+                item.names.push(name.to_owned());
+                item.names.len() - 1
+            });
+            item.variants.entry(key).or_insert(u8::try_from(place).unwrap_or(u8::MAX));
+        }
         item.parts += u64::from(sent.parts);
         if let Some((cost, currency)) = outcome.run.cost(sent) {
             if let Some(sum) = item.cost.get_mut(currency) {

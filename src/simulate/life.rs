@@ -559,6 +559,7 @@ impl Life {
         let counted = now >= run.from;
         match effect.kind {
             EffectKind::Message { channel, medium, purpose, variant, .. } => {
+                let number = variant_number(live, &effect.key.list, &effect.key.item, variant.as_deref());
                 entry.variant = variant;
                 let item = run.index(one.plan, &effect.key.list, &effect.key.item);
                 one.contacted = true;
@@ -580,7 +581,8 @@ impl Life {
                         person: self.person,
                         item,
                         channel: run.channel(one.plan, &channel),
-                        parts,
+                        parts: u8::try_from(parts).unwrap_or(u8::MAX),
+                        variant: number,
                         cycle: effect.key.cycle,
                         local_day: day_number(zone_of(&live.plan, &one.subject).to_datetime(now).date()),
                     });
@@ -795,6 +797,12 @@ fn measure(run: &Run, live: &Live, subject: &Subject, effect: &Effect, variant: 
     content::measure_item(text, variant, language, &context, Some(&run.base_url))
         .map(|parts| u16::try_from(parts).unwrap_or(u16::MAX))
         .map_err(|error| error.skip_reason())
+}
+
+/// A variant's place among those of its item, counted from 1; 0 for none.
+fn variant_number(live: &Live, list: &str, item: &str, variant: Option<&str>) -> u8 {
+    let place = || live.plan.item(list, item)?.variants.iter().position(|v| Some(v.name.as_str()) == variant);
+    place().and_then(|place| u8::try_from(place + 1).ok()).unwrap_or(0)
 }
 
 fn clickable(live: &Live, subject: &Subject, entry: &LedgerEntry) -> bool {

@@ -80,6 +80,8 @@ pub struct ItemReport {
     pub title: String,
     pub medium: Medium,
     pub messages: u64,
+    /// Messages by variant, of an item that has any.
+    pub variants: BTreeMap<String, u64>,
     pub first: Option<String>,
     pub last: Option<String>,
     pub skipped: BTreeMap<String, u64>,
@@ -181,6 +183,7 @@ impl Report {
         let mut calendar: BTreeMap<(jiff::civil::Date, i8, u16, u32), u64> = BTreeMap::new();
         let mut week: BTreeMap<(i8, i8), u64> = BTreeMap::new();
         let mut by_item: BTreeMap<u32, (u64, Timestamp, Timestamp)> = BTreeMap::new();
+        let mut by_variant: BTreeMap<(u32, u8), u64> = BTreeMap::new();
         let mut by_person: BTreeMap<u32, (usize, u32)> = BTreeMap::new();
         let mut by_day: BTreeMap<(u32, i32), (usize, u32)> = BTreeMap::new();
         let mut minutes: BTreeMap<(u16, i64), u64> = BTreeMap::new();
@@ -192,6 +195,9 @@ impl Report {
             *week.entry((local.weekday().to_monday_zero_offset(), local.hour())).or_default() += 1;
             let item = by_item.entry(sent.item).or_insert((0, sent.at, sent.at));
             (item.0, item.2) = (item.0 + 1, sent.at);
+            if sent.variant > 0 {
+                *by_variant.entry((sent.item, sent.variant)).or_default() += 1;
+            }
             by_person.entry(sent.person).or_insert((0, sent.deal)).0 += 1;
             by_day.entry((sent.person, sent.local_day)).or_insert((0, sent.deal)).0 += 1;
             *minutes.entry((sent.channel, sent.at.as_second().div_euclid(60))).or_default() += 1;
@@ -263,6 +269,8 @@ impl Report {
             let skipped: BTreeMap<String, u64> =
                 tally.skips.range(of(index)).map(|((_, why), n)| ((*why).to_owned(), *n)).collect();
             let waits = || tally.waits.range(of(index)).map(|(_, waits)| waits);
+            let variants = by_variant.range((index, 0)..=(index, u8::MAX));
+            let variants = variants.filter_map(|((_, number), n)| Some((run.variant_of(index, *number)?.to_owned(), *n)));
             let nobody = counted.is_none().then(|| Turns::of(index, item, tally, &skipped).why(item, run));
             report.items.push(ItemReport {
                 funnel: run.funnel(item.funnel).to_owned(),
@@ -271,6 +279,7 @@ impl Report {
                 title: item.title.clone(),
                 medium: item.medium,
                 messages: counted.map_or(0, |c| c.0),
+                variants: variants.collect(),
                 first: counted.map(|c| show(c.1)),
                 last: counted.map(|c| show(c.2)),
                 still_waiting: waits().map(|w| w.still).sum(),

@@ -275,6 +275,17 @@ impl Run {
         self.item_of(sent.item)
     }
 
+    /// Name of the variant that a message is.
+    #[must_use]
+    pub fn variant(&self, sent: &Sent) -> Option<&str> {
+        self.variant_of(sent.item, sent.variant)
+    }
+
+    pub(super) fn variant_of(&self, item: u32, variant: u8) -> Option<&str> {
+        let (_, item) = self.item_in_plan(self.item_of(item)?)?;
+        Some(&item.variants.get(usize::from(variant).checked_sub(1)?)?.name)
+    }
+
     pub(super) fn channel(&self, plan: u16, resource: &str) -> u16 {
         self.plans.get(usize::from(plan)).and_then(|p| p.channels.get(resource)).copied().unwrap_or(u16::MAX)
     }

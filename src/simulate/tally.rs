@@ -17,8 +17,10 @@ pub struct Sent {
     pub item: u32,
     /// Index of the channel in the run.
     pub channel: u16,
-    /// SMS parts; 1 for an email.
-    pub parts: u16,
+    /// SMS parts; 1 for an email. A channel allows ten at most.
+    pub parts: u8,
+    /// Which of the item's variants, counted from 1; 0: it has none.
+    pub variant: u8,
     pub cycle: i32,
     /// Days since 1970 where the client lives.
     pub local_day: i32,

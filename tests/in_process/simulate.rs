@@ -4,7 +4,10 @@
 use crate::town::{BASE, CONTACTS, DEALS, Sent, Town, contact, funnel, lost, predict, predict_copies, predicted};
 use jiff::{SignedDuration, Timestamp};
 use rekindle::simulate::{Behaviour, Difference, Outcome, Report, World, diff};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 /// The example of a property developer in a folder of its own, live, with `edit` made to its files.
 fn folder(home: &Path, edit: impl Fn(&str) -> String) -> PathBuf {
@@ -347,9 +350,41 @@ async fn figures_of_two_funnels_with_one_list_can_be_told_apart() {
     let (world, outcome) = predict(&folder, "2026-03-02T09:00:00Z".parse().unwrap(), 10, None).await;
     let report = Report::of(&outcome, &world);
     assert!(report.several_funnels());
-    let keys: std::collections::BTreeSet<_> =
-        report.calendar.iter().map(|c| (&c.day, c.hour, &c.channel, &c.funnel, &c.list, &c.item)).collect();
+    let keys: BTreeSet<_> = report.calendar.iter().map(|c| (&c.day, c.hour, &c.channel, &c.funnel, &c.list, &c.item)).collect();
     assert_eq!((keys.len(), report.calendar.len()), (6, 6), "{:?}", report.calendar);
     let costs: Vec<(&str, &str, u64)> = report.cost.iter().map(|c| (c.funnel.as_str(), c.list.as_str(), c.messages)).collect();
     assert_eq!(costs, [("shop/flats", "warm", 3), ("shop/houses", "warm", 3)]);
+}
+
+/// How many get which wording, and whose changes with the weights.
+#[tokio::test]
+async fn an_edit_of_variants_tells_who_gets_another_one() {
+    let weights = |text: String, a: u32| {
+        let of = |name: &str, weight: u32| format!("{{name: {name}, weight: {weight}, sms: {{text: \"{name}\"}}}}");
+        let variants = format!("sms: {{text: \"one\"}}, variants: [{}, {}]", of("a", a), of("b", 100 - a));
+        text.replace("sms: {text: \"one\"}", &variants)
+    };
+    let monday: Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
+    let mut sides = Vec::new();
+    for a in [50, 1] {
+        let home = tempfile::tempdir().unwrap();
+        sides.push(predict(&simple(home.path(), 40, |text| weights(text, a)), monday, 2, None).await);
+    }
+    let got = |(world, outcome): &(World, Outcome)| -> BTreeMap<String, String> {
+        let one = |sent: &rekindle::simulate::Sent| (world.deal_id(sent.deal), outcome.run.variant(sent).unwrap().to_owned());
+        outcome.tally.sent.iter().map(one).collect()
+    };
+    let (before, after) = (got(&sides[0]), got(&sides[1]));
+    assert_eq!((before.len(), after.len()), (40, 40));
+    let report = Report::of(&sides[0].1, &sides[0].0);
+    for name in ["a", "b"] {
+        let counted = before.values().filter(|variant| *variant == name).count() as u64;
+        assert_eq!(report.items[0].variants[name], counted);
+    }
+    let changed: BTreeSet<String> =
+        before.iter().filter(|(deal, variant)| after[*deal] != **variant).map(|(d, _)| d.clone()).collect();
+    assert!(changed.len() > 5, "{changed:?}");
+    let difference = diff((&sides[0].0, &sides[0].1), (&sides[1].0, &sides[1].1));
+    let [one] = difference.items.as_slice() else { panic!("{:?}", difference.items) };
+    assert_eq!(one.changed_variant.iter().cloned().collect::<BTreeSet<_>>(), changed);
 }

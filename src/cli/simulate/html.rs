@@ -257,7 +257,11 @@ fn items(report: &Report) -> String {
             "<tr><th>{}</th><td class=words>{}</td><td>{}</td>",
             text(&table::named(report, &item.funnel, &format!("{}/{}", item.list, item.item))),
             text(&item.title),
-            item.messages
+            if item.variants.is_empty() {
+                item.messages.to_string()
+            } else {
+                format!("{} ({})", item.messages, text(&table::variants(item)))
+            }
         );
         match &item.nobody {
             Some(why) => {

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::output::{price, table, words},
-    simulate::{Difference, ItemChange, Outcome, Report, World},
+    simulate::{Difference, ItemChange, ItemReport, Outcome, Report, World},
 };
 use std::{collections::BTreeMap, fmt::Write, io};
 
@@ -139,7 +139,7 @@ fn items(report: &Report) -> Vec<Vec<String>> {
     rows.extend(report.items.iter().map(|i| {
         vec![
             named(report, &i.funnel, &format!("{}/{}", i.list, i.item)),
-            i.messages.to_string(),
+            if i.variants.is_empty() { i.messages.to_string() } else { format!("{} ({})", i.messages, variants(i)) },
             i.first.clone().unwrap_or_default(),
             i.last.clone().unwrap_or_default(),
             i.skipped.values().sum::<u64>().to_string(),
@@ -147,6 +147,11 @@ fn items(report: &Report) -> Vec<Vec<String>> {
         ]
     }));
     rows
+}
+
+/// How many get which: `a 11, b 10`.
+pub fn variants(item: &ItemReport) -> String {
+    item.variants.iter().map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Messages by day and channel.
@@ -218,7 +223,8 @@ pub fn difference(difference: &Difference) -> String {
     }
     let edited = difference.items.iter().filter(|item| !item.edited.is_empty()).count();
     let moved = |item: &&ItemChange| {
-        [&item.gained, &item.lost, &item.not_yet, &item.earlier, &item.later].iter().any(|deals| !deals.is_empty())
+        let deals = [&item.gained, &item.lost, &item.not_yet, &item.earlier, &item.later, &item.changed_variant];
+        deals.iter().any(|deals| !deals.is_empty())
     };
     if !difference.items.iter().any(|item| moved(&item)) {
         out.push_str("nobody gets another item, or one at another time; what they get changes\n");
@@ -239,6 +245,7 @@ pub fn difference(difference: &Difference) -> String {
             ("get it through another of their deals", &item.through_other_deal),
             ("get it earlier", &item.earlier),
             ("get it later", &item.later),
+            ("get another variant", &item.changed_variant),
         ];
         let rows: Vec<Vec<String>> = rows
             .into_iter()
