@@ -5,6 +5,7 @@ use super::{
     asleep::Asleep,
     behaviour::Behaviour,
     life::{Gate, Life, One},
+    report::money,
     tally::{Sent, Tally},
     world::World,
 };
@@ -267,6 +268,12 @@ impl Run {
     pub(super) fn cost(&self, sent: &Sent) -> Option<(i64, &str)> {
         let (each, currency) = self.channels.get(usize::from(sent.channel))?.price.as_ref()?;
         Some((each.saturating_mul(i64::from(sent.parts)), currency))
+    }
+
+    /// What a message costs, and of which currency. `None` without a price.
+    #[must_use]
+    pub fn price(&self, sent: &Sent) -> Option<(f64, &str)> {
+        self.cost(sent).map(|(cost, currency)| (money(cost), currency))
     }
 
     /// The item that a message is.

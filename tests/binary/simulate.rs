@@ -7,6 +7,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -190,4 +191,37 @@ fn whoever_asks_for_ninety_days_is_told_of_ninety() {
     let report: Value = serde_json::from_slice(&out.stdout).unwrap();
     let told: Vec<&str> = report["items"].as_array().unwrap().iter().filter_map(|item| item["nobody"].as_str()).collect();
     assert!(told.iter().any(|why| why.ends_with("simulate more than 90 days")), "{told:?}");
+}
+
+/// A spreadsheet that sums the rows by day or by client comes to what the page says.
+#[test]
+fn the_rows_of_csv_add_up_to_the_figures_of_the_page() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = example(home.path(), "live", str::to_owned);
+    let ask = |output: &str| {
+        let out = asked("simulate", &[&folder], &["--from", "2026-11-27", "--days", "30", "-o", output]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let report: Value = serde_json::from_str(&ask("json")).unwrap();
+    let csv = ask("csv");
+    let mut rows = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let head = rows.next().unwrap();
+    let column = |name: &str| head.iter().position(|column| *column == name).unwrap();
+    let (local, client, cost) = (column("local"), column("client"), column("cost"));
+    let (mut hours, mut load, mut sum) = (BTreeMap::<String, u64>::new(), BTreeMap::<&str, u64>::new(), 0.0);
+    // The titles, which may have a comma, stand at the end.
+    for row in rows {
+        *hours.entry(row[local][..13].to_owned()).or_default() += 1;
+        *load.entry(row[client]).or_default() += 1;
+        sum += row[cost].parse::<f64>().unwrap_or(0.0);
+    }
+    let mut told = BTreeMap::<String, u64>::new();
+    for cell in report["calendar"].as_array().unwrap() {
+        let hour = format!("{} {:02}", cell["day"].as_str().unwrap(), cell["hour"].as_u64().unwrap());
+        *told.entry(hour).or_default() += cell["messages"].as_u64().unwrap();
+    }
+    assert_eq!((hours, load.len() as u64), (told, report["reached"].as_u64().unwrap()));
+    let costs: f64 = report["cost"].as_array().unwrap().iter().filter_map(|c| c["amount"].as_f64()).sum();
+    assert!(costs > 0.0 && (costs - sum).abs() < 0.001, "{costs} {sum}");
 }

@@ -182,9 +182,11 @@ fn load(report: &Report) -> Vec<Vec<String>> {
 
 /// One row a message, written as it goes: there may be millions.
 pub fn csv(world: &World, outcome: &Outcome, out: &mut dyn io::Write) -> io::Result<()> {
-    out.write_all(b"at,funnel,deal,channel,list,item,parts\n")?;
+    out.write_all(b"at,funnel,deal,channel,list,item,parts,local,client,variant,cost,currency,title\n")?;
+    let zone = outcome.run.time_zone();
     for sent in &outcome.tally.sent {
         let Some(item) = outcome.run.item(sent) else { continue };
+        let cost = outcome.run.price(sent);
         let channel = outcome.run.channels.get(usize::from(sent.channel)).map_or("", |c| c.key.as_str());
         let cells = [
             sent.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -194,6 +196,13 @@ pub fn csv(world: &World, outcome: &Outcome, out: &mut dyn io::Write) -> io::Res
             item.list.clone(),
             item.item.clone(),
             sent.parts.to_string(),
+            // The clock of all other figures.
+            sent.at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            sent.person.to_string(),
+            outcome.run.variant(sent).unwrap_or_default().to_owned(),
+            cost.map(|(amount, _)| price(amount)).unwrap_or_default(),
+            cost.map(|(_, currency)| currency.to_owned()).unwrap_or_default(),
+            item.title.clone(),
         ];
         let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
         writeln!(out, "{}", cells.join(","))?;
