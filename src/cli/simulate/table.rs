@@ -1,7 +1,7 @@
 //! Simulations as tables and rows.
 
 use crate::{
-    cli::output::{price, table, words},
+    cli::output::{plain, price, table, words},
     simulate::{Difference, ItemChange, ItemReport, Outcome, Report, World},
 };
 use std::{collections::BTreeMap, fmt::Write, io};
@@ -12,7 +12,7 @@ pub fn report(report: &Report) -> String {
         report.from, report.until, report.time_zone, report.deals, report.people
     );
     for note in &report.notes {
-        let _ = writeln!(out, "  {note}");
+        let _ = writeln!(out, "  {}", plain(note));
     }
     let _ =
         writeln!(out, "\n{} messages to {} clients: {} SMS, {} emails", report.messages, report.reached, report.sms, report.emails);
@@ -36,7 +36,7 @@ pub fn report(report: &Report) -> String {
             "\nTwo or more texts on one day: {} times, {} clients, like the clients of deals {}",
             report.crowded_days,
             report.crowded_people,
-            report.crowded_examples.join(", ")
+            plain(&report.crowded_examples.join(", "))
         );
     }
     let rows: Vec<Vec<String>> = report.skipped.iter().map(|(why, n)| vec![why.clone(), n.to_string()]).collect();
@@ -223,7 +223,7 @@ fn quoted(cell: &str) -> String {
 pub fn difference(difference: &Difference) -> String {
     let mut out = format!("{} to {} ({}), {} deals\n", difference.from, difference.until, difference.time_zone, difference.deals);
     for note in &difference.notes {
-        let _ = writeln!(out, "  {note}");
+        let _ = writeln!(out, "  {}", plain(note));
     }
     let _ = writeln!(out, "messages: {} before, {} after", difference.before, difference.after);
     if difference.items.is_empty() {
