@@ -23,7 +23,7 @@ pub use behaviour::{Behaviour, ManagersDo, Percent, Rates};
 pub use budget::{BudgetReport, RanOut};
 pub use diff::{Difference, ItemChange, diff};
 pub use error::SimulateError;
-pub use report::{Capacity, Cell, ItemReport, Report, Worst};
+pub use report::{Capacity, Cell, ItemReport, Postponed, Report, Worst};
 pub use run::{ChannelOf, Given, ItemOf, Outcome, Question, Run, sources};
 pub use tally::{Sent, Tally, Waits, Way};
 pub use world::World;

@@ -4,6 +4,7 @@ use super::{
     run::{ItemOf, Run},
     tally::{Earlier, Tally, Waits},
 };
+use crate::model::{PostponeReason, SkipReason};
 use std::collections::BTreeMap;
 
 /// What became of the turns of an item that nobody got.
@@ -39,16 +40,18 @@ impl<'t> Turns<'t> {
             return "the funnel has no channel for it".into();
         }
         let told = |reasons: Vec<(&str, u64)>| {
-            let reasons: Vec<String> = reasons.into_iter().filter(|(_, n)| *n > 0).map(|(why, n)| format!("{why} {n}")).collect();
-            reasons.join(", ")
+            let reasons: Vec<String> = reasons.into_iter().filter(|(_, n)| *n > 0).map(|(why, n)| format!("{why} ({n})")).collect();
+            reasons.join("; ")
         };
-        let skipped = told(self.skipped.iter().map(|(why, n)| (why.as_str(), *n)).collect());
-        let waits = told(self.waits.iter().map(|(why, waits)| (*why, waits.still)).collect());
-        let waited = told(self.waits.iter().map(|(why, waits)| (*why, waits.times)).collect());
+        let skipped = told(self.skipped.iter().map(|(why, n)| (SkipReason::sentence_of(why), *n)).collect());
+        let waiting = |count: fn(&Waits) -> u64| {
+            told(self.waits.iter().map(|(why, waits)| (PostponeReason::sentence_of(why), count(waits))).collect())
+        };
+        let (waits, waited) = (waiting(|waits| waits.still), waiting(|waits| waits.times));
         match (skipped.is_empty(), waits.is_empty(), waited.is_empty()) {
             (false, true, _) => return format!("skipped for everyone whose turn it was: {skipped}"),
             (true, false, _) => return format!("its turn came, but it waits at the end: {waits}"),
-            (false, false, _) => return format!("its turn came, but it waits at the end ({waits}) or was skipped ({skipped})"),
+            (false, false, _) => return format!("its turn came, but it waits at the end: {waits}; or was skipped: {skipped}"),
             (true, true, false) => return format!("it waited until it was no longer wanted: {waited}"),
             (true, true, true) => {}
         }

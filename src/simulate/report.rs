@@ -3,7 +3,7 @@
 use super::{
     budget::{BudgetReport, budgets},
     nobody::Turns,
-    run::Outcome,
+    run::{Outcome, Run},
     world::World,
 };
 use crate::model::{Medium, Role};
@@ -47,6 +47,8 @@ pub struct Report {
     /// Tasks, comments, notifications and moves.
     pub managers: BTreeMap<String, u64>,
     pub stages: Vec<StageMove>,
+    /// What people call the stages, by role, where all funnels call one the same.
+    pub stage_titles: BTreeMap<String, String>,
     /// Flows between places, for pictures: from, to, deals, and how many lists the deals had been warmed by before.
     pub flows: Vec<(String, String, u64, usize)>,
     /// Of a store: messages that were written down before and were not handed over yet. They are in no other figure.
@@ -327,6 +329,7 @@ impl Report {
             })
             .collect();
         report.budgets = budgets(outcome, world);
+        report.stage_titles = stage_titles(run);
         report.follow(outcome);
         report.waiting_to_leave = waiting_to_leave(outcome);
         report.notes = notes(outcome);
@@ -407,6 +410,27 @@ pub(super) fn notes(outcome: &Outcome) -> Vec<String> {
             .push(format!("{funnel}: the condition {condition} has no answer for {deals} deals ({why}): it counts as false there"));
     }
     notes
+}
+
+fn stage_titles(run: &Run) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<Role, BTreeSet<&str>> = BTreeMap::new();
+    for plan in (0..u16::MAX).map_while(|number| run.plan(number)) {
+        let stages = &plan.stages;
+        for role in Role::ALL {
+            let titles: Vec<&str> = match role {
+                Role::Stalled => stages.stalled.iter().map(|stage| stage.title.as_str()).collect(),
+                Role::Warming => stages.warming.iter().map(|stage| stage.title.as_str()).collect(),
+                Role::Customer => stages.customer.iter().map(|stage| stage.title.as_str()).collect(),
+                other => plan.title(other, "").into_iter().collect(),
+            };
+            all.entry(role).or_default().extend(titles);
+        }
+    }
+    let one = |(role, titles): (Role, BTreeSet<&str>)| {
+        let title = titles.first().filter(|title| titles.len() == 1 && !title.is_empty())?;
+        Some((role.as_str().to_owned(), (*title).to_owned()))
+    };
+    all.into_iter().filter_map(one).collect()
 }
 
 fn waiting_to_leave(outcome: &Outcome) -> u64 {

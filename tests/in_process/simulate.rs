@@ -131,7 +131,10 @@ async fn why_nobody_gets_an_item_is_told_as_it_is() {
     let capped = |text: String| text.replace("  spread: 0s\n", "  spread: 0s\n  caps: [{atMost: 1, per: 30d}]\n");
     let report = reported(3, 10, "", capped).await;
     assert_eq!(nobody(&report, "one"), "one is sent");
-    assert_eq!(nobody(&report, "two"), "its turn came, but it waits at the end: CapReached 3");
+    assert_eq!(
+        nobody(&report, "two"),
+        "its turn came, but it waits at the end: the client has had as many messages as the caps allow for now (3)"
+    );
     assert_eq!(nobody(&report, "three"), "nobody's turn came in these days");
 
     let rule = "{listRef: {name: warm}}";

@@ -333,8 +333,10 @@ fn notes(all: &[Lived], folders: &[&Folder], kept: &Kept) -> Vec<String> {
     }
     for (connection, findings) in all.iter().flat_map(|lived| lived.world.findings()) {
         for finding in findings {
+            // The example is a sentence and says where it is.
             let example = finding.examples.first().map(String::as_str).unwrap_or_default();
-            let note = format!("{connection}: {} ×{}, like {example}", finding.kind, finding.count);
+            let more = if finding.count > 1 { format!(", the first of {}", finding.count) } else { String::new() };
+            let note = format!("{connection}: {example} ({}{more})", finding.kind);
             notes.extend(Some(note).filter(|note| seen.insert(note.clone())));
         }
     }

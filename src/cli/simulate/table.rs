@@ -2,6 +2,7 @@
 
 use crate::{
     cli::output::{plain, price, table, words},
+    model::{PostponeReason, SkipReason},
     simulate::{Difference, ItemChange, ItemReport, Outcome, Report, World},
 };
 use std::{collections::BTreeMap, fmt::Write, io};
@@ -39,14 +40,15 @@ pub fn report(report: &Report) -> String {
             plain(&report.crowded_examples.join(", "))
         );
     }
-    let rows: Vec<Vec<String>> = report.skipped.iter().map(|(why, n)| vec![why.clone(), n.to_string()]).collect();
+    let rows: Vec<Vec<String>> =
+        report.skipped.iter().map(|(why, n)| vec![format!("{} ({why})", SkipReason::sentence_of(why)), n.to_string()]).collect();
     section(&mut out, "SKIPPED, AND WHY", &rows);
     let rows: Vec<Vec<String>> = report
         .postponed
         .iter()
         .map(|p| {
             vec![
-                p.reason.clone(),
+                format!("{} ({})", PostponeReason::sentence_of(&p.reason), p.reason),
                 p.times.to_string(),
                 format!("{:.1} h on average", p.mean_hours),
                 format!("{:.1} h at most", p.longest_hours),
@@ -155,7 +157,7 @@ pub fn variants(item: &ItemReport) -> String {
 }
 
 /// Messages by day and channel.
-fn days(report: &Report) -> Vec<Vec<String>> {
+pub fn days(report: &Report) -> Vec<Vec<String>> {
     let channels: Vec<&str> = report.capacity.iter().map(|c| c.channel.as_str()).collect();
     let mut days: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
     for cell in &report.calendar {
