@@ -25,5 +25,5 @@ pub use diff::{Difference, ItemChange, diff};
 pub use error::SimulateError;
 pub use report::{Capacity, Cell, ItemReport, Postponed, Report, Worst};
 pub use run::{ChannelOf, Given, ItemOf, Outcome, Question, Run, sources};
-pub use tally::{Sent, Tally, Waits, Way};
+pub use tally::{Ahead, Earlier, Sent, Tally, Waits, Way};
 pub use world::World;

@@ -138,7 +138,8 @@ impl Run {
     #[must_use]
     pub fn new(world: &World, funnels: Vec<Given>, wiring: &Wiring, question: Question) -> Self {
         let mut run = Self::unnumbered(world, funnels, wiring, question);
-        run.numbers.push(Numbers::of(world, run.sources(), (0..run.plans.len()).map(Some).collect()));
+        let numbers = Numbers::of(world, run.sources(), (0..run.plans.len()).map(Some).collect());
+        run.numbers.push(numbers);
         run
     }
 
