@@ -460,7 +460,7 @@ mod tests {
             longest_hours: 2.0,
         };
         let report = Report {
-            skipped: SkipReason::ALL.map(|reason| (reason.as_str().to_owned(), 3)).into(),
+            skipped: SkipReason::ALL.map(|reason| (reason.as_str().to_owned(), 3_u64)).into(),
             postponed: PostponeReason::ALL.map(postponed).into(),
             calendar: vec![cell("2026-03-02", "shop/flats", "warm")],
             flows: vec![
