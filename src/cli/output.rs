@@ -3,7 +3,10 @@
 use crate::model::Money;
 use clap::ValueEnum;
 use serde::Serialize;
-use std::io::{self, BufWriter, Write};
+use std::{
+    borrow::Cow,
+    io::{self, BufWriter, Write},
+};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
@@ -40,14 +43,32 @@ pub fn write(what: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), 
     }
 }
 
+/// What a CRM calls its things, harmless for a terminal: control characters are written out.
+#[must_use]
+pub fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        if letter.is_control() {
+            plain.extend(letter.escape_debug());
+        } else {
+            plain.push(letter);
+        }
+    }
+    Cow::Owned(plain)
+}
+
 /// Columns aligned by the widest cell: the first to the left, the others to the right.
 #[must_use]
 pub fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<Cow<'_, str>>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |i: usize| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (i, cell) in row.iter().enumerate() {
             let pad = " ".repeat(widths.get(i).copied().unwrap_or(0).saturating_sub(cell.chars().count()));
@@ -69,11 +90,12 @@ pub fn table(rows: &[Vec<String>]) -> String {
 /// Like [`table`], every column to the left: for words.
 #[must_use]
 pub fn words(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<Cow<'_, str>>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |i: usize| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             line.push_str(cell);
@@ -108,13 +130,23 @@ pub fn price(amount: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{money, price, table};
+    use super::{money, plain, price, table, words};
     use crate::model::Money;
 
     #[test]
     fn tables_align_by_characters_not_bytes() {
         let rows = vec![vec!["Завис".into(), "7".into()], vec!["x".into(), "1234".into()]];
         assert_eq!(table(&rows), "Завис      7\nx       1234\n");
+    }
+
+    #[test]
+    fn an_id_with_control_characters_colours_no_terminal() {
+        let rows = vec![vec!["\u{1b}[31mRED\u{1b}[0m".into(), "7".into()], vec!["two\nlines".into(), "\u{9b}2J".into()]];
+        for shown in [table(&rows), words(&rows)] {
+            assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+            assert!(shown.contains("\\u{1b}[31mRED") && shown.lines().count() == 2, "{shown:?}");
+        }
+        assert_eq!(plain("Завис — 7"), "Завис — 7");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     channels::{self, Job},
     compile::{self, Compiled, FunnelSnapshot, Wiring},
     content::{self, Context, Encoding, Preview, Rendered, RenderedItem, Sender, Tracking},
-    engine::{Subject, zone_of},
+    engine::{Item, Plan, Subject, variant_for, zone_of},
     links::{Keys, system_random},
     model::{Address, CopyId, EffectRef, Email, FunnelKey, Medium, Outcome, Phone},
     store::{Load, Store},
@@ -37,7 +37,7 @@ pub struct PreviewArgs {
     /// Needed when there are several funnels: `name` or `namespace/name`.
     #[arg(long)]
     funnel: Option<String>,
-    /// Which variant, if the item has any.
+    /// Which variant, if the item has any. Default: the one that the deal's client gets; without --deal the first that is sent.
     #[arg(long)]
     variant: Option<String>,
     /// Language tag like `en`, instead of the client's own.
@@ -63,6 +63,7 @@ pub struct PreviewArgs {
 #[serde(rename_all = "camelCase")]
 struct Shown<'a> {
     item: &'a str,
+    variant: Option<&'a str>,
     #[serde(flatten)]
     preview: &'a Preview,
     links: &'a [String],
@@ -101,12 +102,13 @@ pub async fn run(args: PreviewArgs) -> Result<ExitCode, String> {
     } else {
         None
     };
+    let variant = variant(&args, plan, list, meaning, subject.as_ref())?;
+    let variant = variant.as_deref();
     let context = if let Some(s) = &subject {
         let language = args.language.as_deref().or_else(|| s.contact.as_ref()?.language.as_deref());
         Context::new(&s.deal, s.contact.as_ref(), s.manager.as_ref(), &plan.policy.brand_title, language, &zone_of(plan, s))
     } else {
-        let (variant, language) = (args.variant.as_deref(), args.language.as_deref());
-        compile::longest_client(item, variant, language, &plan.policy.brand_title, &texts.fields)
+        compile::longest_client(item, variant, args.language.as_deref(), &plan.policy.brand_title, &texts.fields)
     };
     let to = address(args.to.as_deref(), meaning.medium)?;
     let effect = EffectRef { copy: CopyId(0), seq: 0 };
@@ -128,13 +130,13 @@ pub async fn run(args: PreviewArgs) -> Result<ExitCode, String> {
         now: Timestamp::now(),
     };
     let language = args.language.as_deref().or_else(|| subject.as_ref()?.contact.as_ref()?.language.as_deref());
-    let rendered = content::render_item(item, args.variant.as_deref(), language, &context, &tracking)
+    let rendered = content::render_item(item, variant, language, &context, &tracking)
         .map_err(|e| format!("{} cannot be rendered for this client: {e}", args.item))?;
     match args.output {
         OutputFormat::Json => {
-            output::json(&Shown { item: &args.item, preview: &rendered.preview, links: &rendered.links });
+            output::json(&Shown { item: &args.item, variant, preview: &rendered.preview, links: &rendered.links });
         }
-        OutputFormat::Table => show(&rendered)?,
+        OutputFormat::Table => show(&rendered, variant.map(|variant| (variant, meaning)))?,
     }
     if args.open {
         open(&rendered)?;
@@ -208,9 +210,30 @@ fn address(to: Option<&str>, medium: Medium) -> Result<Address, String> {
     }
 }
 
-fn show(rendered: &RenderedItem) -> Result<(), String> {
+/// The variant that is asked for, or that the client gets, or the first that anybody gets.
+fn variant(args: &PreviewArgs, plan: &Plan, list: &str, item: &Item, subject: Option<&Subject>) -> Result<Option<String>, String> {
+    let Some(asked) = &args.variant else {
+        let first = || item.variants.iter().find(|variant| variant.weight > 0).map(|variant| variant.name.clone());
+        return Ok(subject.map_or_else(first, |subject| variant_for(plan, subject, list, item)));
+    };
+    if item.variants.iter().any(|variant| variant.name == *asked) {
+        return Ok(Some(asked.clone()));
+    }
+    Err(match variants(item) {
+        none if none.is_empty() => format!("{} has no variants; leave --variant out", args.item),
+        there => format!("{} has no variant {asked}; there are {there}", args.item),
+    })
+}
+
+fn variants(item: &Item) -> String {
+    item.variants.iter().map(|variant| variant.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// `variant`: the one that is shown, of those that the item has.
+fn show(rendered: &RenderedItem, variant: Option<(&str, &Item)>) -> Result<(), String> {
     let preview = &rendered.preview;
     let mut rows = vec![vec!["From".to_owned(), preview.from.clone()]];
+    rows.extend(variant.map(|(name, item)| vec!["Variant".to_owned(), format!("{name} (of {})", variants(item))]));
     rows.extend(preview.subject.iter().map(|s| vec!["Subject".to_owned(), s.clone()]));
     if let Rendered::Email(email) = &rendered.message {
         let shown = ["Reply-To", "List-Unsubscribe", "List-Unsubscribe-Post"];

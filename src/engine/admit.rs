@@ -143,7 +143,7 @@ pub fn admit(plan: &Plan, subject: &Subject, planned: &Planned<'_>, now: Timesta
         channel: channel.resource.clone(),
         address: known.address.clone(),
         hash: known.hash.clone(),
-        variant: variant(plan, subject, planned),
+        variant: variant_for(plan, subject, &planned.list.name, planned.item),
         consent,
         expires_at,
     })
@@ -262,18 +262,19 @@ pub(super) fn jitter(plan: &Plan, subject: &Subject, item: &Item, room: i64) -> 
 }
 
 /// The variant for this client, by a hash that also knows the item, so that two experiments do not align.
-fn variant(plan: &Plan, subject: &Subject, planned: &Planned<'_>) -> Option<String> {
-    let total: u64 = planned.item.variants.iter().map(|v| u64::from(v.weight)).sum();
+#[must_use]
+pub fn variant_for(plan: &Plan, subject: &Subject, list: &str, item: &Item) -> Option<String> {
+    let total: u64 = item.variants.iter().map(|v| u64::from(v.weight)).sum();
     let hash = stable_hash(&[
         b"variant",
         plan.holdout_salt.as_bytes(),
         &person(subject),
         plan.policy.brand.as_bytes(),
-        planned.list.name.as_bytes(),
-        planned.item.name.as_bytes(),
+        list.as_bytes(),
+        item.name.as_bytes(),
     ]);
     let mut place = hash.checked_rem(total)?;
-    planned.item.variants.iter().find_map(|v| {
+    item.variants.iter().find_map(|v| {
         let weight = u64::from(v.weight);
         if place < weight {
             return Some(v.name.clone());

@@ -31,7 +31,7 @@ mod voice;
 mod work;
 mod zone;
 
-pub use admit::{Admission, Again, Planned, Ready, admit, again};
+pub use admit::{Admission, Again, Planned, Ready, admit, again, variant_for};
 pub use budget::{Budget, Price, Priced, Spent, day_start, periods};
 pub use calendar::{Open, Window, add_duration, add_working, next_open, working_elapsed};
 pub use condition::{Condition, ConditionError, is_builtin};

@@ -198,6 +198,39 @@ impl SkipReason {
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|r| r.as_str() == word)
     }
+
+    /// The sentence of a word; of one that this version does not know, the word.
+    #[must_use]
+    pub fn sentence_of(word: &str) -> &str {
+        match Self::parse(word) {
+            Some(reason) => reason.sentence(),
+            None => word,
+        }
+    }
+
+    /// For those who write the messages.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::NoAddress => "there is no phone number or email address that it could go to",
+            Self::NoConsent => "the client did not agree to advertising",
+            Self::Suppressed => "the client opted out, or the address takes no messages",
+            Self::MissingValue => "its text needs something that is not known of the client",
+            Self::ConditionFalse => "its condition does not hold for the client",
+            Self::ConditionError => "its condition has no answer for the client",
+            Self::CapReached => "the client has had as many messages as the caps allow, and it is not to wait",
+            Self::BudgetReached => "there was no money left for it, and it is not to wait",
+            Self::SentThroughOtherDeal => "the client had it already, through another of their deals",
+            Self::Holdout => "the client is in the group that gets nothing, for comparison",
+            Self::TooOld => "its time was over",
+            Self::NotValidYet => "its turn came before the day from which on it may be sent",
+            Self::NoLongerValid => "its turn came after the last day on which it may be sent",
+            Self::NoChannel => "the funnel has no channel for it",
+            Self::RenderError => "its text cannot be written for the client",
+            Self::TooLong => "its text is longer than the channel allows",
+            Self::Inserted => "it was put into the list at a place that the client had passed",
+        }
+    }
 }
 
 /// Why an item waits although its own time has come.
@@ -219,6 +252,22 @@ pub enum PostponeReason {
 }
 
 impl PostponeReason {
+    pub const ALL: [Self; 13] = [
+        Self::OutsideWindow,
+        Self::Holiday,
+        Self::CapReached,
+        Self::BudgetReached,
+        Self::ClientInWork,
+        Self::OtherDealLeads,
+        Self::LowerPriority,
+        Self::StaleCrm,
+        Self::Paused,
+        Self::Suspended,
+        Self::Spread,
+        Self::RateLimited,
+        Self::ChannelDown,
+    ];
+
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -235,6 +284,40 @@ impl PostponeReason {
             Self::Spread => "Spread",
             Self::RateLimited => "RateLimited",
             Self::ChannelDown => "ChannelDown",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.as_str() == word)
+    }
+
+    /// The sentence of a word; of one that this version does not know, the word.
+    #[must_use]
+    pub fn sentence_of(word: &str) -> &str {
+        match Self::parse(word) {
+            Some(reason) => reason.sentence(),
+            None => word,
+        }
+    }
+
+    /// For those who write the messages.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::OutsideWindow => "it waits for the hours in which clients may be written to",
+            Self::Holiday => "it waits for the end of a holiday",
+            Self::CapReached => "the client has had as many messages as the caps allow for now",
+            Self::BudgetReached => "the money of the day or the month is used up",
+            Self::ClientInWork => "a manager is at work on a deal of the client",
+            Self::OtherDealLeads => "another deal of the client is written about first",
+            Self::LowerPriority => "a funnel that is ranked higher writes to the client first",
+            Self::StaleCrm => "the CRM could not be read for too long",
+            Self::Paused => "the client showed interest, and a manager is to answer first",
+            Self::Suspended => "the funnel or its policy is stopped",
+            Self::Spread => "what is overdue is let out little by little",
+            Self::RateLimited => "the channel sends no faster",
+            Self::ChannelDown => "the channel is out of order",
         }
     }
 }

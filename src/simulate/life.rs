@@ -3,7 +3,7 @@
 use super::{
     behaviour::{ANSWER, Act},
     run::Run,
-    tally::{Tally, Way},
+    tally::{Ahead, Earlier, Tally, Way},
     waiting::Waiting,
     world::{Known, KnownDeal, World},
 };
@@ -196,6 +196,7 @@ impl Life {
                 let waiting = Waiting::stored(run, number, &subject.copy).filter(|_| !fresh);
                 let admit_at = run.admission(number, subject.copy.id);
                 let replan_at = (!fresh && one.replans()).then_some(run.from);
+                let (contacted, clicked) = heard(&subject);
                 life.copies.push(One {
                     plan: number,
                     deal: deal.index,
@@ -203,8 +204,8 @@ impl Life {
                     first,
                     lists: list.into_iter().collect(),
                     waiting,
-                    contacted: false,
-                    clicked: false,
+                    contacted,
+                    clicked,
                     declined: false,
                     admit_at,
                     replan_at,
@@ -558,6 +559,7 @@ impl Life {
         let counted = now >= run.from;
         match effect.kind {
             EffectKind::Message { channel, medium, purpose, variant, .. } => {
+                let number = variant_number(live, &effect.key.list, &effect.key.item, variant.as_deref());
                 entry.variant = variant;
                 let item = run.index(one.plan, &effect.key.list, &effect.key.item);
                 one.contacted = true;
@@ -579,7 +581,8 @@ impl Life {
                         person: self.person,
                         item,
                         channel: run.channel(one.plan, &channel),
-                        parts,
+                        parts: u8::try_from(parts).unwrap_or(u8::MAX),
+                        variant: number,
                         cycle: effect.key.cycle,
                         local_day: day_number(zone_of(&live.plan, &one.subject).to_datetime(now).date()),
                     });
@@ -692,10 +695,19 @@ impl Life {
             tally.entered.extend(&one.lists);
             tally.stayed.extend(one.lists.last());
             let cycle = one.subject.copy.cycle;
-            let had = one.subject.ledger.iter().filter(|e| e.at < run.from && e.key.cycle == cycle && !e.key.list.starts_with('@'));
-            for entry in had.filter(|e| e.status != EffectStatus::Skipped) {
-                *tally.had.entry(run.index(one.plan, &entry.key.list, &entry.key.item)).or_default() += 1;
+            for entry in one.subject.ledger.iter().filter(|e| e.at < run.from && !e.key.list.starts_with('@')) {
+                let now = entry.key.cycle == cycle;
+                // What waits in the outbox leaves, whatever became of the deal.
+                let earlier = Earlier {
+                    had: u64::from(now && reached(entry)),
+                    waits: u64::from(!entry.status.terminal()),
+                    refused: u64::from(now && entry.status.refused()),
+                };
+                if earlier != Earlier::default() {
+                    tally.earlier.entry(run.index(one.plan, &entry.key.list, &entry.key.item)).or_default().add(earlier);
+                }
             }
+            let more = one.look_ahead(run, tally) || messages(&one.subject).any(|e| !e.status.terminal());
             let copy = &one.subject.copy;
             let way = Way {
                 funnel: one.plan,
@@ -705,13 +717,62 @@ impl Life {
                 clicked: one.clicked,
                 declined: one.declined,
                 last: copy.role,
-                finished: copy.state.journey.as_ref().is_some_and(|j| j.finished),
+                finished: copy.state.journey.as_ref().is_some_and(|j| j.finished) && (one.contacted || !more),
             };
             let sum = tally.ways.entry(way).or_default();
             sum.0 += 1;
             sum.1 = copy.amount.0.saturating_add(sum.1);
         }
     }
+}
+
+impl One {
+    /// Notes what its journey has still before it, neither sent nor left out nor passed by, and says whether there is anything.
+    fn look_ahead(&self, run: &Run, tally: &mut Tally) -> bool {
+        let copy = &self.subject.copy;
+        let warm = matches!(copy.role, Role::Stalled | Role::Warming | Role::Customer);
+        let Some(journey) = copy.state.journey.as_ref().filter(|_| warm) else { return false };
+        let Some(list) = run.plan(self.plan).and_then(|plan| plan.lists.get(&journey.list)) else { return false };
+        let Some(first) = list.items.first().map(|item| run.index(self.plan, &journey.list, &item.name)) else { return false };
+        let next = journey.last.as_ref().map_or(0, |last| {
+            let last = list.items.iter().position(|item| item.name == *last);
+            last.map_or(journey.position as usize, |at| at + 1)
+        });
+        let written = |name: &String| {
+            let mut ledger = self.subject.ledger.iter();
+            ledger.any(|e| e.key.cycle == copy.cycle && e.key.list == journey.list && e.key.item == *name)
+        };
+        let mut any = false;
+        // The items of a list have numbers one after the other.
+        for ((place, number), item) in (0_usize..).zip(first..).zip(&list.items) {
+            let behind = if item.date.is_some() { journey.dated.contains(&item.name) } else { place < next };
+            if behind || written(&item.name) {
+                continue;
+            }
+            any = true;
+            match tally.ahead.last_mut().filter(|a| (a.deal, a.cycle, a.until) == (self.deal, copy.cycle, number)) {
+                Some(before) => before.until += 1,
+                None => tally.ahead.push(Ahead { deal: self.deal, cycle: copy.cycle, from: number, until: number + 1 }),
+            }
+        }
+        any
+    }
+}
+
+/// The messages of this cycle, and what was left out.
+fn messages(subject: &Subject) -> impl Iterator<Item = &LedgerEntry> {
+    let cycle = subject.copy.cycle;
+    subject.ledger.iter().filter(move |entry| entry.key.cycle == cycle && !entry.key.list.starts_with('@'))
+}
+
+/// Whether a store knows that the client got anything in this cycle, and that they clicked.
+fn heard(subject: &Subject) -> (bool, bool) {
+    (messages(subject).any(reached), messages(subject).any(|entry| entry.clicked_at.is_some()))
+}
+
+/// The client has it, or may have it.
+const fn reached(entry: &LedgerEntry) -> bool {
+    entry.status.went_out() && entry.status.terminal()
 }
 
 fn note_unanswered(plan: u16, unanswered: Vec<(String, String)>, tally: &mut Tally) {
@@ -736,6 +797,12 @@ fn measure(run: &Run, live: &Live, subject: &Subject, effect: &Effect, variant: 
     content::measure_item(text, variant, language, &context, Some(&run.base_url))
         .map(|parts| u16::try_from(parts).unwrap_or(u16::MAX))
         .map_err(|error| error.skip_reason())
+}
+
+/// A variant's place among those of its item, counted from 1; 0 for none.
+fn variant_number(live: &Live, list: &str, item: &str, variant: Option<&str>) -> u8 {
+    let place = || live.plan.item(list, item)?.variants.iter().position(|v| Some(v.name.as_str()) == variant);
+    place().and_then(|place| u8::try_from(place + 1).ok()).unwrap_or(0)
 }
 
 fn clickable(live: &Live, subject: &Subject, entry: &LedgerEntry) -> bool {

@@ -2,16 +2,17 @@
 
 use super::{
     run::{ItemOf, Run},
-    tally::{Tally, Waits},
+    tally::{Earlier, Tally, Waits},
 };
+use crate::model::{PostponeReason, SkipReason};
 use std::collections::BTreeMap;
 
 /// What became of the turns of an item that nobody got.
 pub(super) struct Turns<'t> {
     pub skipped: &'t BTreeMap<String, u64>,
     pub waits: Vec<(&'static str, Waits)>,
-    /// Clients to whom a store had sent it before.
-    pub had: u64,
+    /// What had become of it in a store.
+    pub earlier: Earlier,
     /// Somebody was warmed by its list.
     pub entered: bool,
     /// Of those, somebody was to the end.
@@ -24,7 +25,7 @@ impl<'t> Turns<'t> {
         Self {
             skipped,
             waits: waits.map(|((_, why), waits)| (*why, *waits)).collect(),
-            had: tally.had.get(&index).copied().unwrap_or(0),
+            earlier: tally.earlier.get(&index).copied().unwrap_or_default(),
             entered: tally.entered.contains(&item.place),
             stayed: tally.stayed.contains(&item.place),
         }
@@ -39,21 +40,31 @@ impl<'t> Turns<'t> {
             return "the funnel has no channel for it".into();
         }
         let told = |reasons: Vec<(&str, u64)>| {
-            let reasons: Vec<String> = reasons.into_iter().filter(|(_, n)| *n > 0).map(|(why, n)| format!("{why} {n}")).collect();
-            reasons.join(", ")
+            let reasons: Vec<String> = reasons.into_iter().filter(|(_, n)| *n > 0).map(|(why, n)| format!("{why} ({n})")).collect();
+            reasons.join("; ")
         };
-        let skipped = told(self.skipped.iter().map(|(why, n)| (why.as_str(), *n)).collect());
-        let waits = told(self.waits.iter().map(|(why, waits)| (*why, waits.still)).collect());
-        let waited = told(self.waits.iter().map(|(why, waits)| (*why, waits.times)).collect());
+        let skipped = told(self.skipped.iter().map(|(why, n)| (SkipReason::sentence_of(why), *n)).collect());
+        let waiting = |count: fn(&Waits) -> u64| {
+            told(self.waits.iter().map(|(why, waits)| (PostponeReason::sentence_of(why), count(waits))).collect())
+        };
+        let (waits, waited) = (waiting(|waits| waits.still), waiting(|waits| waits.times));
         match (skipped.is_empty(), waits.is_empty(), waited.is_empty()) {
             (false, true, _) => return format!("skipped for everyone whose turn it was: {skipped}"),
             (true, false, _) => return format!("its turn came, but it waits at the end: {waits}"),
-            (false, false, _) => return format!("its turn came, but it waits at the end ({waits}) or was skipped ({skipped})"),
+            (false, false, _) => return format!("its turn came, but it waits at the end: {waits}; or was skipped: {skipped}"),
             (true, true, false) => return format!("it waited until it was no longer wanted: {waited}"),
             (true, true, true) => {}
         }
-        if self.had > 0 {
-            return format!("{} clients had it before", self.had);
+        let earlier = [
+            (self.earlier.waits, "are written to as soon as the channel takes it: it waits to leave already"),
+            (self.earlier.had, "had it before"),
+            (self.earlier.refused, "could not be given it before: it was refused"),
+        ];
+        let earlier =
+            earlier.into_iter().filter(|(clients, _)| *clients > 0).map(|(clients, what)| format!("{clients} clients {what}"));
+        let earlier = earlier.collect::<Vec<_>>().join("; ");
+        if !earlier.is_empty() {
+            return earlier;
         }
         if !self.entered {
             return format!("nobody is warmed by the list {}", item.list);
@@ -64,7 +75,8 @@ impl<'t> Turns<'t> {
         if plan.and_then(|plan| plan.item(&item.list, &item.item)).is_some_and(|item| item.date.is_some()) {
             return "its date came for nobody in these days".into();
         }
-        let days = run.until.duration_since(run.from).as_hours() / 24;
+        // As many as were asked for, also where a clock is changed among them.
+        let days = (run.until.duration_since(run.from).as_hours() + 12) / 24;
         if i64::from(item.days) >= days {
             return format!("its turn comes {} days after the list begins; simulate more than {days} days", item.days);
         }

@@ -3,11 +3,11 @@
 use super::{
     budget::{BudgetReport, budgets},
     nobody::Turns,
-    run::Outcome,
+    run::{Outcome, Run},
     world::World,
 };
 use crate::model::{Medium, Role};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,8 +47,12 @@ pub struct Report {
     /// Tasks, comments, notifications and moves.
     pub managers: BTreeMap<String, u64>,
     pub stages: Vec<StageMove>,
+    /// What people call the stages, by role, where all funnels call one the same.
+    pub stage_titles: BTreeMap<String, String>,
     /// Flows between places, for pictures: from, to, deals, and how many lists the deals had been warmed by before.
     pub flows: Vec<(String, String, u64, usize)>,
+    /// Of a store: messages that were written down before and were not handed over yet. They are in no other figure.
+    pub waiting_to_leave: u64,
     /// Deals that were lost before their funnel began and wait at the end for its `backfill`.
     pub waiting_in_backfill: u64,
     pub clicks: u64,
@@ -63,6 +67,7 @@ pub struct Cell {
     pub day: String,
     pub hour: i8,
     pub channel: String,
+    pub funnel: String,
     pub list: String,
     pub item: String,
     pub messages: u64,
@@ -77,12 +82,16 @@ pub struct ItemReport {
     pub title: String,
     pub medium: Medium,
     pub messages: u64,
+    /// Messages by variant, of an item that has any.
+    pub variants: BTreeMap<String, u64>,
     pub first: Option<String>,
     pub last: Option<String>,
     pub skipped: BTreeMap<String, u64>,
     pub postponed: u64,
     /// How many clients wait for it at the end.
     pub still_waiting: u64,
+    /// Of a store: how many were written down before and were not handed over yet. They are in no other figure.
+    pub waiting_to_leave: u64,
     /// Why nobody gets it.
     pub nobody: Option<String>,
 }
@@ -124,6 +133,7 @@ pub struct Capacity {
 #[serde(rename_all = "camelCase")]
 pub struct Cost {
     pub channel: String,
+    pub funnel: String,
     pub list: String,
     pub messages: u64,
     pub parts: u64,
@@ -145,12 +155,19 @@ pub struct StageMove {
 const EXAMPLES: usize = 10;
 
 impl Report {
+    /// Whether a list's name alone does not say which funnel's it is.
+    #[must_use]
+    pub fn several_funnels(&self) -> bool {
+        // Items stand by funnel.
+        self.items.first().zip(self.items.last()).is_some_and(|(first, last)| first.funnel != last.funnel)
+    }
+
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // figures for people
     pub fn of(outcome: &Outcome, world: &World) -> Self {
         let (run, tally) = (&outcome.run, &outcome.tally);
-        let zone = run.plan(0).map_or(TimeZone::UTC, |p| p.policy.time_zone.clone());
-        let show = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
+        let zone = run.time_zone();
+        let show = |at: Timestamp| run.shown(at);
         let mut report = Self {
             from: show(run.from),
             until: show(run.until),
@@ -168,20 +185,25 @@ impl Report {
         let mut calendar: BTreeMap<(jiff::civil::Date, i8, u16, u32), u64> = BTreeMap::new();
         let mut week: BTreeMap<(i8, i8), u64> = BTreeMap::new();
         let mut by_item: BTreeMap<u32, (u64, Timestamp, Timestamp)> = BTreeMap::new();
+        let mut by_variant: BTreeMap<(u32, u8), u64> = BTreeMap::new();
         let mut by_person: BTreeMap<u32, (usize, u32)> = BTreeMap::new();
         let mut by_day: BTreeMap<(u32, i32), (usize, u32)> = BTreeMap::new();
         let mut minutes: BTreeMap<(u16, i64), u64> = BTreeMap::new();
-        let mut costs: BTreeMap<(u16, &str), (u64, u64)> = BTreeMap::new();
+        // By channel and list: two funnels may have one of the same name.
+        let mut costs: BTreeMap<(u16, u32), (u64, u64)> = BTreeMap::new();
         for sent in &tally.sent {
             let local = zone.to_datetime(sent.at);
             *calendar.entry((local.date(), local.hour(), sent.channel, sent.item)).or_default() += 1;
             *week.entry((local.weekday().to_monday_zero_offset(), local.hour())).or_default() += 1;
             let item = by_item.entry(sent.item).or_insert((0, sent.at, sent.at));
             (item.0, item.2) = (item.0 + 1, sent.at);
+            if sent.variant > 0 {
+                *by_variant.entry((sent.item, sent.variant)).or_default() += 1;
+            }
             by_person.entry(sent.person).or_insert((0, sent.deal)).0 += 1;
             by_day.entry((sent.person, sent.local_day)).or_insert((0, sent.deal)).0 += 1;
             *minutes.entry((sent.channel, sent.at.as_second().div_euclid(60))).or_default() += 1;
-            let cost = costs.entry((sent.channel, name(sent.item).map_or("", |i| i.list.as_str()))).or_default();
+            let cost = costs.entry((sent.channel, name(sent.item).map_or(u32::MAX, |i| i.place))).or_default();
             (cost.0, cost.1) = (cost.0 + 1, cost.1 + u64::from(sent.parts));
             match name(sent.item).map(|i| i.medium) {
                 Some(Medium::Sms) => report.sms += 1,
@@ -195,6 +217,7 @@ impl Report {
                 day: day.to_string(),
                 hour,
                 channel: channel(through).to_owned(),
+                funnel: name(item).map(|i| run.funnel(i.funnel).to_owned()).unwrap_or_default(),
                 list: name(item).map(|i| i.list.clone()).unwrap_or_default(),
                 item: name(item).map(|i| i.item.clone()).unwrap_or_default(),
                 messages,
@@ -248,6 +271,8 @@ impl Report {
             let skipped: BTreeMap<String, u64> =
                 tally.skips.range(of(index)).map(|((_, why), n)| ((*why).to_owned(), *n)).collect();
             let waits = || tally.waits.range(of(index)).map(|(_, waits)| waits);
+            let variants = by_variant.range((index, 0)..=(index, u8::MAX));
+            let variants = variants.filter_map(|((_, number), n)| Some((run.variant_of(index, *number)?.to_owned(), *n)));
             let nobody = counted.is_none().then(|| Turns::of(index, item, tally, &skipped).why(item, run));
             report.items.push(ItemReport {
                 funnel: run.funnel(item.funnel).to_owned(),
@@ -256,10 +281,12 @@ impl Report {
                 title: item.title.clone(),
                 medium: item.medium,
                 messages: counted.map_or(0, |c| c.0),
+                variants: variants.collect(),
                 first: counted.map(|c| show(c.1)),
                 last: counted.map(|c| show(c.2)),
                 still_waiting: waits().map(|w| w.still).sum(),
                 postponed: waits().map(|w| w.times).sum(),
+                waiting_to_leave: tally.earlier.get(&index).map_or(0, |earlier| earlier.waits),
                 skipped,
                 nobody,
             });
@@ -285,13 +312,15 @@ impl Report {
                 longest_wait_seconds: round(longest as f64 / 1000.0),
             });
         }
+        let funnels: BTreeMap<u32, u16> = run.items.iter().map(|item| (item.place, item.funnel)).collect();
         report.cost = costs
             .into_iter()
             .map(|((through, list), (messages, parts))| {
                 let price = run.channels.get(usize::from(through)).and_then(|c| c.price.clone());
                 Cost {
                     channel: channel(through).to_owned(),
-                    list: list.to_owned(),
+                    funnel: funnels.get(&list).map(|funnel| run.funnel(*funnel).to_owned()).unwrap_or_default(),
+                    list: run.lists.get(list as usize).cloned().unwrap_or_default(),
                     messages,
                     parts,
                     amount: price.as_ref().map(|(each, _)| money(each.saturating_mul(i64::try_from(parts).unwrap_or(i64::MAX)))),
@@ -300,16 +329,10 @@ impl Report {
             })
             .collect();
         report.budgets = budgets(outcome, world);
+        report.stage_titles = stage_titles(run);
         report.follow(outcome);
-        if tally.failed > 0 {
-            report.notes.push(format!("{} deals could not be decided and were set aside", tally.failed));
-        }
-        for ((funnel, condition), (deals, why)) in &tally.unanswered {
-            let funnel = run.funnel(*funnel);
-            let text =
-                format!("{funnel}: the condition {condition} has no answer for {deals} deals ({why}): it counts as false there");
-            report.notes.push(text);
-        }
+        report.waiting_to_leave = waiting_to_leave(outcome);
+        report.notes = notes(outcome);
         report
     }
 
@@ -325,6 +348,7 @@ impl Report {
                 Role::Unsubscribed => "unsubscribed",
                 _ if way.declined => "declined",
                 _ if way.clicked => "clicked, not back yet",
+                _ if !way.contacted && way.finished => "nothing could be sent",
                 _ if !way.contacted => "nothing sent yet",
                 _ if way.finished => "journey over, no answer",
                 _ => "under way",
@@ -340,7 +364,7 @@ impl Report {
                 *flows.entry((from, end.to_owned(), way.lists.len())).or_default() += deals;
             }
         }
-        self.wait_in_backfill(outcome, &moves);
+        self.waiting_in_backfill = backfill(outcome).values().map(|(waiting, _)| waiting).sum();
         self.stages = moves
             .into_iter()
             .map(|((funnel, from, to), (deals, amount))| StageMove {
@@ -353,28 +377,75 @@ impl Report {
             .collect();
         self.flows = flows.into_iter().map(|((from, to, step), n)| (from, to, n, step)).collect();
     }
+}
 
-    fn wait_in_backfill(&mut self, outcome: &Outcome, moves: &BTreeMap<(u16, Role, Role), (u64, i64)>) {
-        let mut funnels: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
-        for ((funnel, from, to), (deals, _)) in moves.iter().filter(|((_, from, to), _)| [*from, *to].contains(&Role::Backfill)) {
-            let sum = funnels.entry(*funnel).or_default();
-            sum.0 += if *to == Role::Backfill { *deals } else { 0 };
-            sum.1 += if *from == Role::Backfill { *deals } else { 0 };
-        }
-        for (funnel, (waiting, before)) in funnels.into_iter().filter(|(_, (waiting, _))| *waiting > 0) {
-            self.waiting_in_backfill += waiting;
-            let admits = match outcome.run.plan(funnel).and_then(|plan| plan.backfill.as_ref()) {
-                Some(backfill) => {
-                    format!("backfill admits {} a day of those lost within {}", backfill.per_day, backfill.lost_within)
-                }
-                None => "the funnel has no backfill, so they are never warmed".to_owned(),
+/// What else to know of a simulation, in sentences.
+pub(super) fn notes(outcome: &Outcome) -> Vec<String> {
+    let (run, tally) = (&outcome.run, &outcome.tally);
+    let mut notes = Vec::new();
+    for (funnel, (waiting, before)) in backfill(outcome).into_iter().filter(|(_, (waiting, _))| *waiting > 0) {
+        let admits = match run.plan(funnel).and_then(|plan| plan.backfill.as_ref()) {
+            Some(backfill) => {
+                format!("backfill admits {} a day of those lost within {}", backfill.per_day, backfill.lost_within)
+            }
+            None => "the funnel has no backfill, so they are never warmed".to_owned(),
+        };
+        notes.push(format!(
+            "{}: {before} deals were lost before it began; {waiting} wait in Backfill at the end: {admits}",
+            run.funnel(funnel)
+        ));
+    }
+    let waiting = waiting_to_leave(outcome);
+    if waiting > 0 {
+        notes.push(format!(
+            "{waiting} messages wait to leave already; they go out as soon as their channels take them, beside what is told here"
+        ));
+    }
+    if tally.failed > 0 {
+        notes.push(format!("{} deals could not be decided and were set aside", tally.failed));
+    }
+    for ((funnel, condition), (deals, why)) in &tally.unanswered {
+        let funnel = run.funnel(*funnel);
+        notes
+            .push(format!("{funnel}: the condition {condition} has no answer for {deals} deals ({why}): it counts as false there"));
+    }
+    notes
+}
+
+fn stage_titles(run: &Run) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<Role, BTreeSet<&str>> = BTreeMap::new();
+    for plan in (0..u16::MAX).map_while(|number| run.plan(number)) {
+        let stages = &plan.stages;
+        for role in Role::ALL {
+            let titles: Vec<&str> = match role {
+                Role::Stalled => stages.stalled.iter().map(|stage| stage.title.as_str()).collect(),
+                Role::Warming => stages.warming.iter().map(|stage| stage.title.as_str()).collect(),
+                Role::Customer => stages.customer.iter().map(|stage| stage.title.as_str()).collect(),
+                other => plan.title(other, "").into_iter().collect(),
             };
-            self.notes.push(format!(
-                "{}: {before} deals were lost before it began; {waiting} wait in Backfill at the end: {admits}",
-                outcome.run.funnel(funnel)
-            ));
+            all.entry(role).or_default().extend(titles);
         }
     }
+    let one = |(role, titles): (Role, BTreeSet<&str>)| {
+        let title = titles.first().filter(|title| titles.len() == 1 && !title.is_empty())?;
+        Some((role.as_str().to_owned(), (*title).to_owned()))
+    };
+    all.into_iter().filter_map(one).collect()
+}
+
+fn waiting_to_leave(outcome: &Outcome) -> u64 {
+    outcome.tally.earlier.values().map(|earlier| earlier.waits).sum()
+}
+
+/// By funnel that anybody waited for: how many of those lost before it began wait at the end, and how many did at the beginning.
+fn backfill(outcome: &Outcome) -> BTreeMap<u16, (u64, u64)> {
+    let mut funnels: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
+    for (way, (deals, _)) in outcome.tally.ways.iter().filter(|(way, _)| [way.first, way.last].contains(&Role::Backfill)) {
+        let sum = funnels.entry(way.funnel).or_default();
+        sum.0 += if way.last == Role::Backfill { *deals } else { 0 };
+        sum.1 += if way.first == Role::Backfill { *deals } else { 0 };
+    }
+    funnels
 }
 
 #[allow(clippy::cast_precision_loss)] // figures for people

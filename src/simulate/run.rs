@@ -5,23 +5,24 @@ use super::{
     asleep::Asleep,
     behaviour::Behaviour,
     life::{Gate, Life, One},
+    report::money,
     tally::{Sent, Tally},
     world::World,
 };
 use crate::{
     compile::Wiring,
     content::ItemText,
-    engine::{Item, Spent, add_duration, periods},
+    engine::{Item, Plan, Spent, add_duration, periods},
     model::{CopyId, FunnelKey, Medium, Role},
     store::{Charge, Period},
     workers::{Admitted, BACKFILL_EVERY, Limiter, Live, channel_key, connection_key, in_pipeline},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -112,7 +113,8 @@ pub struct Run {
     pub seed: u64,
     pub(super) behaviour: Option<Behaviour>,
     pub(super) base_url: String,
-    first_ids: Vec<i64>,
+    /// Of the plans themselves last; of an edited run those of the run before stand in front of them, and count where they know a copy.
+    numbers: Vec<Numbers>,
     admissions: Vec<HashMap<i64, Timestamp>>,
 }
 
@@ -135,6 +137,31 @@ impl Run {
     /// Sets the plans up on a world.
     #[must_use]
     pub fn new(world: &World, funnels: Vec<Given>, wiring: &Wiring, question: Question) -> Self {
+        let mut run = Self::unnumbered(world, funnels, wiring, question);
+        let numbers = Numbers::of(world, run.sources(), (0..run.plans.len()).map(Some).collect());
+        run.numbers.push(numbers);
+        run
+    }
+
+    /// The same for plans that were edited: copies of `before` keep their numbers, which their places within a spread hang on, and those
+    /// that the edit makes get numbers behind them, as in a store.
+    #[must_use]
+    pub fn edited(world: &World, funnels: Vec<Given>, wiring: &Wiring, question: Question, before: &Self) -> Self {
+        let mut run = Self::unnumbered(world, funnels, wiring, question);
+        let place = |plan: &PlanOf| before.plans.iter().position(|old| old.live().plan.funnel == plan.live().plan.funnel);
+        let places = run.plans.iter().map(place).collect();
+        let kept = Numbers::of(world, before.sources(), places);
+        let last = kept.last;
+        let new = Numbers::behind(last, world, run.sources(), (0..run.plans.len()).map(Some).collect());
+        run.numbers.extend([kept, new]);
+        run
+    }
+
+    fn sources(&self) -> Vec<(Arc<Plan>, String)> {
+        self.plans.iter().map(|plan| (plan.live().plan.clone(), plan.connection.clone())).collect()
+    }
+
+    fn unnumbered(world: &World, funnels: Vec<Given>, wiring: &Wiring, question: Question) -> Self {
         let start = world.read_at.map_or(question.from, |read| read.min(question.from));
         let mut run = Self {
             plans: Vec::new(),
@@ -147,13 +174,12 @@ impl Run {
             seed: question.seed,
             behaviour: question.behaviour,
             base_url: question.base_url,
-            first_ids: Vec::new(),
+            numbers: Vec::new(),
             admissions: Vec::new(),
         };
         for given in funnels {
             run.enroll(given, wiring);
         }
-        run.number(world);
         run
     }
 
@@ -203,36 +229,11 @@ impl Run {
         self.plans.push(PlanOf { given, name, connection, lists, channels });
     }
 
-    /// New copies are numbered as a store numbers them: by the order of their deals, then of the funnels.
-    fn number(&mut self, world: &World) {
-        let stored = (0..world.deals.len()).filter_map(|n| u32::try_from(n).ok()).flat_map(|n| world.stored_copies(n));
-        let mut next = stored.map(|s| s.copy.id.0).max().unwrap_or(0) + 1;
-        self.first_ids = (0_u32..)
-            .take(world.deals.len())
-            .map(|deal| {
-                let first = next;
-                next += i64::try_from(self.fresh_plans(world, deal).count()).unwrap_or(0);
-                first
-            })
-            .collect();
-    }
-
-    /// The plans that copy a deal for the first time.
-    fn fresh_plans<'r>(&'r self, world: &'r World, deal: u32) -> impl Iterator<Item = u16> + 'r {
-        let slot = world.deals.get(deal as usize);
-        let connection = slot.and_then(|slot| world.connections.get(usize::from(slot.connection)));
-        let pipeline = slot.zip(connection).and_then(|(s, c)| c.pipelines.get(usize::from(s.pipeline))).map_or("", String::as_str);
-        let stored = world.stored_copies(deal);
-        (0_u16..).zip(&self.plans).filter_map(move |(number, plan)| {
-            let theirs = connection.is_some_and(|c| c.key == plan.connection) && in_pipeline(&plan.live().plan, pipeline);
-            let there = stored.iter().any(|s| s.copy.funnel == plan.live().plan.funnel);
-            (theirs && !there).then_some(number)
-        })
-    }
-
     pub(super) fn first_id(&self, world: &World, plan: u16, deal: u32) -> Option<CopyId> {
-        let place = self.fresh_plans(world, deal).position(|number| number == plan)?;
-        Some(CopyId(self.first_ids.get(deal as usize)? + i64::try_from(place).ok()?))
+        let (own, before) = self.numbers.split_last()?;
+        // Whether it copies the deal is the plan's own matter.
+        let number = own.number(world, usize::from(plan), deal)?;
+        Some(before.iter().find_map(|numbers| numbers.number(world, usize::from(plan), deal)).unwrap_or(number))
     }
 
     pub(super) fn admission(&self, plan: u16, copy: CopyId) -> Option<Timestamp> {
@@ -270,10 +271,27 @@ impl Run {
         Some((each.saturating_mul(i64::from(sent.parts)), currency))
     }
 
+    /// What a message costs, and of which currency. `None` without a price.
+    #[must_use]
+    pub fn price(&self, sent: &Sent) -> Option<(f64, &str)> {
+        self.cost(sent).map(|(cost, currency)| (money(cost), currency))
+    }
+
     /// The item that a message is.
     #[must_use]
     pub fn item(&self, sent: &Sent) -> Option<&ItemOf> {
         self.item_of(sent.item)
+    }
+
+    /// Name of the variant that a message is.
+    #[must_use]
+    pub fn variant(&self, sent: &Sent) -> Option<&str> {
+        self.variant_of(sent.item, sent.variant)
+    }
+
+    pub(super) fn variant_of(&self, item: u32, variant: u8) -> Option<&str> {
+        let (_, item) = self.item_in_plan(self.item_of(item)?)?;
+        Some(&item.variants.get(usize::from(variant).checked_sub(1)?)?.name)
     }
 
     pub(super) fn channel(&self, plan: u16, resource: &str) -> u16 {
@@ -305,8 +323,19 @@ impl Run {
 
     /// The plan of a funnel in the run.
     #[must_use]
-    pub fn plan(&self, number: u16) -> Option<&crate::engine::Plan> {
+    pub fn plan(&self, number: u16) -> Option<&Plan> {
         self.plans.get(usize::from(number)).map(|p| &*p.live().plan)
+    }
+
+    /// Zone of days and hours: the first policy's.
+    #[must_use]
+    pub fn time_zone(&self) -> TimeZone {
+        self.plan(0).map_or(TimeZone::UTC, |plan| plan.policy.time_zone.clone())
+    }
+
+    /// A moment as people read it, in that zone.
+    pub(super) fn shown(&self, at: Timestamp) -> String {
+        at.to_zoned(self.time_zone()).strftime("%Y-%m-%d %H:%M").to_string()
     }
 
     /// Lives through it. `done` hears how many people are through, of how many.
@@ -537,6 +566,54 @@ impl Run {
     }
 }
 
+/// New copies are numbered as a store numbers them: by the order of their deals, then of the funnels.
+struct Numbers {
+    /// The funnels, each with the connection that it reads.
+    funnels: Vec<(Arc<Plan>, String)>,
+    /// By plan of the run: its place among them.
+    places: Vec<Option<usize>>,
+    /// By deal: the number of its first copy.
+    first: Vec<i64>,
+    last: i64,
+}
+
+impl Numbers {
+    /// Behind the copies that a store has.
+    fn of(world: &World, funnels: Vec<(Arc<Plan>, String)>, places: Vec<Option<usize>>) -> Self {
+        let stored = (0..world.deals.len()).filter_map(|n| u32::try_from(n).ok()).flat_map(|n| world.stored_copies(n));
+        let last = stored.map(|s| s.copy.id.0).max().unwrap_or(0);
+        Self::behind(last, world, funnels, places)
+    }
+
+    fn behind(last: i64, world: &World, funnels: Vec<(Arc<Plan>, String)>, places: Vec<Option<usize>>) -> Self {
+        let mut numbers = Self { funnels, places, first: Vec::with_capacity(world.deals.len()), last };
+        for deal in (0_u32..).take(world.deals.len()) {
+            numbers.first.push(numbers.last + 1);
+            numbers.last += i64::try_from(numbers.fresh(world, deal).count()).unwrap_or(0);
+        }
+        numbers
+    }
+
+    /// Places of the funnels that copy a deal for the first time.
+    fn fresh<'r>(&'r self, world: &'r World, deal: u32) -> impl Iterator<Item = usize> + 'r {
+        let slot = world.deals.get(deal as usize);
+        let connection = slot.and_then(|slot| world.connections.get(usize::from(slot.connection)));
+        let pipeline = slot.zip(connection).and_then(|(s, c)| c.pipelines.get(usize::from(s.pipeline))).map_or("", String::as_str);
+        let stored = world.stored_copies(deal);
+        self.funnels.iter().enumerate().filter_map(move |(place, (plan, source))| {
+            let theirs = connection.is_some_and(|c| c.key == *source) && in_pipeline(plan, pipeline);
+            let there = stored.iter().any(|s| s.copy.funnel == plan.funnel);
+            (theirs && !there).then_some(place)
+        })
+    }
+
+    fn number(&self, world: &World, plan: usize, deal: u32) -> Option<CopyId> {
+        let place = (*self.places.get(plan)?)?;
+        let nth = self.fresh(world, deal).position(|fresh| fresh == place)?;
+        Some(CopyId(self.first.get(deal as usize)? + i64::try_from(nth).ok()?))
+    }
+}
+
 /// As many lives are awake at the same time where everybody waits for room: enough to keep all cores at work, some megabytes.
 const AT_ONCE: usize = 1024;
 
@@ -731,6 +808,6 @@ fn note(held_up: &mut [(u64, i64)], channel: u16, late: SignedDuration) {
 
 /// Where the deals of each funnel come from.
 #[must_use]
-pub fn sources<'p>(plans: impl Iterator<Item = &'p crate::engine::Plan>) -> BTreeMap<FunnelKey, String> {
+pub fn sources<'p>(plans: impl Iterator<Item = &'p Plan>) -> BTreeMap<FunnelKey, String> {
     plans.map(|plan| (plan.funnel.clone(), connection_key(plan))).collect()
 }

@@ -17,8 +17,10 @@ pub struct Sent {
     pub item: u32,
     /// Index of the channel in the run.
     pub channel: u16,
-    /// SMS parts; 1 for an email.
-    pub parts: u16,
+    /// SMS parts; 1 for an email. A channel allows ten at most.
+    pub parts: u8,
+    /// Which of the item's variants, counted from 1; 0: it has none.
+    pub variant: u8,
     pub cycle: i32,
     /// Days since 1970 where the client lives.
     pub local_day: i32,
@@ -47,6 +49,35 @@ impl Waits {
     }
 }
 
+/// Items that a journey has before it when the simulation ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    pub deal: u32,
+    pub cycle: i32,
+    /// Numbers in the run: the first, and the one behind the last.
+    pub from: u32,
+    pub until: u32,
+}
+
+/// What had become of an item in a store before the days asked for: clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// They have it, as far as anyone can tell.
+    pub had: u64,
+    /// It is written down and was not handed over yet.
+    pub waits: u64,
+    /// It was refused for good, or until its time was over.
+    pub refused: u64,
+}
+
+impl Earlier {
+    pub fn add(&mut self, other: Self) {
+        self.had += other.had;
+        self.waits += other.waits;
+        self.refused += other.refused;
+    }
+}
+
 /// Where deals come from and what becomes of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Way {
@@ -58,6 +89,7 @@ pub struct Way {
     pub clicked: bool,
     pub declined: bool,
     pub last: Role,
+    /// The list is through. As long as nothing was sent: nothing will be, either.
     pub finished: bool,
 }
 
@@ -78,8 +110,9 @@ pub struct Tally {
     pub stayed: BTreeSet<u32>,
     /// By funnel and condition: for how many deals it has no answer, and why for one of them.
     pub unanswered: BTreeMap<(u16, String), (u64, String)>,
-    /// By item: to how many clients a store had sent it before.
-    pub had: BTreeMap<u32, u64>,
+    /// By item: what had become of it in a store before.
+    pub earlier: BTreeMap<u32, Earlier>,
+    pub ahead: Vec<Ahead>,
     pub clicks: u64,
     pub answers: u64,
     pub unsubscribed: u64,
@@ -106,6 +139,7 @@ impl Tally {
     pub fn add(&mut self, mut other: Self) {
         self.sent.append(&mut other.sent);
         self.demand.append(&mut other.demand);
+        self.ahead.append(&mut other.ahead);
         for (key, n) in other.skips {
             *self.skips.entry(key).or_default() += n;
         }
@@ -120,8 +154,8 @@ impl Tally {
         }
         self.entered.append(&mut other.entered);
         self.stayed.append(&mut other.stayed);
-        for (key, n) in other.had {
-            *self.had.entry(key).or_default() += n;
+        for (key, earlier) in other.earlier {
+            self.earlier.entry(key).or_default().add(earlier);
         }
         for (key, sum) in other.unanswered {
             self.unanswer(key, sum);

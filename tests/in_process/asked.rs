@@ -95,7 +95,10 @@ async fn who_waits_in_the_store_waits() {
     );
     assert_eq!(waits["longestHours"], 120.0, "{report}");
     assert_eq!(report["items"][0]["nobody"], "3 clients had it before");
-    assert_eq!(report["items"][1]["nobody"], "its turn came, but it waits at the end: CapReached 3");
+    assert_eq!(
+        report["items"][1]["nobody"],
+        "its turn came, but it waits at the end: the client has had as many messages as the caps allow for now (3)"
+    );
 }
 
 /// What an edit releases comes when it is published, which is on the first day asked for: not when the CRM was last read.

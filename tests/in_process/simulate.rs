@@ -3,8 +3,11 @@
 
 use crate::town::{BASE, CONTACTS, DEALS, Sent, Town, contact, funnel, lost, predict, predict_copies, predicted};
 use jiff::{SignedDuration, Timestamp};
-use rekindle::simulate::{Behaviour, Outcome, Report, World, diff};
-use std::path::{Path, PathBuf};
+use rekindle::simulate::{Behaviour, Difference, Outcome, Report, World, diff};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 /// The example of a property developer in a folder of its own, live, with `edit` made to its files.
 fn folder(home: &Path, edit: impl Fn(&str) -> String) -> PathBuf {
@@ -128,7 +131,10 @@ async fn why_nobody_gets_an_item_is_told_as_it_is() {
     let capped = |text: String| text.replace("  spread: 0s\n", "  spread: 0s\n  caps: [{atMost: 1, per: 30d}]\n");
     let report = reported(3, 10, "", capped).await;
     assert_eq!(nobody(&report, "one"), "one is sent");
-    assert_eq!(nobody(&report, "two"), "its turn came, but it waits at the end: CapReached 3");
+    assert_eq!(
+        nobody(&report, "two"),
+        "its turn came, but it waits at the end: the client has had as many messages as the caps allow for now (3)"
+    );
     assert_eq!(nobody(&report, "three"), "nobody's turn came in these days");
 
     let rule = "{listRef: {name: warm}}";
@@ -252,4 +258,136 @@ async fn there_may_be_very_many_items() {
     let report = Report::of(&outcome, &world);
     assert_eq!(report.items.len(), 66_000);
     assert!(report.messages > 0 && report.items.last().unwrap().nobody.is_some());
+}
+
+/// What an edit of the usual folder changes, for deals and contacts like these; from Monday.
+async fn edited(contacts: &str, deals: &str, days: i64, edit: impl Fn(String) -> String) -> Difference {
+    let monday: Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let mut sides = Vec::new();
+    for side in ["before", "after"] {
+        let folder = home.path().join(side);
+        std::fs::create_dir_all(&folder).unwrap();
+        simple(&folder, 0, |text| if side == "after" { edit(text) } else { text });
+        std::fs::write(folder.join("contacts.csv"), format!("{CONTACTS}{contacts}")).unwrap();
+        std::fs::write(folder.join("deals.csv"), format!("{DEALS}{deals}")).unwrap();
+        sides.push(predict(&folder, monday, days, None).await);
+    }
+    diff((&sides[0].0, &sides[0].1), (&sides[1].0, &sides[1].1))
+}
+
+/// Three clients with a deal each.
+fn three() -> (String, String) {
+    ((1..=3).map(contact).collect(), (1..=3).map(|n| lost(n, n, "2026-03-02")).collect())
+}
+
+/// A longer wait is no loss: the journey still has it before it.
+#[tokio::test]
+async fn who_gets_it_behind_the_last_day_does_not_lose_it() {
+    let (contacts, deals) = three();
+    let later = |text: String| text.replace("name: two, title: Two, after: 1d", "name: two, title: Two, after: 20d");
+    let difference = edited(&contacts, &deals, 10, later).await;
+    assert_eq!((difference.deals, difference.from.as_str()), (3, "2026-03-02 12:00"));
+    let told: Vec<_> = difference.items.iter().map(|i| (i.item.as_str(), i.lost.len(), i.not_yet.len())).collect();
+    assert_eq!(told, [("three", 0, 3), ("two", 0, 3)]);
+    // And what is gone is gone.
+    let gone = |text: String| text.replace("    - {name: two, title: Two, after: 1d, sms: {text: \"two\"}}\n", "");
+    let difference = edited(&contacts, &deals, 10, gone).await;
+    let two = difference.items.iter().find(|i| i.item == "two").unwrap();
+    assert_eq!((two.lost.len(), two.not_yet.len()), (3, 0));
+}
+
+/// A client with two deals gets the same, whichever of them speaks.
+#[tokio::test]
+async fn who_gets_it_through_another_deal_neither_gains_nor_loses_it() {
+    let deals = lost(1, 1, "2026-03-02").replace("price", "x") + &lost(2, 1, "2026-03-02").replace("price", "y");
+    let mut through = Vec::new();
+    for reason in ["x", "y"] {
+        let one_speaks = |text: String| text.replace("enter: [{lost: []}]", &format!("enter: [{{lost: [{reason}]}}]"));
+        let difference = edited(&contact(1), &deals, 10, one_speaks).await;
+        assert!(difference.items.iter().all(|i| i.gained.is_empty() && i.lost.is_empty()), "{:?}", difference.items);
+        through.push(difference.items.iter().filter(|i| !i.through_other_deal.is_empty()).count());
+    }
+    through.sort_unstable();
+    assert_eq!(through, [0, 3]);
+}
+
+/// Who loses everything by a condition that divides by zero is told why, not only that.
+#[tokio::test]
+async fn a_condition_that_an_edit_breaks_is_told_as_the_reason() {
+    let (contacts, deals) = three();
+    let broken =
+        |text: String| text.replace("{listRef: {name: warm}}", "{when: \"1 / (deal.amount - 1000) > 0\", listRef: {name: warm}}");
+    let difference = edited(&contacts, &deals, 10, broken).await;
+    assert!(difference.items.iter().all(|i| i.lost.len() == 3), "{:?}", difference.items);
+    let [note] = difference.notes.as_slice() else { panic!("{:?}", difference.notes) };
+    assert!(note.contains("1 / (deal.amount - 1000) > 0 has no answer for 3 deals (it divides by zero)"), "{note}");
+    assert!(edited(&contacts, &deals, 10, |text| text).await.notes.is_empty());
+}
+
+/// Whom nothing will ever reach is not on the way to be reached.
+#[tokio::test]
+async fn who_can_be_sent_nothing_is_told_apart_from_whose_turn_has_not_come() {
+    let monday: Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
+    for (consent, days, want) in
+        [("no", 10, "nothing could be sent"), ("yes", 1, "nothing sent yet"), ("yes", 10, "journey over, no answer")]
+    {
+        let home = tempfile::tempdir().unwrap();
+        let folder = simple(home.path(), 1, |text| text);
+        std::fs::write(folder.join("contacts.csv"), format!("{CONTACTS}{}", contact(1).replace(";yes", &format!(";{consent}"))))
+            .unwrap();
+        let (world, outcome) = predict(&folder, monday, days, None).await;
+        let flows: Vec<String> = Report::of(&outcome, &world).flows.into_iter().map(|(_, to, ..)| to).collect();
+        assert_eq!(flows, ["list warm", want], "{consent} {days}");
+    }
+}
+
+/// Two funnels that use one list are two lines wherever figures are told by list.
+#[tokio::test]
+async fn figures_of_two_funnels_with_one_list_can_be_told_apart() {
+    let home = tempfile::tempdir().unwrap();
+    let of = |text: &str, pipeline: &str| text.replace("entity: Deal", &format!("entity: Deal, pipeline: {pipeline}"));
+    let folder = simple(home.path(), 2, |text| of(&text, "Flats") + &of(&funnel("houses", ""), "Houses"));
+    let deals = [(1, "Flats"), (2, "Houses")].map(|(n, pipeline)| lost(n, n, "2026-03-02").replace("Sales", pipeline));
+    std::fs::write(folder.join("deals.csv"), format!("{DEALS}{}", deals.concat())).unwrap();
+    let (world, outcome) = predict(&folder, "2026-03-02T09:00:00Z".parse().unwrap(), 10, None).await;
+    let report = Report::of(&outcome, &world);
+    assert!(report.several_funnels());
+    let keys: BTreeSet<_> = report.calendar.iter().map(|c| (&c.day, c.hour, &c.channel, &c.funnel, &c.list, &c.item)).collect();
+    assert_eq!((keys.len(), report.calendar.len()), (6, 6), "{:?}", report.calendar);
+    let costs: Vec<(&str, &str, u64)> = report.cost.iter().map(|c| (c.funnel.as_str(), c.list.as_str(), c.messages)).collect();
+    assert_eq!(costs, [("shop/flats", "warm", 3), ("shop/houses", "warm", 3)]);
+}
+
+/// How many get which wording, and whose changes with the weights.
+#[tokio::test]
+async fn an_edit_of_variants_tells_who_gets_another_one() {
+    let weights = |text: String, a: u32| {
+        let of = |name: &str, weight: u32| format!("{{name: {name}, weight: {weight}, sms: {{text: \"{name}\"}}}}");
+        let variants = format!("sms: {{text: \"one\"}}, variants: [{}, {}]", of("a", a), of("b", 100 - a));
+        text.replace("sms: {text: \"one\"}", &variants)
+    };
+    let monday: Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
+    let mut sides = Vec::new();
+    for a in [50, 1] {
+        let home = tempfile::tempdir().unwrap();
+        sides.push(predict(&simple(home.path(), 40, |text| weights(text, a)), monday, 2, None).await);
+    }
+    let got = |(world, outcome): &(World, Outcome)| -> BTreeMap<String, String> {
+        let one = |sent: &rekindle::simulate::Sent| (world.deal_id(sent.deal), outcome.run.variant(sent).unwrap().to_owned());
+        outcome.tally.sent.iter().map(one).collect()
+    };
+    let (before, after) = (got(&sides[0]), got(&sides[1]));
+    assert_eq!((before.len(), after.len()), (40, 40));
+    let report = Report::of(&sides[0].1, &sides[0].0);
+    for name in ["a", "b"] {
+        let counted = before.values().filter(|variant| *variant == name).count() as u64;
+        assert_eq!(report.items[0].variants[name], counted);
+    }
+    let changed: BTreeSet<String> =
+        before.iter().filter(|(deal, variant)| after[*deal] != **variant).map(|(d, _)| d.clone()).collect();
+    assert!(changed.len() > 5, "{changed:?}");
+    let difference = diff((&sides[0].0, &sides[0].1), (&sides[1].0, &sides[1].1));
+    let [one] = difference.items.as_slice() else { panic!("{:?}", difference.items) };
+    assert_eq!(one.changed_variant.iter().cloned().collect::<BTreeSet<_>>(), changed);
 }

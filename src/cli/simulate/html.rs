@@ -1,8 +1,12 @@
 //! A simulation as one page that can be sent on: no scripts, nothing loaded from elsewhere.
 
 use super::table;
-use crate::{cli::output::price, simulate::Report};
-use std::{collections::BTreeMap, fmt::Write};
+use crate::{
+    cli::output::price,
+    model::{PostponeReason, Role, SkipReason},
+    simulate::Report,
+};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write};
 
 const COLORS: [&str; 8] = ["#3b7dd8", "#e07a5f", "#3d9970", "#b8860b", "#8e5ea2", "#c0518a", "#4aa3b5", "#7a7f87"];
 
@@ -21,7 +25,7 @@ pub fn page(report: &Report) -> String {
         (report.messages.to_string(), format!("messages: {} SMS, {} emails", report.sms, report.emails)),
         (report.reached.to_string(), format!("clients reached, of {}", report.people)),
         (report.crowded_people.to_string(), "clients with two texts on one day".to_owned()),
-        (report.skipped.values().sum::<u64>().to_string(), "skipped".to_owned()),
+        (report.skipped.values().sum::<u64>().to_string(), "messages left out".to_owned()),
         (tasks.to_string(), "tasks for managers".to_owned()),
         (if cost.is_empty() { "–".into() } else { cost }, "cost of messages".to_owned()),
     ] {
@@ -37,14 +41,17 @@ pub fn page(report: &Report) -> String {
     for note in &report.notes {
         let _ = write!(notes, "<li>{}</li>", text(note));
     }
+    if !notes.is_empty() {
+        notes = format!("<h2>To know</h2><ul class=notes>{notes}</ul>");
+    }
     let flow =
         if report.flows.is_empty() { String::new() } else { format!("<h2>What becomes of the deals</h2>{}", sankey(report)) };
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>\
 <title>Simulation {from}</title><style>{STYLE}</style><body><main><h1>What would go out</h1>\
-<p class=lead>{from} to {until}, {zone}. {deals} deals. Nothing was sent.</p><ul class=notes>{notes}</ul><div class=cards>{body}</div>\
+<p class=lead>{from} to {until}, {zone}. {deals} deals. Nothing was sent.</p><div class=cards>{body}</div>{notes}\
 <h2>By day</h2>{days}<h2>By hour of the week</h2>{week}{flow}<h2>Items</h2>{items}<h2>How much a client gets</h2>{load}\
-<h2>Postponed and skipped</h2>{why}<h2>Channels</h2>{channels}{cost}{budget}</main></body></html>\n",
+{why}<h2>Channels</h2>{channels}{cost}{budget}</main></body></html>\n",
         from = text(&report.from),
         until = text(&report.until),
         zone = text(&report.time_zone),
@@ -69,19 +76,21 @@ h1{font-size:30px;line-height:1.2;margin:0 0 8px}h2{font-size:20px;margin:40px 0
 .card b{display:block;font-size:26px;line-height:1.2}.card span{color:var(--soft);font-size:14px}\
 table{border-collapse:collapse;font-size:14px;width:100%}th{text-align:left;font-weight:600;padding:6px 14px 6px 0}td{padding:6px 14px 6px 0;text-align:right;font-variant-numeric:tabular-nums}\
 td.words{text-align:left;color:var(--soft)}tr+tr{border-top:1px solid var(--line)}.scroll{overflow-x:auto}.heat td{padding:0;height:22px;border:1px solid var(--paper);text-align:center;font-size:11px}.heat th{font-weight:400;font-size:12px;color:var(--soft);padding:0 8px 0 0}\
-svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font:12px system-ui,sans-serif}svg text.name{fill:var(--ink)}svg .grid{stroke:var(--line)}\
-.legend{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:14px;color:var(--soft);margin:8px 0}.legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:6px}";
+svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font:14px system-ui,sans-serif}svg text.name{fill:var(--ink)}svg .grid{stroke:var(--line)}\
+.scroll svg{min-width:800px}.heat{min-width:640px}summary{cursor:pointer;color:var(--soft);font-size:14px;margin:8px 0}.legend{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:14px;color:var(--soft);margin:8px 0}.legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:6px}";
 
 /// Titles and ids come from people.
 fn text(words: &str) -> String {
     words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 
-fn color(index: usize) -> &'static str {
-    COLORS.get(index % COLORS.len()).copied().unwrap_or("#888")
+/// As many as are asked for, none twice.
+fn color(index: usize) -> Cow<'static, str> {
+    // Beyond those that were chosen, hues as far apart as can be.
+    COLORS.get(index).map_or_else(|| format!("hsl({},45%,55%)", index * 137 % 360).into(), |color| Cow::Borrowed(*color))
 }
 
-fn by<'r>(report: &'r Report, key: impl Fn(&'r crate::simulate::Cell) -> &'r str) -> BTreeMap<&'r str, u64> {
+fn by<'r, K: Ord>(report: &'r Report, key: impl Fn(&'r crate::simulate::Cell) -> K) -> BTreeMap<K, u64> {
     let mut sums = BTreeMap::new();
     for cell in &report.calendar {
         *sums.entry(key(cell)).or_default() += cell.messages;
@@ -95,11 +104,14 @@ fn days(report: &Report) -> String {
     if report.calendar.is_empty() {
         return "<p>Nothing goes out in these days.</p>".into();
     }
-    let lists: Vec<&str> = by(report, |c| &c.list).into_keys().collect();
-    let totals = by(report, |c| &c.day);
-    let mut cells: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    let lists: Vec<String> =
+        by(report, |c| (c.funnel.as_str(), c.list.as_str())).into_keys().map(|(f, l)| table::named(report, f, l)).collect();
+    let places: BTreeMap<(&str, &str), usize> = by(report, |c| (c.funnel.as_str(), c.list.as_str())).into_keys().zip(0..).collect();
+    let totals = by(report, |c| c.day.as_str());
+    let mut cells: BTreeMap<(&str, usize), u64> = BTreeMap::new();
     for cell in &report.calendar {
-        *cells.entry((&cell.day, &cell.list)).or_default() += cell.messages;
+        let place = places.get(&(cell.funnel.as_str(), cell.list.as_str())).copied().unwrap_or(0);
+        *cells.entry((&cell.day, place)).or_default() += cell.messages;
     }
     let first = totals.keys().next().and_then(|d| d.parse::<jiff::civil::Date>().ok());
     let last = totals.keys().next_back().and_then(|d| d.parse::<jiff::civil::Date>().ok());
@@ -123,8 +135,8 @@ fn days(report: &Report) -> String {
         let x = left + step * i as f64;
         let mut y = height - bottom;
         let _ = write!(svg, "<g><title>{day}: {}</title>", totals.get(day.as_str()).copied().unwrap_or(0));
-        for (n, list) in lists.iter().enumerate() {
-            let tall = cells.get(&(day.as_str(), *list)).copied().unwrap_or(0) as f64 * scale;
+        for n in 0..lists.len() {
+            let tall = cells.get(&(day.as_str(), n)).copied().unwrap_or(0) as f64 * scale;
             y -= tall;
             if tall > 0.0 {
                 let _ = write!(
@@ -144,7 +156,23 @@ fn days(report: &Report) -> String {
     for (n, list) in lists.iter().enumerate() {
         let _ = write!(legend, "<span><i style='background:{}'></i>{}</span>", color(n), text(list));
     }
-    format!("{svg}</svg><div class=legend>{legend}</div>")
+    format!(
+        "<div class=scroll>{svg}</svg></div><div class=legend>{legend}</div><details><summary>By channel</summary>{}</details>",
+        by_channel(report)
+    )
+}
+
+fn by_channel(report: &Report) -> String {
+    let mut rows = String::new();
+    for row in table::days(report) {
+        let mut cells = row.iter().map(|cell| text(cell));
+        let _ = write!(rows, "<tr><th>{}</th>", cells.next().unwrap_or_default());
+        for cell in cells {
+            let _ = write!(rows, "<td>{cell}</td>");
+        }
+        rows.push_str("</tr>");
+    }
+    format!("<div class=scroll><table>{rows}</table></div>")
 }
 
 #[allow(clippy::cast_precision_loss)] // shades
@@ -171,7 +199,7 @@ fn week(report: &Report) -> String {
         rows.push_str("</tr>");
     }
     let busiest = report.busiest_hour.as_ref().map_or_else(String::new, |(hour, share)| {
-        format!("<p class=lead>{:.1} % of the messages wait for a window. The busiest hour of the week is {hour}, with {share:.1} %.</p>", report.waited_for_window)
+        format!("<p class=lead>{:.1} % of the messages wait for the hours in which clients may be written to. The busiest hour of the week is {hour}, with {share:.1} %.</p>", report.waited_for_window)
     });
     format!("{busiest}<div class=scroll><table class=heat>{rows}</table></div>")
 }
@@ -196,7 +224,7 @@ fn sankey(report: &Report) -> String {
     let most = nodes.iter().map(BTreeMap::len).max().unwrap_or(1);
     let height = (most as f64 * 46.0).max(260.0);
     let scale = (height - most as f64 * 18.0) / total.max(1) as f64;
-    let x = |column: usize| 790.0 * column as f64 / last as f64;
+    let x = |column: usize| 740.0 * column as f64 / last as f64;
     let mut place: BTreeMap<(usize, &str), (f64, f64)> = BTreeMap::new();
     let mut svg = format!("<svg viewBox='0 0 1000 {height:.0}' role=img aria-label='Flow of deals'>");
     let mut labels = String::new();
@@ -206,7 +234,7 @@ fn sankey(report: &Report) -> String {
             let tall = (*deals as f64 * scale).max(1.0);
             place.insert((c, *name), (y, y));
             let _ = write!(labels, "<rect x={:.0} y={y:.1} width=10 height={tall:.1} rx=2 fill='{}' />", x(c), color(n + c * 2));
-            let shown = text(name.strip_prefix("list ").unwrap_or(name));
+            let shown = text(place_name(report, name));
             let _ = write!(
                 labels,
                 "<text class=name x={:.0} y={:.1}>{shown}: {deals}</text>",
@@ -236,26 +264,48 @@ fn sankey(report: &Report) -> String {
             "<path d='M{x1:.0} {y1:.1}C{middle:.0} {y1:.1} {middle:.0} {y2:.1} {x2:.0} {y2:.1}' fill=none stroke='{}' stroke-opacity=.3 stroke-width={:.1}><title>{} to {}: {n}</title></path>",
             color(a * 2),
             tall.max(0.8),
-            text(from),
-            text(to)
+            text(place_name(report, from)),
+            text(place_name(report, to))
         );
     }
-    format!("{svg}{labels}</svg>")
+    format!("<div class=scroll>{svg}{labels}</svg></div>")
+}
+
+/// A place in the flow, as the funnel calls it.
+fn place_name<'r>(report: &'r Report, name: &'r str) -> &'r str {
+    let Some(role) = Role::parse(name) else { return name.strip_prefix("list ").unwrap_or(name) };
+    report.stage_titles.get(name).map_or_else(
+        || match role {
+            Role::InWork => "in work",
+            Role::Stalled => "gone quiet",
+            Role::Warming => "being warmed",
+            Role::Revived => "back",
+            Role::Unsubscribed => "unsubscribed",
+            Role::Customer => "customer",
+            Role::NotWarmed => "lost, but not to be warmed",
+            Role::Backfill => "lost before the funnel began",
+            Role::Archived => "closed",
+        },
+        String::as_str,
+    )
 }
 
 fn items(report: &Report) -> String {
     let mut rows = String::from(
-        "<tr><th>Item</th><th>Title</th><td>messages</td><td>first</td><td>last</td><td>skipped</td><td>postponed</td></tr>",
+        "<tr><th>Item</th><th>Title</th><td>messages</td><td>first</td><td>last</td><td>left out</td><td>made to wait</td></tr>",
     );
     for item in &report.items {
         let skipped: u64 = item.skipped.values().sum();
         let _ = write!(
             rows,
-            "<tr><th>{}/{}</th><td class=words>{}</td><td>{}</td>",
-            text(&item.list),
-            text(&item.item),
+            "<tr><th>{}</th><td class=words>{}</td><td>{}</td>",
+            text(&table::named(report, &item.funnel, &format!("{}/{}", item.list, item.item))),
             text(&item.title),
-            item.messages
+            if item.variants.is_empty() {
+                item.messages.to_string()
+            } else {
+                format!("{} ({})", item.messages, text(&table::variants(item)))
+            }
         );
         match &item.nobody {
             Some(why) => {
@@ -298,23 +348,40 @@ fn load(report: &Report) -> String {
             text(&report.crowded_examples.join(", "))
         )
     };
-    format!("<table>{rows}</table><p class=lead>Most messages (deal of the client, messages): {}. {crowded}</p>", worst.join(", "))
+    let worst = if worst.is_empty() {
+        String::new()
+    } else {
+        format!("Most messages (deal of the client, messages): {}. ", worst.join(", "))
+    };
+    format!("<div class=scroll><table>{rows}</table></div><p class=lead>{worst}{crowded}</p>")
 }
 
 fn why(report: &Report) -> String {
-    let mut rows =
-        String::from("<tr><th>Reason</th><td>times</td><td>wait on average</td><td>longest</td><td>wait at the end</td></tr>");
+    let mut both = String::new();
+    let mut rows = String::new();
     for p in &report.postponed {
         let _ = write!(
             rows,
-            "<tr><th>postponed: {}</th><td>{}</td><td>{:.1} h</td><td>{:.1} h</td><td>{}</td></tr>",
-            p.reason, p.times, p.mean_hours, p.longest_hours, p.still_waiting
+            "<tr><th>{}</th><td>{}</td><td>{:.1} h</td><td>{:.1} h</td><td>{}</td></tr>",
+            text(PostponeReason::sentence_of(&p.reason)),
+            p.times,
+            p.mean_hours,
+            p.longest_hours,
+            p.still_waiting
         );
     }
-    for (reason, n) in &report.skipped {
-        let _ = write!(rows, "<tr><th>skipped: {reason}</th><td>{n}</td><td></td><td></td><td></td></tr>");
+    if !rows.is_empty() {
+        let head = "<tr><th></th><td>times</td><td>wait on average</td><td>longest</td><td>wait at the end</td></tr>";
+        let _ = write!(both, "<h2>Why messages wait</h2><div class=scroll><table>{head}{rows}</table></div>");
     }
-    format!("<table>{rows}</table>")
+    rows.clear();
+    for (reason, n) in &report.skipped {
+        let _ = write!(rows, "<tr><th>{}</th><td>{n}</td></tr>", text(SkipReason::sentence_of(reason)));
+    }
+    if !rows.is_empty() {
+        let _ = write!(both, "<h2>Why messages are left out</h2><div class=scroll><table>{rows}</table></div>");
+    }
+    both
 }
 
 fn channels(report: &Report) -> String {
@@ -345,13 +412,13 @@ fn costs(report: &Report) -> String {
         let _ = write!(
             rows,
             "<tr><th>{}</th><td class=words>{}</td><td>{} parts</td><td>{} {currency}</td></tr>",
-            text(&c.list),
+            text(&table::named(report, &c.funnel, &c.list)),
             text(&c.channel),
             c.parts,
             price(amount)
         );
     }
-    if rows.is_empty() { String::new() } else { format!("<h2>Cost</h2><table>{rows}</table>") }
+    if rows.is_empty() { String::new() } else { format!("<h2>Cost</h2><div class=scroll><table>{rows}</table></div>") }
 }
 
 fn budgets(report: &Report) -> String {
@@ -365,4 +432,75 @@ fn budgets(report: &Report) -> String {
         rows.push_str("</tr>");
     }
     if rows.is_empty() { String::new() } else { format!("<h2>Budget</h2><div class=scroll><table>{rows}</table></div>") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+    use crate::{
+        cli::simulate::table,
+        model::{PostponeReason, SkipReason},
+        simulate::{Cell, Postponed, Report},
+    };
+    use std::collections::BTreeSet;
+
+    fn cell(day: &str, funnel: &str, list: &str) -> Cell {
+        let of = str::to_owned;
+        Cell { day: of(day), hour: 10, channel: of("shop/sms"), funnel: of(funnel), list: of(list), item: of("one"), messages: 1 }
+    }
+
+    /// Whoever gets the page by mail does not know our words.
+    #[test]
+    fn a_page_that_is_sent_on_says_in_sentences_why_messages_wait_or_are_left_out() {
+        let postponed = |reason: PostponeReason| Postponed {
+            reason: reason.as_str().to_owned(),
+            times: 1,
+            still_waiting: 0,
+            mean_hours: 1.0,
+            longest_hours: 2.0,
+        };
+        let report = Report {
+            skipped: SkipReason::ALL.map(|reason| (reason.as_str().to_owned(), 3_u64)).into(),
+            postponed: PostponeReason::ALL.map(postponed).into(),
+            calendar: vec![cell("2026-03-02", "shop/flats", "warm")],
+            flows: vec![
+                ("Backfill".to_owned(), "list warm".to_owned(), 2, 0),
+                ("Warming".to_owned(), "list warm".to_owned(), 1, 0),
+                ("list warm".to_owned(), "under way".to_owned(), 3, 1),
+            ],
+            stage_titles: [("Warming".to_owned(), "Подогрев".to_owned())].into(),
+            ..Report::default()
+        };
+        let page = page(&report);
+        let words = SkipReason::ALL.map(SkipReason::as_str).into_iter().chain(PostponeReason::ALL.map(PostponeReason::as_str));
+        for word in words.chain(["Backfill", "Warming"]) {
+            assert!(!page.contains(word), "{word}");
+        }
+        let skips = SkipReason::ALL.map(SkipReason::sentence).into_iter();
+        let sentences: BTreeSet<&str> = skips.chain(PostponeReason::ALL.map(PostponeReason::sentence)).collect();
+        assert_eq!(sentences.len(), SkipReason::ALL.len() + PostponeReason::ALL.len(), "each has its own");
+        assert!(sentences.iter().all(|sentence| page.contains(sentence) && table::report(&report).contains(sentence)));
+        assert!(page.contains("Подогрев: 1") && page.contains("lost before the funnel began: 2"), "{page}");
+        assert!(!page.contains("Most messages"), "nobody gets any");
+    }
+
+    /// Eight pixels in four hundred are no letters: pictures and tables keep their size and are pushed aside.
+    #[test]
+    fn pictures_and_tables_scroll_on_a_phone_and_each_list_has_a_colour_of_its_own() {
+        let lists = (0..20).map(|n| cell("2026-03-02", "shop/flats", &format!("list{n}")));
+        let report = Report {
+            calendar: lists.collect(),
+            load: vec![(1, 20)],
+            flows: vec![("Warming".to_owned(), "under way".to_owned(), 1, 0)],
+            ..Report::default()
+        };
+        let page = page(&report);
+        for what in ["<svg", "<table"] {
+            let scroll = format!("<div class=scroll>{what}");
+            assert_eq!(page.matches(what).count(), page.matches(&scroll).count(), "{what}");
+        }
+        assert!(page.contains("min-width:800px"));
+        let colours: BTreeSet<String> = (0..20).map(|n| super::color(n).into_owned()).collect();
+        assert_eq!(colours.len(), 20);
+    }
 }

@@ -14,9 +14,9 @@ use crate::{
 };
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, Zoned, civil, tz::TimeZone};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::IsTerminal,
     path::{Path, PathBuf},
     sync::Arc,
@@ -30,7 +30,8 @@ pub struct Inputs {
     /// Begin with the copies, ledger and prohibitions of a running installation: `sqlite:PATH` or `postgres://…`. Only read.
     #[arg(long, value_name = "URL", hide_env_values = true)]
     store: Option<String>,
-    /// First day (like 2026-03-02, midnight in the policy's zone) or moment (2026-03-02T09:00:00+03:00). Default: now.
+    /// First day (like 2026-03-02, midnight in the policy's zone) or moment (2026-03-02T09:00:00+03:00, or with a zone:
+    /// 2026-03-02T09:00[Asia/Tokyo]). Default: now.
     #[arg(long, value_name = "T")]
     from: Option<String>,
     /// How many days.
@@ -46,7 +47,7 @@ pub struct Inputs {
     /// Address of the installation, for links of the right length.
     #[arg(long, env = "REKINDLE_PUBLIC_URL", default_value = EXAMPLE_URL, value_name = "URL", value_parser = public_url)]
     public_url: Maybe<String>,
-    /// Keep `mode: Observe` as it is: nothing goes out of such a funnel.
+    /// Keep `mode: Observe` as it is: nothing goes out of such a funnel. `diff` keeps the modes of a funnel that differ in any case.
     #[arg(long)]
     as_is: bool,
 }
@@ -55,6 +56,37 @@ pub struct Inputs {
 pub struct Folder {
     root: PathBuf,
     output: compile::Output,
+}
+
+/// Whose `mode` stays as it is: all, or those whose mode the edit is about. Others are simulated as if they were live.
+struct Kept {
+    all: bool,
+    edited: BTreeMap<FunnelKey, (Mode, Mode)>,
+}
+
+impl Kept {
+    fn of(folders: &[&Folder], all: bool) -> Self {
+        let mut edited = BTreeMap::new();
+        if let [old, new] = folders {
+            for (key, snapshot) in &old.output.funnels {
+                let is = new.output.funnels.get(key).map(|snapshot| snapshot.spec.mode);
+                if let Some(is) = is.filter(|is| *is != snapshot.spec.mode) {
+                    edited.insert(key.clone(), (snapshot.spec.mode, is));
+                }
+            }
+        }
+        Self { all, edited }
+    }
+
+    fn has(&self, funnel: &FunnelKey) -> bool {
+        self.all || self.edited.contains_key(funnel)
+    }
+
+    fn notes(&self) -> impl Iterator<Item = String> {
+        self.edited.iter().map(|(funnel, (was, is))| {
+            format!("{funnel}: the mode goes from {was:?} to {is:?}, and each side is simulated as it is")
+        })
+    }
 }
 
 /// What came of one folder.
@@ -80,15 +112,15 @@ impl Folder {
         Ok(Self { root: path.to_owned(), output })
     }
 
-    /// Plans as they would be in force.
-    fn plans(&self, since: &dyn Fn(&FunnelKey) -> Timestamp, as_is: bool) -> Result<Vec<Given>, String> {
+    /// Plans as they would be in force, live but for those whose mode is kept.
+    fn plans(&self, since: &dyn Fn(&FunnelKey) -> Timestamp, kept: &Kept) -> Result<Vec<Given>, String> {
         let mut all = Vec::new();
         for (key, snapshot) in &self.output.funnels {
             let compiled = compile::compile_funnel(snapshot, 1, since(key))
                 .map_err(|findings| findings.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("; "))?;
             let mut live = Live::from(compiled);
             // Going live is an edit, though no manifest says it: who was only observed begins again.
-            let replan = !as_is && live.plan.mode == Mode::Observe;
+            let replan = live.plan.mode == Mode::Observe && !kept.has(key);
             if replan {
                 live.plan = Arc::new(Plan { mode: Mode::Live, ..(*live.plan).clone() });
             }
@@ -108,6 +140,30 @@ impl Folder {
                 )
             })
             .collect()
+    }
+
+    /// Funnels of which nothing goes out, or to others than clients, or that are simulated otherwise than they stand there.
+    fn states(&self, kept: &Kept) -> Vec<String> {
+        let as_written = Kept { all: true, edited: BTreeMap::new() };
+        let plans = self.plans(&|_| Timestamp::UNIX_EPOCH, &as_written).unwrap_or_default();
+        let mut notes = Vec::new();
+        for plan in plans.into_iter().map(|given| given.live.plan) {
+            // While it observes, that is how it is meant to be; the simulation asks what comes of it when it is live.
+            if plan.mode == Mode::Live {
+                notes.extend(self.try_outs(&plan));
+            }
+            if plan.mode == Mode::Observe {
+                notes.push(if kept.has(&plan.funnel) {
+                    format!("{} observes: nothing goes out", plan.funnel)
+                } else {
+                    format!("{} observes; it is simulated as if it were live", plan.funnel)
+                });
+            }
+            if plan.suspend || plan.policy.paused {
+                notes.push(format!("{} or its policy is stopped: nothing goes out until it is released", plan.funnel));
+            }
+        }
+        notes
     }
 
     /// A connection as this folder means it. What stands at the same place in the other folder is read from there: it is one CRM,
@@ -159,6 +215,7 @@ impl Inputs {
     /// A sentence.
     pub async fn live(&self, folders: &[&Folder], bar: &ProgressBar) -> Result<(Vec<Lived>, Vec<String>), String> {
         let behaviour = self.behaviour()?;
+        let kept = Kept::of(folders, self.as_is);
         let mut plans = Vec::new();
         for folder in folders {
             // They are numbered in 16 bits, in each of millions of messages.
@@ -166,7 +223,7 @@ impl Inputs {
             if most >= usize::from(u16::MAX) {
                 return Err(format!("{most} funnels or channels are too many to simulate at once; split the folder"));
             }
-            plans.extend(folder.plans(&|_| Timestamp::UNIX_EPOCH, self.as_is)?);
+            plans.extend(folder.plans(&|_| Timestamp::UNIX_EPOCH, &kept)?);
         }
         let zone = plans.first().map_or(TimeZone::UTC, |given| given.live.plan.policy.time_zone.clone());
         let from = moment(self.from.as_deref(), &zone)?;
@@ -179,7 +236,7 @@ impl Inputs {
         let mut all = Vec::new();
         for (folder, world) in folders.iter().zip(worlds) {
             let since = |key: &FunnelKey| world.published(key).unwrap_or(from);
-            let lives = folder.plans(&since, self.as_is)?;
+            let lives = folder.plans(&since, &kept)?;
             let lives = lives
                 .into_iter()
                 .map(|Given { live, replan: flipped, .. }| {
@@ -193,7 +250,11 @@ impl Inputs {
                 .collect();
             let base_url = self.public_url.clone().unwrap_or_else(|| EXAMPLE_URL.into());
             let question = Question { from, until, seed: self.seed, behaviour: behaviour.clone(), base_url };
-            let run = Run::new(&world, lives, &folder.output.wiring, question);
+            let wiring = &folder.output.wiring;
+            let run = match all.first() {
+                Some(Lived { outcome, .. }) => Run::edited(&world, lives, wiring, question, &outcome.run),
+                None => Run::new(&world, lives, wiring, question),
+            };
             if let Some(behaviour) = &behaviour {
                 let unknown = run.unknown_items(behaviour);
                 if !unknown.is_empty() {
@@ -208,7 +269,7 @@ impl Inputs {
             });
             all.push(Lived { world, outcome });
         }
-        let notes = self.notes(&all, folders);
+        let notes = notes(&all, folders, &kept);
         Ok((all, notes))
     }
 
@@ -251,44 +312,35 @@ impl Inputs {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         Behaviour::parse(&text, &path.display().to_string()).map(Some).map_err(|e| e.to_string())
     }
+}
 
-    fn notes(&self, all: &[Lived], folders: &[&Folder]) -> Vec<String> {
-        let mut notes = Vec::new();
-        let mut seen: BTreeSet<String> = BTreeSet::new();
-        for lived in all {
-            let plans = (0..u16::MAX).map_while(|number| lived.outcome.run.plan(number));
-            let said = plans.flat_map(|plan| [lived.world.unknown_of(plan), lived.world.empty_pipeline(plan)]);
-            notes.extend(said.flatten().filter(|note| seen.insert(note.clone())));
-        }
-        let plans = folders.iter().filter_map(|f| Some((f, f.plans(&|_| Timestamp::UNIX_EPOCH, true).ok()?)));
-        for (folder, plan) in plans.flat_map(|(f, given)| given.into_iter().map(move |given| (f, given.live.plan))) {
-            // While it observes, that is how it is meant to be; the simulation asks what comes of it when it is live.
-            if plan.mode == Mode::Live {
-                notes.extend(folder.try_outs(&plan).into_iter().filter(|note| seen.insert(note.clone())));
-            }
-            if !seen.insert(plan.funnel.to_string()) {
-                continue;
-            }
-            if plan.mode == Mode::Observe {
-                notes.push(if self.as_is {
-                    format!("{} observes: nothing goes out", plan.funnel)
-                } else {
-                    format!("{} observes; it is simulated as if it were live", plan.funnel)
-                });
-            }
-            if plan.suspend || plan.policy.paused {
-                notes.push(format!("{} or its policy is stopped: nothing goes out until it is released", plan.funnel));
-            }
-        }
-        for (connection, findings) in all.iter().flat_map(|lived| lived.world.findings()) {
-            for finding in findings {
-                let example = finding.examples.first().map(String::as_str).unwrap_or_default();
-                let note = format!("{connection}: {} ×{}, like {example}", finding.kind, finding.count);
-                notes.extend(Some(note).filter(|note| seen.insert(note.clone())));
-            }
-        }
-        notes
+/// What to know of the folders and their deals before the figures are read. What only one of two folders is told of says which.
+fn notes(all: &[Lived], folders: &[&Folder], kept: &Kept) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    for lived in all {
+        let plans = (0..u16::MAX).map_while(|number| lived.outcome.run.plan(number));
+        let said = plans.flat_map(|plan| [lived.world.unknown_of(plan), lived.world.empty_pipeline(plan)]);
+        notes.extend(said.flatten().filter(|note| seen.insert(note.clone())));
     }
+    notes.extend(kept.notes());
+    match folders.iter().map(|folder| folder.states(kept)).collect::<Vec<_>>().as_slice() {
+        [before, after] => {
+            notes.extend(before.iter().map(|note| if after.contains(note) { note.clone() } else { format!("before: {note}") }));
+            notes.extend(after.iter().filter(|note| !before.contains(note)).map(|note| format!("after: {note}")));
+        }
+        others => notes.extend(others.iter().flatten().cloned()),
+    }
+    for (connection, findings) in all.iter().flat_map(|lived| lived.world.findings()) {
+        for finding in findings {
+            // The example is a sentence and says where it is.
+            let example = finding.examples.first().map(String::as_str).unwrap_or_default();
+            let more = if finding.count > 1 { format!(", the first of {}", finding.count) } else { String::new() };
+            let note = format!("{connection}: {example} ({}{more})", finding.kind);
+            notes.extend(Some(note).filter(|note| seen.insert(note.clone())));
+        }
+    }
+    notes
 }
 
 fn moment(text: Option<&str>, zone: &TimeZone) -> Result<Timestamp, String> {
@@ -296,6 +348,10 @@ fn moment(text: Option<&str>, zone: &TimeZone) -> Result<Timestamp, String> {
         return Ok(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH));
     };
     let wrong = || format!("{text:?} is not a moment; write a day like 2026-03-02, or 2026-03-02T09:00:00Z");
+    // A zone is meant, not to be passed over.
+    if text.contains('[') {
+        return text.parse::<Zoned>().map(|at| at.timestamp()).map_err(|_| wrong());
+    }
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
@@ -315,4 +371,27 @@ pub fn bar(wanted: bool) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::moment;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn a_zone_that_is_written_counts_and_one_that_does_not_exist_is_refused() {
+        let moscow = TimeZone::get("Europe/Moscow").unwrap();
+        for (text, want) in [
+            ("2026-11-27", Some("2026-11-26T21:00:00Z")),
+            ("2026-11-27T09:00", Some("2026-11-27T06:00:00Z")),
+            ("2026-11-27T09:00:00+02:00", Some("2026-11-27T07:00:00Z")),
+            ("2026-11-27T09:00[Asia/Tokyo]", Some("2026-11-27T00:00:00Z")),
+            ("2026-11-27T09:00:00+09:00[Asia/Tokyo]", Some("2026-11-27T00:00:00Z")),
+            ("2026-11-27T09:00[Europe/Nowhere]", None),
+            ("2026-11-27T09:00:00+02:00[Europe/Nowhere]", None),
+            ("tomorrow", None),
+        ] {
+            assert_eq!(moment(Some(text), &moscow).ok().map(|at| at.to_string()).as_deref(), want, "{text}");
+        }
+    }
 }

@@ -86,7 +86,7 @@ pub async fn diff(args: DiffArgs) -> Result<ExitCode, String> {
     bar.finish_and_clear();
     let [before, after] = all.as_slice() else { return Err("nothing was simulated".into()) };
     let mut difference = compare((&before.world, &before.outcome), (&after.world, &after.outcome));
-    difference.notes = notes;
+    difference.notes.splice(0..0, notes);
     match args.output {
         OutputFormat::Json => output::json(&difference),
         OutputFormat::Table => output::print(&table::difference(&difference))?,

@@ -1,8 +1,9 @@
 //! Simulations as tables and rows.
 
 use crate::{
-    cli::output::{price, table, words},
-    simulate::{Difference, ItemChange, Outcome, Report, World},
+    cli::output::{plain, price, table, words},
+    model::{PostponeReason, SkipReason},
+    simulate::{Difference, ItemChange, ItemReport, Outcome, Report, World},
 };
 use std::{collections::BTreeMap, fmt::Write, io};
 
@@ -12,7 +13,7 @@ pub fn report(report: &Report) -> String {
         report.from, report.until, report.time_zone, report.deals, report.people
     );
     for note in &report.notes {
-        let _ = writeln!(out, "  {note}");
+        let _ = writeln!(out, "  {}", plain(note));
     }
     let _ =
         writeln!(out, "\n{} messages to {} clients: {} SMS, {} emails", report.messages, report.reached, report.sms, report.emails);
@@ -36,17 +37,18 @@ pub fn report(report: &Report) -> String {
             "\nTwo or more texts on one day: {} times, {} clients, like the clients of deals {}",
             report.crowded_days,
             report.crowded_people,
-            report.crowded_examples.join(", ")
+            plain(&report.crowded_examples.join(", "))
         );
     }
-    let rows: Vec<Vec<String>> = report.skipped.iter().map(|(why, n)| vec![why.clone(), n.to_string()]).collect();
+    let rows: Vec<Vec<String>> =
+        report.skipped.iter().map(|(why, n)| vec![format!("{} ({why})", SkipReason::sentence_of(why)), n.to_string()]).collect();
     section(&mut out, "SKIPPED, AND WHY", &rows);
     let rows: Vec<Vec<String>> = report
         .postponed
         .iter()
         .map(|p| {
             vec![
-                p.reason.clone(),
+                format!("{} ({})", PostponeReason::sentence_of(&p.reason), p.reason),
                 p.times.to_string(),
                 format!("{:.1} h on average", p.mean_hours),
                 format!("{:.1} h at most", p.longest_hours),
@@ -86,7 +88,7 @@ pub fn report(report: &Report) -> String {
         .iter()
         .filter_map(|c| {
             Some(vec![
-                format!("{} {}", c.channel, c.list),
+                format!("{} {}", c.channel, named(report, &c.funnel, &c.list)),
                 format!("{} parts", c.parts),
                 format!("{} {}", price(c.amount?), c.currency.as_ref()?),
             ])
@@ -123,6 +125,11 @@ pub fn budgets(report: &Report) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// What belongs to a funnel, with the funnel's name where there are several.
+pub fn named(report: &Report, funnel: &str, name: &str) -> String {
+    if report.several_funnels() { format!("{funnel} {name}") } else { name.to_owned() }
+}
+
 fn section(out: &mut String, title: &str, rows: &[Vec<String>]) {
     if !rows.is_empty() {
         let _ = write!(out, "\n{title}\n{}", table(rows));
@@ -133,8 +140,8 @@ fn items(report: &Report) -> Vec<Vec<String>> {
     let mut rows = vec![["item", "messages", "first", "last", "skipped", "nobody, because"].map(str::to_owned).to_vec()];
     rows.extend(report.items.iter().map(|i| {
         vec![
-            format!("{}/{}", i.list, i.item),
-            i.messages.to_string(),
+            named(report, &i.funnel, &format!("{}/{}", i.list, i.item)),
+            if i.variants.is_empty() { i.messages.to_string() } else { format!("{} ({})", i.messages, variants(i)) },
             i.first.clone().unwrap_or_default(),
             i.last.clone().unwrap_or_default(),
             i.skipped.values().sum::<u64>().to_string(),
@@ -144,8 +151,13 @@ fn items(report: &Report) -> Vec<Vec<String>> {
     rows
 }
 
+/// How many get which: `a 11, b 10`.
+pub fn variants(item: &ItemReport) -> String {
+    item.variants.iter().map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ")
+}
+
 /// Messages by day and channel.
-fn days(report: &Report) -> Vec<Vec<String>> {
+pub fn days(report: &Report) -> Vec<Vec<String>> {
     let channels: Vec<&str> = report.capacity.iter().map(|c| c.channel.as_str()).collect();
     let mut days: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
     for cell in &report.calendar {
@@ -172,9 +184,11 @@ fn load(report: &Report) -> Vec<Vec<String>> {
 
 /// One row a message, written as it goes: there may be millions.
 pub fn csv(world: &World, outcome: &Outcome, out: &mut dyn io::Write) -> io::Result<()> {
-    out.write_all(b"at,funnel,deal,channel,list,item,parts\n")?;
+    out.write_all(b"at,funnel,deal,channel,list,item,parts,local,client,variant,cost,currency,title\n")?;
+    let zone = outcome.run.time_zone();
     for sent in &outcome.tally.sent {
         let Some(item) = outcome.run.item(sent) else { continue };
+        let cost = outcome.run.price(sent);
         let channel = outcome.run.channels.get(usize::from(sent.channel)).map_or("", |c| c.key.as_str());
         let cells = [
             sent.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -184,6 +198,13 @@ pub fn csv(world: &World, outcome: &Outcome, out: &mut dyn io::Write) -> io::Res
             item.list.clone(),
             item.item.clone(),
             sent.parts.to_string(),
+            // The clock of all other figures.
+            sent.at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            sent.person.to_string(),
+            outcome.run.variant(sent).unwrap_or_default().to_owned(),
+            cost.map(|(amount, _)| price(amount)).unwrap_or_default(),
+            cost.map(|(_, currency)| currency.to_owned()).unwrap_or_default(),
+            item.title.clone(),
         ];
         let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
         writeln!(out, "{}", cells.join(","))?;
@@ -202,9 +223,9 @@ fn quoted(cell: &str) -> String {
 }
 
 pub fn difference(difference: &Difference) -> String {
-    let mut out = String::new();
+    let mut out = format!("{} to {} ({}), {} deals\n", difference.from, difference.until, difference.time_zone, difference.deals);
     for note in &difference.notes {
-        let _ = writeln!(out, "{note}");
+        let _ = writeln!(out, "  {}", plain(note));
     }
     let _ = writeln!(out, "messages: {} before, {} after", difference.before, difference.after);
     if difference.items.is_empty() {
@@ -212,7 +233,10 @@ pub fn difference(difference: &Difference) -> String {
         return out;
     }
     let edited = difference.items.iter().filter(|item| !item.edited.is_empty()).count();
-    let moved = |item: &&ItemChange| [&item.gained, &item.lost, &item.earlier, &item.later].iter().any(|deals| !deals.is_empty());
+    let moved = |item: &&ItemChange| {
+        let deals = [&item.gained, &item.lost, &item.not_yet, &item.earlier, &item.later, &item.changed_variant];
+        deals.iter().any(|deals| !deals.is_empty())
+    };
     if !difference.items.iter().any(|item| moved(&item)) {
         out.push_str("nobody gets another item, or one at another time; what they get changes\n");
     }
@@ -228,8 +252,11 @@ pub fn difference(difference: &Difference) -> String {
         let rows = [
             ("get it now", &item.gained),
             ("no longer get it", &item.lost),
+            ("get it, but not within these days", &item.not_yet),
+            ("get it through another of their deals", &item.through_other_deal),
             ("get it earlier", &item.earlier),
             ("get it later", &item.later),
+            ("get another variant", &item.changed_variant),
         ];
         let rows: Vec<Vec<String>> = rows
             .into_iter()
