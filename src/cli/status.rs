@@ -449,7 +449,7 @@ mod tests {
             // Observe: nobody was written to.
             ((120, 1200), (12, 300), 0, None),
         ] {
-            let counts = FunnelCounts { contacted, treated, treated_revived, holdout, holdout_revived, ..FunnelCounts::default() };
+            let counts = FunnelCounts { contacted, holdout, holdout_revived, treated, treated_revived, ..FunnelCounts::default() };
             let text = said(counts, Vec::new());
             match wanted {
                 Some(wanted) => assert!(text.contains(wanted), "{text}"),

@@ -151,7 +151,7 @@ impl Context {
     pub fn with_foreign_letters<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Self {
         let mut foreign = self.clone();
         for path in paths {
-            if let Some(Field::Text(text)) = foreign.values.get_mut(path) {
+            if let Some(Field::Text(text)) = Arc::make_mut(&mut foreign.values).get_mut(path) {
                 *text = std::iter::once('Ж').chain(text.chars().skip(1)).collect();
             }
         }

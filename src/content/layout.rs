@@ -130,19 +130,16 @@ impl Page<'_> {
         escape_html(out, self.why());
         out.push_str(close);
         out.push_str("<br>");
-        match self.unsubscribe {
-            Some(url) => {
-                out.push_str("<a href=\"");
-                escape_html(out, url);
-                out.push_str("\" class=\"rk-foot\" style=\"color:#616e7c;text-decoration:underline\">");
-                out.push_str(self.stop());
-                out.push_str("</a>\n");
-            }
-            None => {
-                out.push_str(open);
-                escape_html(out, self.answer());
-                out.push_str(close);
-            }
+        if let Some(url) = self.unsubscribe {
+            out.push_str("<a href=\"");
+            escape_html(out, url);
+            out.push_str("\" class=\"rk-foot\" style=\"color:#616e7c;text-decoration:underline\">");
+            out.push_str(self.stop());
+            out.push_str("</a>\n");
+        } else {
+            out.push_str(open);
+            escape_html(out, self.answer());
+            out.push_str(close);
         }
     }
 

@@ -447,9 +447,9 @@ const MOST: usize = 10;
 
 /// A piece of an outline for people: the beginning of its first line.
 fn shown(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
+    let first = text.lines().next().unwrap_or_default();
     let link = format!("{LINK_START}0{LINK_END}");
-    line.replace(&link, "…").replace(VALUE, "…").chars().take(60).collect()
+    first.replace(&link, "…").replace(VALUE, "…").chars().take(60).collect()
 }
 
 const fn heading(level: HeadingLevel) -> (&'static str, u8, u8) {

@@ -70,6 +70,8 @@ pub struct ItemText {
     pub sender: Sender,
 }
 
+// Most items are emails: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Body {
     Sms(Template),

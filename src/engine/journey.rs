@@ -111,10 +111,10 @@ impl Work<'_> {
     /// Where the client stands in the list as it is now. If the last item is removed, the last before it that is left takes its place,
     /// whatever else the same edit did; if none is left, nothing of the list is behind the client.
     fn stand(&self, journey: &mut Journey, list: &List) {
-        let Some(last) = &journey.last else { return };
+        let Some(former) = &journey.last else { return };
         let place = |name: &str| list.items.iter().position(|i| i.name == name && i.date.is_none());
-        let at = list.items.iter().position(|i| i.name == *last).or_else(|| {
-            if journey.behind.is_empty() && !self.written(list, last) {
+        let at = list.items.iter().position(|i| i.name == *former).or_else(|| {
+            if journey.behind.is_empty() && !self.written(list, former) {
                 // Stored by the version before, which kept no names: what followed it has moved up to its place.
                 return (journey.position as usize).min(list.items.len()).checked_sub(1);
             }

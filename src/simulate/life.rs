@@ -734,9 +734,9 @@ impl One {
         let Some(journey) = copy.state.journey.as_ref().filter(|_| warm) else { return false };
         let Some(list) = run.plan(self.plan).and_then(|plan| plan.lists.get(&journey.list)) else { return false };
         let Some(first) = list.items.first().map(|item| run.index(self.plan, &journey.list, &item.name)) else { return false };
-        let next = journey.last.as_ref().map_or(0, |last| {
-            let last = list.items.iter().position(|item| item.name == *last);
-            last.map_or(journey.position as usize, |at| at + 1)
+        let next = journey.last.as_ref().map_or(0, |former| {
+            let place = list.items.iter().position(|item| item.name == *former);
+            place.map_or(journey.position as usize, |at| at + 1)
         });
         let written = |name: &String| {
             let mut ledger = self.subject.ledger.iter();

@@ -174,8 +174,8 @@ fn a_preview_for_a_deal_shows_the_variant_that_its_client_gets() {
         let out = world.command(&[&["preview", "--item", "price/offer"][..], more].concat());
         let (shown, said) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
         match want {
-            Ok(word) => {
-                assert!(out.status.success() && shown.contains(word) && shown.contains("(of a, b)"), "{more:?} {shown} {said}")
+            Ok(text) => {
+                assert!(out.status.success() && shown.contains(text) && shown.contains("(of a, b)"), "{more:?} {shown} {said}");
             }
             Err(sentence) => assert!(out.status.code() == Some(1) && said.contains(sentence), "{more:?} {shown} {said}"),
         }

@@ -207,7 +207,7 @@ impl Backing {
         *self.store.lock().unwrap() = Self::open(&path);
     }
 
-    fn current(&self) -> Store {
+    pub fn current(&self) -> Store {
         self.store.lock().unwrap().clone()
     }
 
