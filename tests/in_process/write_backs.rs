@@ -171,10 +171,13 @@ async fn a_crm_that_says_when_to_come_again_is_left_alone_until_then() {
     assert!(town.store.journal.outbox(monday() + SignedDuration::from_hours(9), 99).await.unwrap().is_empty());
 }
 
+/// What a connector says of what it was given.
+type Answer = fn(&[WriteBack]) -> Vec<Outcome>;
+
 /// A CRM with one deal that does with the first write-backs as told, and takes all later ones.
 struct Frail {
     crm: Strict,
-    first: fn(&[WriteBack]) -> Vec<Outcome>,
+    first: Answer,
     /// How many it was given, each time.
     given: Mutex<Vec<usize>>,
 }
@@ -204,7 +207,7 @@ impl Connector for Frail {
 
 impl Frail {
     /// A client of its deal calls, and its manager is to be told.
-    async fn called(first: fn(&[WriteBack]) -> Vec<Outcome>) -> (Arc<Self>, Town) {
+    async fn called(first: Answer) -> (Arc<Self>, Town) {
         let crm = Arc::new(Self { crm: Strict::default(), first, given: Mutex::default() });
         let manifests = format!("{BASE}{}", funnel("flats", "  managers: {fallback: m1}"));
         let town = Town::with_crm(&[("all.yaml", manifests.as_str())], monday(), Some(crm.clone())).await;
@@ -244,8 +247,7 @@ fn silent(_: &[WriteBack]) -> Vec<Outcome> {
 
 #[tokio::test]
 async fn a_connector_that_panics_or_answers_too_little_keeps_no_task_for_ever() {
-    let bugs: [fn(&[WriteBack]) -> Vec<Outcome>; 2] = [panics, silent];
-    for first in bugs {
+    for first in [panics as Answer, silent] {
         let (crm, mut town) = Frail::called(first).await;
         town.run(monday() + SignedDuration::from_mins(5)).await;
         let given = crm.given();
