@@ -257,38 +257,23 @@ impl Life {
 
     /// Everything that happens at `now`: what people did, who is admitted, whose moment has come.
     pub fn step(&mut self, run: &Run, now: Timestamp, gate: &mut dyn Gate, tally: &mut Tally) {
-        if self.copies.iter().any(|c| c.replan_at.is_some_and(|at| at <= now)) {
-            self.replan(run, now, tally);
-        }
         for _ in 0..MOST_ROUNDS {
-            self.act(run, now, tally);
-            for i in 0..self.copies.len() {
-                if self.copies.get(i).is_some_and(|c| c.admit_at.is_some_and(|at| at <= now)) {
-                    self.admit(run, i, now, tally);
-                }
-            }
-            let mut due: Vec<(Timestamp, CopyId, usize)> = self
-                .copies
-                .iter()
-                .enumerate()
-                .filter_map(|(i, c)| c.subject.copy.next_at.filter(|at| *at <= now).map(|at| (at, c.subject.copy.id, i)))
-                .collect();
+            let due = self.due(run, now, tally);
             if due.is_empty() {
                 return;
             }
-            due.sort_unstable();
             // A batch is decided on what was known before it.
             let mut foreseen =
                 self.foreseen.take().filter(|foreseen| foreseen.at == now).map(|foreseen| foreseen.decided).unwrap_or_default();
             let mut decided = Vec::with_capacity(due.len());
-            for (.., i) in &due {
-                let known = foreseen.iter().position(|(place, ..)| place == i).map(|at| foreseen.swap_remove(at));
+            for i in due {
+                let known = foreseen.iter().position(|(place, ..)| *place == i).map(|at| foreseen.swap_remove(at));
                 let (decision, measured) = match known {
                     Some((_, decision, measured)) => (decision, measured),
-                    None => (self.decision(run, *i, &Event::Timer, now, Some(&*gate)), None),
+                    None => (self.decision(run, i, &Event::Timer, now, Some(&*gate)), None),
                 };
-                let turn = decision.as_ref().map_or(Turn::Nothing, |decision| self.turn(run, *i, decision, measured, now, gate));
-                decided.push((*i, decision, turn));
+                let turn = decision.as_ref().map_or(Turn::Nothing, |decision| self.turn(run, i, decision, measured, now, gate));
+                decided.push((i, decision, turn));
             }
             let mut advertised: HashMap<AddressHash, usize> = HashMap::new();
             for (i, decision, turn) in decided {
@@ -298,36 +283,82 @@ impl Life {
                 }
             }
         }
+        self.set_rest_aside(now, tally);
+    }
+
+    /// What is done at `now` before any timer, and the copies whose timers come then, in their order.
+    fn due(&mut self, run: &Run, now: Timestamp, tally: &mut Tally) -> Vec<usize> {
+        if self.copies.iter().any(|c| c.replan_at.is_some_and(|at| at <= now)) {
+            self.replan(run, now, tally);
+        }
+        self.act(run, now, tally);
+        for i in 0..self.copies.len() {
+            if self.copies.get(i).is_some_and(|c| c.admit_at.is_some_and(|at| at <= now)) {
+                self.admit(run, i, now, tally);
+            }
+        }
+        let due = self.copies.iter().enumerate();
+        let mut due: Vec<(Timestamp, CopyId, usize)> =
+            due.filter_map(|(i, c)| Some((c.subject.copy.next_at.filter(|at| *at <= now)?, c.subject.copy.id, i))).collect();
+        due.sort_unstable();
+        due.into_iter().map(|(.., i)| i).collect()
+    }
+
+    /// Lives on until it asks for room, at `now` or later: whatever comes before hangs on nobody else. Then it has foreseen what its
+    /// timers decide, and the next [`step`](Self::step) asks. What a budget bounds, which everybody spends, is decided there again.
+    pub fn advance(&mut self, run: &Run, mut now: Timestamp, tally: &mut Tally) -> Option<(Timestamp, CopyId)> {
+        loop {
+            let (at, copy) = self.next().filter(|(at, _)| *at < run.until)?;
+            now = now.max(at);
+            let foreseen = self.foreseen.as_ref().is_some_and(|foreseen| foreseen.at == now);
+            if foreseen || self.asks(run, now, tally) {
+                return Some((now, copy));
+            }
+        }
+    }
+
+    /// All of a moment, unless room is asked for in it.
+    pub fn asks(&mut self, run: &Run, now: Timestamp, tally: &mut Tally) -> bool {
+        for _ in 0..MOST_ROUNDS {
+            let due = self.due(run, now, tally);
+            if due.is_empty() {
+                return false;
+            }
+            let decide = |i| {
+                let decision = self.decision(run, i, &Event::Timer, now, Some(&Unbounded));
+                let measured = decision.as_ref().and_then(|decision| self.measured(run, i, decision, now));
+                (i, decision, measured)
+            };
+            let mut decided: Vec<_> = due.into_iter().map(decide).collect();
+            if decided.iter().any(|(.., measured)| measured.is_some()) {
+                decided.retain(|(i, ..)| !self.is_bounded(run, *i, now));
+                self.foreseen = Some(Foreseen { at: now, decided });
+                return true;
+            }
+            for (i, decision, _) in decided {
+                match decision {
+                    Some(decision) => self.apply(run, i, decision, None, now, tally),
+                    None => self.set_aside(i, tally),
+                }
+            }
+        }
+        self.set_rest_aside(now, tally);
+        false
+    }
+
+    /// Whether a budget bounds what the copy may send.
+    fn is_bounded(&self, run: &Run, i: usize, now: Timestamp) -> bool {
+        let live = self.copies.get(i).and_then(|one| run.in_force(one.plan, now));
+        live.is_some_and(|live| live.plan.policy.budget.is_some())
+    }
+
+    /// What goes round in a circle at one moment rests.
+    fn set_rest_aside(&mut self, now: Timestamp, tally: &mut Tally) {
         for i in 0..self.copies.len() {
             if self.copies.get(i).is_some_and(|c| c.subject.copy.next_at.is_some_and(|at| at <= now)) {
                 self.set_aside(i, tally);
             }
         }
-    }
-
-    /// Decides what timers will decide at `now`, the person's next moment, so that [`step`](Self::step) need not. It hangs on nobody
-    /// else, but for a budget that everybody spends: what one bounds is left to its moment.
-    pub fn foresee(&mut self, run: &Run, now: Timestamp) {
-        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        let acts = self.acts.iter().any(|(at, ..)| *at <= now);
-        if acts || self.copies.iter().any(|one| due(one.replan_at) || due(one.admit_at)) {
-            return;
-        }
-        let mut decided = Vec::new();
-        for i in 0..self.copies.len() {
-            let Some(live) =
-                self.copies.get(i).filter(|one| due(one.subject.copy.next_at)).and_then(|one| run.in_force(one.plan, now))
-            else {
-                continue;
-            };
-            if live.plan.policy.budget.is_some() {
-                continue;
-            }
-            let decision = self.decision(run, i, &Event::Timer, now, Some(&Unbounded));
-            let measured = decision.as_ref().and_then(|decision| self.measured(run, i, decision, now));
-            decided.push((i, decision, measured));
-        }
-        self.foreseen = Some(Foreseen { at: now, decided });
     }
 
     /// How many parts the decision's message has.

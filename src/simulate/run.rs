@@ -418,80 +418,82 @@ impl Run {
         split.people.push(person);
     }
 
-    /// These people in the order of time. What a life decides at its next moment hangs on nobody else; only room and money are asked
-    /// for one after the other. So the next lives wake, and decide, on all cores.
+    /// These people in the order of time. All that a life does until it asks for room hangs on nobody else: that is lived, and what is
+    /// asked for is foreseen, on all cores. Only the questions are put one after the other.
     fn together(&self, world: &World, mut people: Vec<u32>, limits: &mut Limits, done: &(dyn Fn(u64, u64) + Sync)) -> Tally {
         people.sort_unstable();
-        let begin = |place: u32, sum: &mut Beginning| {
-            let Some(person) = people.get(place as usize) else { return };
-            let Some(mut life) = Life::begin(world, self, *person) else { return };
-            match self.turn(&life) {
-                Some(turn) => sum.lives.push((turn, life.sleep())),
-                None => life.end(self, &mut sum.tally),
-            }
+        let begin = |place: u32, sum: &mut Lives<Asleep>| {
+            let life = people.get(place as usize).and_then(|person| Life::begin(world, self, *person));
+            self.rest(life, self.start, sum);
         };
-        let Beginning { mut tally, lives } = each(people.len(), begin, &|_| ());
+        let Lives { lives, mut tally } = each(people.len(), begin, &|_| ());
         let mut agenda: BinaryHeap<Reverse<Turn>> = lives.iter().map(|(turn, _)| Reverse(*turn)).collect();
         let mut asleep: HashMap<u32, Asleep> = lives.into_iter().map(|(turn, life)| (turn.2, life)).collect();
-        let mut awake: HashMap<u32, Life> = HashMap::with_capacity(AT_ONCE);
         let length = self.until.duration_since(self.start).as_secs().max(1).unsigned_abs();
         loop {
-            let mut stirring = Vec::with_capacity(2 * AT_ONCE);
-            while stirring.len() < AT_ONCE
-                && let Some(Reverse(turn)) = agenda.pop()
-            {
-                let woken = awake.remove(&turn.2).map(|life| Stirring::Called(turn, life));
-                stirring.extend(woken.or_else(|| Some(Stirring::Asleep(turn, asleep.remove(&turn.2)?))));
-            }
-            if stirring.is_empty() {
-                return tally;
-            }
-            stirring.extend(awake.drain().map(|(_, life)| Stirring::Tired(life)));
-            let mut called = VecDeque::with_capacity(AT_ONCE);
-            for stirred in on_all_cores(stirring, |one| self.stir(world, one)) {
-                match stirred {
-                    Stirred::Called(turn, life) => called.push_back((turn, life)),
-                    Stirred::Asleep(person, life) => drop(asleep.insert(person, life)),
-                    Stirred::Lost => (),
+            let turns = std::iter::from_fn(|| agenda.pop()).take(AT_ONCE);
+            let next: Vec<_> = turns.filter_map(|Reverse(turn)| Some((turn, asleep.remove(&turn.2)?))).collect();
+            let Some(((at, ..), _)) = next.last() else { return tally };
+            done(at.duration_since(self.start).as_secs().max(0).unsigned_abs(), length);
+            let wake = |(turn, life): (Turn, Asleep), sum: &mut Lives<Life>| {
+                if let Some(mut life) = life.wake(world, self, turn.2) {
+                    life.asks(self, turn.0, &mut sum.tally);
+                    sum.lives.push((turn, life));
                 }
-            }
-            while let Some((first, _)) = called.front() {
-                // Whoever had a turn among these may be due again before the rest of them.
-                let again = agenda.peek().is_some_and(|Reverse(turn)| turn < first);
-                let due = if again {
-                    agenda.pop().and_then(|Reverse(turn)| Some((turn, awake.remove(&turn.2)?)))
-                } else {
-                    called.pop_front()
-                };
-                let Some(((at, ..), mut life)) = due else { continue };
-                life.step(self, at, limits, &mut tally);
-                match self.turn(&life) {
-                    Some((next, copy, person)) => {
-                        agenda.push(Reverse((next.max(at), copy, person)));
-                        awake.insert(person, life);
-                    }
-                    None => life.end(self, &mut tally),
-                }
-                done(at.duration_since(self.start).as_secs().max(0).unsigned_abs(), length);
-            }
+            };
+            let woken = on_all_cores(next, wake);
+            tally.add(woken.tally);
+            let tired = self.turns(woken.lives.into(), limits, &mut tally);
+            let rested = on_all_cores(tired, |(at, life), sum: &mut Lives<Asleep>| self.rest(Some(life), at, sum));
+            tally.add(rested.tally);
+            agenda.extend(rested.lives.iter().map(|(turn, _)| Reverse(*turn)));
+            asleep.extend(rested.lives.into_iter().map(|(turn, life)| (turn.2, life)));
         }
     }
 
-    /// When a life's turn comes, in the time that is simulated.
-    fn turn(&self, life: &Life) -> Option<Turn> {
-        let (at, copy) = life.next().filter(|(at, _)| *at < self.until)?;
-        Some((at.max(self.start), copy, life.person))
+    /// A life goes on until it asks for room, and sleeps until that moment.
+    fn rest(&self, life: Option<Life>, at: Timestamp, sum: &mut Lives<Asleep>) {
+        let Some(mut life) = life else { return };
+        match life.advance(self, at, &mut sum.tally) {
+            Some((at, copy)) => sum.lives.push(((at, copy, life.person), life.sleep())),
+            None => life.end(self, &mut sum.tally),
+        }
     }
 
-    fn stir(&self, world: &World, one: Stirring) -> Stirred {
-        let (turn, life) = match one {
-            Stirring::Tired(life) => return Stirred::Asleep(life.person, life.sleep()),
-            Stirring::Called(turn, life) => (turn, Some(life)),
-            Stirring::Asleep(turn, life) => (turn, life.wake(world, self, turn.2)),
-        };
-        let Some(mut life) = life else { return Stirred::Lost };
-        life.foresee(self, turn.0);
-        Stirred::Called(turn, life)
+    /// These ask for room, one after the other. What is left of each goes on from there.
+    fn turns(&self, mut called: VecDeque<(Turn, Life)>, limits: &mut Limits, tally: &mut Tally) -> Vec<(Timestamp, Life)> {
+        let mut awake: HashMap<u32, (Timestamp, Life)> = HashMap::with_capacity(called.len());
+        // Whoever had a turn may ask again before the rest of these: not earlier than that.
+        let mut soon: BinaryHeap<Reverse<Turn>> = BinaryHeap::new();
+        while let Some((first, _)) = called.front() {
+            let again = soon.peek().is_some_and(|Reverse(turn)| turn < first);
+            let due = if again {
+                let again = soon.pop().and_then(|Reverse(turn)| awake.remove(&turn.2));
+                let Some((at, mut life)) = again else { continue };
+                let Some((at, copy)) = life.advance(self, at, tally) else {
+                    life.end(self, tally);
+                    continue;
+                };
+                let turn = (at, copy, life.person);
+                if turn > *first {
+                    awake.insert(life.person, (at, life));
+                    soon.push(Reverse(turn));
+                    continue;
+                }
+                Some((turn, life))
+            } else {
+                called.pop_front()
+            };
+            let Some(((at, _, person), mut life)) = due else { continue };
+            life.step(self, at, limits, tally);
+            if let Some((next, copy)) = life.next().filter(|(next, _)| *next < self.until) {
+                soon.push(Reverse((next.max(at), copy, person)));
+                awake.insert(person, (at, life));
+            } else {
+                life.end(self, tally);
+            }
+        }
+        awake.into_values().collect()
     }
 
     /// Who of those that wait in Backfill is admitted when: it hangs on nothing that happens meanwhile.
@@ -620,28 +622,19 @@ const AT_ONCE: usize = 1024;
 /// When, which copy, whose.
 type Turn = (Timestamp, CopyId, u32);
 
-/// A life before it is worked on, on some core.
-enum Stirring {
-    Called(Turn, Life),
-    Asleep(Turn, Asleep),
-    Tired(Life),
-}
-
-/// And after.
-enum Stirred {
-    Called(Turn, Life),
-    Asleep(u32, Asleep),
-    Lost,
-}
-
-/// Those who have something before them, and what is told of those who have not.
-#[derive(Default)]
-struct Beginning {
-    lives: Vec<(Turn, Asleep)>,
+/// Those who have something before them, and what is told of the others.
+struct Lives<L> {
+    lives: Vec<(Turn, L)>,
     tally: Tally,
 }
 
-impl Sum for Beginning {
+impl<L> Default for Lives<L> {
+    fn default() -> Self {
+        Self { lives: Vec::new(), tally: Tally::default() }
+    }
+}
+
+impl<L: Send> Sum for Lives<L> {
     fn add(&mut self, mut other: Self) {
         self.lives.append(&mut other.lives);
         self.tally.add(other.tally);
@@ -682,24 +675,31 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Does `one` to all of them on all cores. What comes out has their order.
-fn on_all_cores<T: Send, U: Send>(mut items: Vec<T>, one: impl Fn(T) -> U + Sync) -> Vec<U> {
+/// Does `one` with all of them on all cores. What comes out has their order.
+fn on_all_cores<T: Send, S: Sum>(mut items: Vec<T>, one: impl Fn(T, &mut S) + Sync) -> S {
     let share = items.len().div_ceil(cores()).max(1);
+    let work = |part: Vec<T>| {
+        let mut sum = S::default();
+        for item in part {
+            one(item, &mut sum);
+        }
+        sum
+    };
     std::thread::scope(|scope| {
-        let one = &one;
+        let work = &work;
         let mut others = Vec::new();
         while items.len() > share {
             let part = items.split_off(items.len() - share);
-            others.push(scope.spawn(move || part.into_iter().map(one).collect::<Vec<U>>()));
+            others.push(scope.spawn(move || work(part)));
         }
-        let mut found: Vec<U> = items.into_iter().map(one).collect();
+        let mut sum = work(items);
         for other in others.into_iter().rev() {
             match other.join() {
-                Ok(part) => found.extend(part),
+                Ok(found) => sum.add(found),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        found
+        sum
     })
 }
 
