@@ -300,9 +300,9 @@ async fn who_gets_it_behind_the_last_day_does_not_lose_it() {
 /// A client with two deals gets the same, whichever of them speaks.
 #[tokio::test]
 async fn who_gets_it_through_another_deal_neither_gains_nor_loses_it() {
-    let deals = lost(1, 1, "2026-03-02").replace("price", "x") + &lost(2, 1, "2026-03-02").replace("price", "y");
+    let deals = lost(1, 1, "2026-03-02").replace("price", "dear") + &lost(2, 1, "2026-03-02").replace("price", "late");
     let mut through = Vec::new();
-    for reason in ["x", "y"] {
+    for reason in ["dear", "late"] {
         let one_speaks = |text: String| text.replace("enter: [{lost: []}]", &format!("enter: [{{lost: [{reason}]}}]"));
         let difference = edited(&contact(1), &deals, 10, one_speaks).await;
         assert!(difference.items.iter().all(|i| i.gained.is_empty() && i.lost.is_empty()), "{:?}", difference.items);

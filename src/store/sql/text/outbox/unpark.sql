@@ -1,4 +1,5 @@
 -- Whoever opened a link of it has the message: its text, kept for the person who would say what became of it, is of no use any more.
 -- Before the effects, as outbox/lock has it.
-DELETE FROM outbox WHERE kind = 'message' AND due_at >= 32503680000000
+-- "+ 0": by its key, not by the index of what is due.
+DELETE FROM outbox WHERE kind = 'message' AND due_at + 0 >= 32503680000000
 AND (copy_id, seq) IN (SELECT r.copy_id, r.seq FROM rows($1, copy_id bigint, seq integer) r)
