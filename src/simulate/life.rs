@@ -726,7 +726,9 @@ impl Life {
             tally.entered.extend(&one.lists);
             tally.stayed.extend(one.lists.last());
             let cycle = one.subject.copy.cycle;
-            for entry in one.subject.ledger.iter().filter(|e| e.at < run.from && !e.key.list.starts_with('@')) {
+            // Of what is simulated nothing waits to leave; what does may bear a moment that is still to come.
+            let before = |e: &&LedgerEntry| e.at < run.from || !e.status.terminal();
+            for entry in one.subject.ledger.iter().filter(before).filter(|e| !e.key.list.starts_with('@')) {
                 let now = entry.key.cycle == cycle;
                 // What waits in the outbox leaves, whatever became of the deal.
                 let earlier = Earlier {

@@ -92,29 +92,6 @@ fn one_click_unsubscribes_the_person() {
     });
 }
 
-/// The deal got another contact person between the mail and the click: who clicked is opted out, and who has the deal now is not.
-#[test]
-fn one_click_reaches_who_was_written_to_though_the_deal_changed_hands() {
-    on_each_store(|sink, mut world| {
-        let running = warmed(&mut world, 1);
-        let link = sink.letter("client0@").unsubscribe();
-        let csv = text(&world.path("data/deals.csv"));
-        let handed = csv.replace(",Client 0,client0@", ",Client 7,client7@");
-        let extra = World::deal("X9", 9, true);
-        world.write("data/deals.csv", &format!("{handed}{extra}"));
-        world.wait("the hand-over to be read", PATIENCE, || world.messages("accepted") == 2);
-        let form = [("content-type", "application/x-www-form-urlencoded")];
-        assert_eq!(http::request("POST", &link, &form, "List-Unsubscribe=One-Click").0, 200);
-        let lost = [("X0", 0), ("X7", 7)].map(|(id, client)| World::deal(id, client, true)).concat();
-        world.write("data/deals.csv", &format!("{handed}{extra}{lost}"));
-        world.wait("the letter to the deal's new client", PATIENCE, || world.messages("accepted") == 3);
-        world.wait("all deals to come to rest", PATIENCE, || world.status()["funnels"][0]["due"] == 0);
-        assert!(running.stop());
-        let letters = |to: &str| sink.letters().iter().filter(|l| l.to.starts_with(to)).count();
-        assert_eq!((letters("client0@"), letters("client7@"), letters("client9@")), (1, 1, 1));
-    });
-}
-
 /// What a platform team does to wire STOP: the printed address goes to the gateway, a client's answer comes by it.
 #[test]
 fn stop_arrives_at_the_address_that_hooks_prints() {
