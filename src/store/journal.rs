@@ -270,6 +270,7 @@ pub struct Outbox {
     pub expires_at: Option<Timestamp>,
     pub connection: String,
     pub deal: String,
+    pub due_at: Timestamp,
 }
 
 /// A fact about an attempt.

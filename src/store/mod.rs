@@ -26,7 +26,7 @@ pub use money::{Charge, Period, PeriodSpent};
 pub(crate) use money::{money_text, this_month};
 pub use outcome::qualified;
 pub(crate) use pipelines::{MOST_PIPELINES, empty_pipeline};
-pub(crate) use rules::{RECENT, item_name, up_to_ms, with_state};
+pub(crate) use rules::{RECENT, at_once, item_name, up_to_ms, with_state};
 pub(crate) use timeline::Pace;
 pub use views::{
     Ambiguous, ChannelCounts, DeadLetter, FunnelCounts, ReactionCounts, StageCount, TimelineEntry, Unclear, VariantCount, Views,

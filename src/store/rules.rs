@@ -100,6 +100,13 @@ pub(super) const fn kind_word(kind: &EffectKind) -> Option<&'static str> {
     }
 }
 
+/// When what waits for no moment is due. A write-back is, whatever a clock says: that of the process that decided it may have been ahead,
+/// and put right since. So it counts as decided long ago, in the order of the decisions.
+pub(crate) fn at_once(message: bool, now: Timestamp) -> Timestamp {
+    const FURTHER_THAN_ANY_CLOCK: SignedDuration = SignedDuration::from_hours(400 * 24);
+    if message { now } else { now.saturating_sub(FURTHER_THAN_ANY_CLOCK).unwrap_or(now) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::fresh_numbers;

@@ -309,21 +309,28 @@ impl Engine {
     /// # Errors
     /// When the store cannot be asked; the deadline of a lease that is held then simply runs out.
     pub async fn hold_lease(&self) -> Result<bool, WorkerError> {
-        let (before, since) = (Instant::now(), self.clock.moment());
         // A tenth is kept back, so that our clock gives up before the database's does.
-        let deadline = before + self.settings.lease.mul_f64(0.9);
+        let from_now = || (Instant::now() + self.settings.lease.mul_f64(0.9), self.clock.moment());
         if let Some(held) = self.held.load_full() {
+            let (deadline, since) = from_now();
             if self.journal.renew(&held.lease, self.settings.lease).await? {
-                self.held.store(Some(Arc::new(Held { lease: held.lease.clone(), deadline, since })));
-                // Who cannot be asked now was heard a moment ago.
-                return match self.compare_clocks().await {
-                    Err(error @ WorkerError::Clock(_)) => Err(error),
-                    _ => Ok(true),
-                };
+                let renewed = Some(Arc::new(Held { lease: held.lease.clone(), deadline, since }));
+                let found = self.held.compare_and_swap(&Some(held.clone()), renewed);
+                if found.as_ref().is_some_and(|found| Arc::ptr_eq(found, &held)) {
+                    // Who cannot be asked now was heard a moment ago, and no renewal waits for that.
+                    let compared = tokio::time::timeout(self.settings.lease / 4, self.compare_clocks()).await;
+                    return match compared {
+                        Ok(Err(error @ WorkerError::Clock(_))) => Err(error),
+                        _ => Ok(true),
+                    };
+                }
+                // It was let go while the answer was on its way: only a fresh epoch tells what became of a COMMIT.
+            } else {
+                self.held.store(None);
             }
-            self.held.store(None);
         }
         self.compare_clocks().await?;
+        let (deadline, since) = from_now();
         match self.journal.take(&self.settings.owner, self.settings.lease).await? {
             Some(lease) => {
                 if lease.orphans > 0 {
@@ -433,6 +440,11 @@ impl Engine {
                     // A lease that is given up is taken at once: a rolling update must not cost seconds of sending. Who could not
                     // send anything lets the others try first.
                     if self.is_wired() { period.min(SOON) } else { self.settings.lease }
+                }
+                // Another one took over while the witness was asked.
+                Err(WorkerError::Standby) => {
+                    self.set_phase(Phase::Standby);
+                    period.min(SOON)
                 }
                 Err(error) => {
                     self.metrics.pass_failed(error.label());

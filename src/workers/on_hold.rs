@@ -27,13 +27,20 @@ impl OnHold {
         self.until.filter(|_| fresh && self.epoch == epoch && self.holds == holds)
     }
 
-    /// After a look from `low` on, that found `none`.
-    pub(super) fn looked(&mut self, epoch: i64, holds: Vec<Hold>, low: Option<Timestamp>, now: Timestamp, none: bool) {
+    /// After a look from `low` on. All messages that were due before `first` are on hold, if that is known.
+    pub(super) fn looked(
+        &mut self,
+        epoch: i64,
+        holds: Vec<Hold>,
+        low: Option<Timestamp>,
+        now: Timestamp,
+        first: Option<Timestamp>,
+    ) {
         if low.is_none() {
             *self = Self { epoch, holds, until: None, swept_at: Some(now) };
         }
-        if none && !self.holds.is_empty() {
-            self.until = Some(now - Self::LATE);
+        if let Some(first) = first.filter(|_| !self.holds.is_empty()) {
+            self.until = Some(first.min(now - Self::LATE));
         }
     }
 }
@@ -57,18 +64,20 @@ mod tests {
         let mut on_hold = OnHold::default();
         let (both, one) = (vec![hold("shop/sms"), hold("shop/mail")], vec![hold("shop/mail")]);
         assert_eq!(on_hold.low(1, &both, at(100)), None, "nobody has looked yet");
-        on_hold.looked(1, both.clone(), None, at(100), true);
+        on_hold.looked(1, both.clone(), None, at(100), Some(at(100)));
         assert_eq!(on_hold.low(1, &both, at(101)), Some(at(40)));
-        on_hold.looked(1, both.clone(), Some(at(40)), at(130), true);
+        on_hold.looked(1, both.clone(), Some(at(40)), at(130), Some(at(130)));
         assert_eq!(on_hold.low(1, &both, at(131)), Some(at(70)));
         assert_eq!(on_hold.low(1, &one, at(131)), None, "one was released");
         assert_eq!(on_hold.low(2, &both, at(131)), None, "a take-over gives back what waits since long");
         assert_eq!(on_hold.low(1, &both, at(160)), None, "a minute has passed");
         assert_eq!(on_hold.low(1, &both, at(99)), None, "the clock was ahead");
         // A message of another channel that waits for a free place stays where it is.
-        on_hold.looked(1, both.clone(), None, at(160), false);
-        assert_eq!(on_hold.low(1, &both, at(161)), None);
-        on_hold.looked(1, Vec::new(), None, at(161), true);
+        on_hold.looked(1, both.clone(), None, at(160), Some(at(90)));
+        assert_eq!(on_hold.low(1, &both, at(161)), Some(at(90)));
+        on_hold.looked(1, both.clone(), None, at(160), None);
+        assert_eq!(on_hold.low(1, &both, at(161)), None, "more write-backs than one look takes");
+        on_hold.looked(1, Vec::new(), None, at(161), Some(at(161)));
         assert_eq!(on_hold.low(1, &[], at(162)), None, "nothing is on hold");
     }
 }

@@ -35,9 +35,10 @@ impl Engine {
         let holds = self.journal.holds().await?;
         let low = lock(&self.on_hold).low(held.lease.epoch, &holds, now);
         let mut rows = self.journal.outbox_beside(&busy, low, now, self.settings.batch).await?;
-        // Fewer than asked for: there are no others.
-        let none = rows.len() < self.settings.batch as usize && rows.iter().all(|row| row.kind != "message");
-        lock(&self.on_hold).looked(held.lease.epoch, holds, low, now, none);
+        // In the order of their moments. Fewer than asked for: there are no others.
+        let first = rows.iter().filter(|row| row.kind == "message").map(|row| row.due_at).min();
+        let first = first.or_else(|| (rows.len() < self.settings.batch as usize).then_some(now));
+        lock(&self.on_hold).looked(held.lease.epoch, holds, low, now, first);
         rows.retain(|row| !self.flights.contains(row.effect));
         let (messages, writes): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.kind == "message");
         Ok(self.resend(&held, messages, now).await? + self.write_backs(&held, writes, now).await?)

@@ -1013,14 +1013,20 @@ impl World {
             },
             received_at: now,
             not_before: None,
-            suppress: vec![Suppression {
-                scope: SuppressionScope::Client(known.client),
+            // As the page stores it: the person, and the address that was written to.
+            suppress: [
+                (SuppressionScope::Client(known.client), only),
+                (SuppressionScope::Address(known.key.recipient.clone()), known.medium),
+            ]
+            .map(|(scope, medium)| Suppression {
+                scope,
                 brand: Some(known.brand.clone()),
-                medium: only,
+                medium,
                 purpose: Some(Purpose::Advertising),
                 reason: SuppressionReason::Unsubscribed,
                 at: now,
-            }],
+            })
+            .into(),
             click: None,
         };
         self.tell(0, event, |_| {});

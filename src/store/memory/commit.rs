@@ -5,7 +5,7 @@ use crate::engine::{Copy, CycleChange, EffectKind, History, Recent};
 use crate::model::{AddressHash, ClientId, CopyId, EffectRef, EffectStatus, Purpose, Role, shard_of};
 use crate::store::outcome::Receipt;
 use crate::store::rules::{AddressHasher, is_held, item_name, kind_word};
-use crate::store::{Batch, Change, Charge, Commit, Lease, NewEffect, PutOff, StoreError};
+use crate::store::{Batch, Change, Charge, Commit, Lease, NewEffect, PutOff, StoreError, at_once};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -34,7 +34,7 @@ impl Data {
         }
         for PutOff { id, until, event } in batch.put_off {
             if let Some(arrived) = self.inbox.get_mut(&id) {
-                (arrived.ready_at, arrived.event) = (up(until), event);
+                (arrived.ready_at, arrived.event, arrived.attempts) = (up(until), event, 0);
             }
         }
         let mut outcome = Commit::default();
@@ -245,7 +245,7 @@ impl Data {
                 _ => None,
             };
             if let Some(epoch) = epoch {
-                let due_at = new.not_before.map_or(if message { now } else { Timestamp::UNIX_EPOCH }, up);
+                let due_at = new.not_before.map_or_else(|| at_once(message, now), up);
                 let due_at = if message { due_at } else { self.in_turn(effect, due_at) };
                 let payload = new.payload.clone().filter(|_| status != EffectStatus::Intended || new.resend);
                 let (target, expires_at) = (new.target.clone(), entry.expires_at);

@@ -520,6 +520,7 @@ impl Journal for MemoryStore {
                 expires_at: open.expires_at,
                 connection: copy.connection.clone(),
                 deal: copy.deal.clone(),
+                due_at: open.due_at,
             })
         };
         Ok(due.into_iter().filter_map(row).take(limit as usize).collect())

@@ -12,7 +12,7 @@ use super::suppress::purpose_text;
 use crate::engine::{EffectKind, Recent};
 use crate::model::{CopyId, EffectRef, EffectStatus};
 use crate::store::rules::{CODE_LIFE, is_held, item_name, kind_word, up_to_ms};
-use crate::store::{Change, Charge, Commit, Lease, NewEffect};
+use crate::store::{Change, Charge, Commit, Lease, NewEffect, at_once};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -128,7 +128,7 @@ impl<'a> Entry<'a> {
         Some(OutboxRow {
             copy_id: self.copy.0,
             seq: self.new.effect.seq,
-            due_at: self.new.not_before.map_or_else(|| at_once(self.new, now), up_to_ms),
+            due_at: up_to_ms(self.new.not_before.unwrap_or_else(|| at_once(is_message(self.new), now))),
             epoch,
             expires_at,
             kind: self.kind.to_owned(),
@@ -137,12 +137,6 @@ impl<'a> Entry<'a> {
             resend: u8::from(self.new.resend),
         })
     }
-}
-
-/// A write-back that waits for no moment is due whatever a clock says: that of the process that decided it may have been ahead, and put
-/// right since. Its order is that of its deal (`outbox/insert`).
-fn at_once(new: &NewEffect, now: Timestamp) -> i64 {
-    if is_message(new) { now.as_millisecond() } else { 0 }
 }
 
 pub(super) async fn write_effects(

@@ -47,6 +47,7 @@ pub(super) async fn due(
                 expires_at: c.opt_time()?,
                 connection: c.text()?,
                 deal: c.text()?,
+                due_at: c.time()?,
             })
         })
         .collect()

@@ -1,7 +1,7 @@
 -- Within a copy, a write-back waits while one before it is under way. What goes to a connection that is busy ($3, with spaces around each)
 -- is not offered: it would stand in the way of what is due after it. Nor is a message on hold; of these there may be hundred thousands, so
 -- that write-backs have an index of their own, and whoever knows that all messages due before $4 are on hold begins there.
-SELECT copy_id, seq, cycle, list, item, recipient, namespace, name, kind, target, payload, attempt, expires_at, connection, deal FROM (
+SELECT copy_id, seq, cycle, list, item, recipient, namespace, name, kind, target, payload, attempt, expires_at, connection, deal, due_at FROM (
 SELECT * FROM (
 SELECT o.due_at, o.copy_id, o.seq, e.cycle, e.list, e.item, e.recipient, f.namespace, f.name, o.kind, o.target, o.payload, e.attempt,
 o.expires_at, c.connection, c.deal
