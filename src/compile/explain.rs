@@ -79,18 +79,20 @@ fn said(what: &str, help: &str) -> Option<(String, String)> {
 /// With every text in quotes made blank, character for character. `None`: one is not closed.
 fn without_texts(source: &str) -> Option<String> {
     let mut open: Option<char> = None;
-    let mut escaped = false;
+    let (mut escaped, mut raw) = (false, false);
     let mut bare = String::with_capacity(source.len());
     for c in source.chars() {
         let quote = matches!(c, '\'' | '"').then_some(c);
         match open {
             None => {
-                open = quote;
+                (open, escaped) = (quote, false);
+                // In r'…' a backslash is one.
+                raw = quote.is_some() && bare.ends_with(['r', 'R']);
                 bare.push(if quote.is_some() { '\'' } else { c });
             }
             Some(mark) => {
                 let closes = c == mark && !escaped;
-                escaped = c == '\\' && !escaped;
+                escaped = c == '\\' && !escaped && !raw;
                 if closes {
                     open = None;
                 }

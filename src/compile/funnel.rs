@@ -171,7 +171,7 @@ pub(super) fn build(snapshot: &FunnelSnapshot, revision: i64, since: Timestamp, 
     let mut others: Vec<Finding> = Vec::new();
     let names = Names::of(&snapshot.connection.fields).with_items(snapshot.lists.iter().map(|(name, list)| (name.as_str(), list)));
 
-    let mut policy_found = Findings::of("ContactPolicy", namespace, &spec.policy_ref.name);
+    let mut policy_found = Findings::of("ContactPolicy", namespace, &spec.policy_ref.name).stored(stored);
     let policy = policy::policy(&spec.policy_ref.name, &snapshot.policy, &mut policy_found);
     others.append(&mut policy_found.list);
     let brand_title = snapshot.policy.brand_title.clone().unwrap_or_else(|| snapshot.policy.brand.clone());

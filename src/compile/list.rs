@@ -430,7 +430,7 @@ impl OneItem<'_> {
                     format!("with long names, links and the way to stop, and where {}", trial.who)
                 };
                 let message = format!("{who}, the SMS has {} parts; the channel allows {}", long.parts, long.max);
-                found.error(&path, Reason::TooManyParts, message, shorten(long.over));
+                found.refuse(&path, Reason::TooManyParts, message, shorten(long.over));
             }
             What::TooLongInUnicode(long) => found.warn(
                 &path,
@@ -454,13 +454,14 @@ impl OneItem<'_> {
                 let place = if longest { String::new() } else { format!("where {}, ", trial.who) };
                 let message = format!("{place}it cannot be rendered: {what}");
                 let declared = self.declare(error);
-                // The CRM may well hold numbers in a text: only where every client meets it, it must be declared.
-                let unsure = !longest && declared.is_some();
+                // The CRM may well hold numbers in a text: only where every client meets it, it must be declared. And a zero that was only
+                // made up beside a number of the text may be in no deal.
+                let unsure = !longest && (declared.is_some() || matches!(error, RenderError::DividesByZero));
                 let help = declared.unwrap_or_else(|| help.to_owned());
                 if unsure {
                     found.warn(&path, Reason::InvalidTemplate, message, help);
                 } else {
-                    found.error(&path, Reason::InvalidTemplate, message, help);
+                    found.refuse(&path, Reason::InvalidTemplate, message, help);
                 }
             }
         }
@@ -502,7 +503,7 @@ impl OneItem<'_> {
     /// Nothing is sent at the very instant of its moment: one that may not wait at all is always too late.
     fn expiry(&self, found: &mut Findings) {
         if self.item.expires_after.is_some_and(HumanDuration::is_zero) {
-            found.error(
+            found.refuse(
                 &format!("{}.expiresAfter", self.path),
                 Reason::NeverOpens,
                 "it would be too old at once, so it is never sent",

@@ -144,7 +144,7 @@ impl Names {
         if found.failed_since(before) {
             return None;
         }
-        if source.contains("opened(") {
+        if condition.asks_opened() {
             found.warn(
                 path,
                 Reason::Incomplete,

@@ -478,6 +478,11 @@ fn what_is_refused_now_and_is_in_force_stays_in_force() {
         assert!(compiled.texts.items.contains_key(&("lost-other".to_owned(), "hello".to_owned())), "{to}");
         assert!(compiled.plan.item("lost-layout", "visit").unwrap().when.is_some(), "{to}");
     }
+    let mut stored = compile(&read(EXAMPLE)).funnels[&key()].clone();
+    stored.lists.get_mut("lost-layout").unwrap().items[1].expires_after = Some("0h".parse().unwrap());
+    stored.policy.time_zone = "Etc/Unknown".into();
+    let compiled = compile_funnel(&stored, 7, Timestamp::UNIX_EPOCH);
+    assert!(compiled.is_ok(), "{}", compiled.err().map(|found| lines(&found)).unwrap_or_default());
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub(super) fn zone(name: &str, path: &str, found: &mut Findings) -> TimeZone {
         },
         |zone| format!("did you mean {zone}?"),
     );
-    found.error(path, Reason::UnknownTimeZone, format!("the time zone {name:?} is not known"), help);
+    found.refuse(path, Reason::UnknownTimeZone, format!("the time zone {name:?} is not known"), help);
     TimeZone::UTC
 }
 

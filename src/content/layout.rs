@@ -231,7 +231,20 @@ fn is_fetched(before: &str) -> bool {
     if let Some(function) = before.strip_suffix('(') {
         return last_word(function) == "url";
     }
-    before.strip_suffix('=').is_some_and(|name| matches!(last_word(name).as_str(), "src" | "srcset" | "background" | "poster"))
+    // The second picture of a set.
+    if let Some((_, inside)) = before.rsplit_once("srcset=")
+        && !inside.trim_start_matches(['"', '\'']).contains(['"', '\'', '>'])
+    {
+        return true;
+    }
+    before.strip_suffix('=').is_some_and(|name| {
+        // An attribute stands behind a blank or a quote, a parameter of another address behind ? or &.
+        let (word, name) = (last_word(name), name.trim_end());
+        matches!(word.as_str(), "src" | "srcset" | "background" | "poster")
+            && name
+                .get(..name.len() - word.len())
+                .is_some_and(|behind| behind.ends_with(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')))
+    })
 }
 
 /// Puts a link into a document that no reader sees, hears or comes to with a keyboard.

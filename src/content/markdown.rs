@@ -439,7 +439,8 @@ fn odd_address(url: &str, kind: LinkType) -> Option<Oddity> {
 
 fn odd_html(html: &str) -> Option<Oddity> {
     let rest = without_comments(html);
-    (!rest.trim().is_empty()).then(|| Oddity::Html(shown(rest.trim())))
+    let rest = rest.trim();
+    (!rest.is_empty() && !rest.starts_with("</")).then(|| Oddity::Html(shown(rest)))
 }
 
 /// Oddities of one text that are told.

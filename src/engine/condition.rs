@@ -176,6 +176,14 @@ impl Condition {
         self.names.iter().map(String::as_str)
     }
 
+    /// Whether it asks for `opened`.
+    #[must_use]
+    pub fn asks_opened(&self) -> bool {
+        let mut asks = false;
+        walk(&self.expression, &mut |expr| asks |= matches!(expr, Expr::Ident(name) if name.starts_with("opened(")));
+        asks
+    }
+
     /// The items that it asks for: those of `sent('…')`, `clicked('…')` and `opened('…')`.
     #[must_use]
     pub fn items(&self) -> Vec<&str> {

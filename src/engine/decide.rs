@@ -158,6 +158,10 @@ impl Work<'_> {
 
     fn reply(&mut self, at: Timestamp) {
         self.heard(at);
+        if self.subject.copy.state.waits {
+            // A word of the client: `settle` ends the cycle by it.
+            self.spoke(at);
+        }
         let due = self.plan.stages.revival.task.due;
         match self.subject.copy.role {
             Role::Stalled | Role::Warming => {
@@ -248,6 +252,9 @@ impl Work<'_> {
         if self.cold() {
             self.end(CycleEnd::Unsubscribed);
             self.go(Placement::new(Role::Unsubscribed, "the client opted out"));
+        } else if self.subject.copy.state.waits {
+            self.end(CycleEnd::Unsubscribed);
+            self.subject.copy.state.waits = false;
         }
     }
 }

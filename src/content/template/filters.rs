@@ -184,7 +184,9 @@ fn nth(names: &[&'static str], number: i8) -> &'static str {
 
 /// A strftime format with the names of the month and the weekday written into it.
 fn in_russian(format: &str, date: civil::DateTime) -> String {
-    let with_day = ["%d", "%e", "%-d", "%-e"].iter().any(|day| format.contains(day));
+    let plain = format.replace("%%", "");
+    let mut signs = plain.split('%').skip(1).map(|sign| sign.trim_start_matches(['-', '_', '0', '^', '#']));
+    let with_day = signs.any(|sign| sign.starts_with(['d', 'e']));
     let month = nth(if with_day { &MONTHS_RU } else { &MONTHS_RU_ALONE }, date.month());
     let short: String = month.chars().take(3).collect();
     let day = date.weekday().to_monday_one_offset();

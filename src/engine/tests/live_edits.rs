@@ -284,7 +284,7 @@ fn left_by_an_edit() -> World {
 #[test]
 fn a_cycle_that_waits_ends_as_soon_as_somebody_takes_the_deal_up() {
     type Act = fn(&mut World);
-    let cases: [(&str, Act, &[CycleEnd]); 6] = [
+    let cases: [(&str, Act, &[CycleEnd]); 8] = [
         ("a field", |w| w.change(|deal| drop(deal.fields.insert("rooms".into(), FieldValue::Number(2.0)))), &[]),
         (
             "work",
@@ -296,6 +296,8 @@ fn a_cycle_that_waits_ends_as_soon_as_somebody_takes_the_deal_up() {
         ),
         ("a task", |w| w.change(|deal| deal.next_task_at = Some(t("2026-03-25T12:00"))), &[CycleEnd::Assisted]),
         ("a call", |w| w.signal(SignalKind::InboundCall), &[CycleEnd::Assisted]),
+        ("an answer", |w| w.signal(SignalKind::Reply), &[CycleEnd::Assisted]),
+        ("an opt-out", |w| drop(w.decide(&Event::Unsubscribed { at: w.now, only: None })), &[CycleEnd::Unsubscribed]),
         ("a refusal", |w| w.signal(SignalKind::Refusal), &[CycleEnd::Refused]),
         ("a sale", |w| w.change(|deal| deal.state = DealState::Won), &[CycleEnd::Won]),
     ];
