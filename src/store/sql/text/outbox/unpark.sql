@@ -1,5 +1,6 @@
 -- Whoever opened a link of it has the message: its text, kept for the person who would say what became of it, is of no use any more.
--- Before the effects, as outbox/lock has it.
--- "+ 0": by its key, not by the index of what is due.
-DELETE FROM outbox WHERE kind = 'message' AND due_at + 0 >= 32503680000000
-AND (copy_id, seq) IN (SELECT r.copy_id, r.seq FROM rows($1, copy_id bigint, seq integer) r)
+-- Before the effects, as outbox/lock has it. CASE keeps PostgreSQL to the keys: it is a condition of the pair, not of the table.
+DELETE FROM outbox WHERE (copy_id, seq) IN (
+SELECT o.copy_id, o.seq FROM rows($1, copy_id bigint, seq integer) r
+JOIN outbox o ON o.copy_id = r.copy_id AND o.seq = r.seq
+AND CASE WHEN r.seq >= 0 AND o.kind = 'message' THEN o.due_at ELSE 0 END >= 32503680000000)

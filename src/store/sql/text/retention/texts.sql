@@ -1,4 +1,5 @@
--- Unless somebody had one sent again meanwhile.
--- "+ 0": by its key, not by the index of what is due.
-DELETE FROM outbox WHERE kind = 'message' AND due_at + 0 >= 32503680000000
-AND (copy_id, seq) IN (SELECT r.copy_id, r.seq FROM rows($1, copy_id bigint, seq integer) r)
+-- Unless somebody had one sent again meanwhile. CASE: by its key, not by what is true of the row alone.
+DELETE FROM outbox WHERE (copy_id, seq) IN (
+SELECT o.copy_id, o.seq FROM rows($1, copy_id bigint, seq integer) r
+JOIN outbox o ON o.copy_id = r.copy_id AND o.seq = r.seq
+AND CASE WHEN r.seq >= 0 AND o.kind = 'message' THEN o.due_at ELSE 0 END >= 32503680000000)
