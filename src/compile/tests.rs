@@ -483,6 +483,9 @@ fn what_is_refused_now_and_is_in_force_stays_in_force() {
     stored.policy.time_zone = "Etc/Unknown".into();
     let compiled = compile_funnel(&stored, 7, Timestamp::UNIX_EPOCH);
     assert!(compiled.is_ok(), "{}", compiled.err().map(|found| lines(&found)).unwrap_or_default());
+    // Rather nothing than a window of another zone's night.
+    stored.policy.time_zone = "Mars/Olympus".into();
+    assert!(compile_funnel(&stored, 7, Timestamp::UNIX_EPOCH).is_err());
 }
 
 #[test]

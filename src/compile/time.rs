@@ -76,7 +76,13 @@ pub(super) fn zone(name: &str, path: &str, found: &mut Findings) -> TimeZone {
         },
         |zone| format!("did you mean {zone}?"),
     );
-    found.refuse(path, Reason::UnknownTimeZone, format!("the time zone {name:?} is not known"), help);
+    let message = format!("the time zone {name:?} is not known");
+    if TimeZone::get(name).is_ok() {
+        // What is stored with `Etc/Unknown` has gone by UTC all along.
+        found.refuse(path, Reason::UnknownTimeZone, message, help);
+    } else {
+        found.error(path, Reason::UnknownTimeZone, message, help);
+    }
     TimeZone::UTC
 }
 

@@ -252,7 +252,7 @@ impl Work<'_> {
         if self.cold() {
             self.end(CycleEnd::Unsubscribed);
             self.go(Placement::new(Role::Unsubscribed, "the client opted out"));
-        } else if self.subject.copy.state.waits {
+        } else if self.subject.copy.state.waits && only.is_none() {
             self.end(CycleEnd::Unsubscribed);
             self.subject.copy.state.waits = false;
         }

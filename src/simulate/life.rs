@@ -330,7 +330,12 @@ impl Life {
                 (i, decision, measured)
             };
             let mut decided: Vec<_> = due.into_iter().map(decide).collect();
-            if decided.iter().any(|(.., measured)| measured.is_some()) {
+            let hangs = |(i, decision, measured): &(usize, Option<Decision>, Option<Measured>)| {
+                // Money is asked for before the window: what waits for this one may find none.
+                let waits = decision.as_ref().is_some_and(|decision| decision.copy.state.waiting.is_some());
+                measured.is_some() || waits && self.is_bounded(run, *i, now)
+            };
+            if decided.iter().any(hangs) {
                 decided.retain(|(i, ..)| !self.is_bounded(run, *i, now));
                 self.foreseen = Some(Foreseen { at: now, decided });
                 return true;

@@ -475,7 +475,8 @@ impl Run {
                     continue;
                 };
                 let turn = (at, copy, life.person);
-                if turn > *first {
+                // What the others in `soon` ask for may come before that, too.
+                if turn > *first || soon.peek().is_some_and(|Reverse(other)| *other < turn) {
                     awake.insert(life.person, (at, life));
                     soon.push(Reverse(turn));
                     continue;

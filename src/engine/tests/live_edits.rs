@@ -284,7 +284,7 @@ fn left_by_an_edit() -> World {
 #[test]
 fn a_cycle_that_waits_ends_as_soon_as_somebody_takes_the_deal_up() {
     type Act = fn(&mut World);
-    let cases: [(&str, Act, &[CycleEnd]); 8] = [
+    let cases: [(&str, Act, &[CycleEnd]); 9] = [
         ("a field", |w| w.change(|deal| drop(deal.fields.insert("rooms".into(), FieldValue::Number(2.0)))), &[]),
         (
             "work",
@@ -298,6 +298,7 @@ fn a_cycle_that_waits_ends_as_soon_as_somebody_takes_the_deal_up() {
         ("a call", |w| w.signal(SignalKind::InboundCall), &[CycleEnd::Assisted]),
         ("an answer", |w| w.signal(SignalKind::Reply), &[CycleEnd::Assisted]),
         ("an opt-out", |w| drop(w.decide(&Event::Unsubscribed { at: w.now, only: None })), &[CycleEnd::Unsubscribed]),
+        ("no more emails", |w| drop(w.decide(&Event::Unsubscribed { at: w.now, only: Some(Medium::Email) })), &[]),
         ("a refusal", |w| w.signal(SignalKind::Refusal), &[CycleEnd::Refused]),
         ("a sale", |w| w.change(|deal| deal.state = DealState::Won), &[CycleEnd::Won]),
     ];
