@@ -13,6 +13,7 @@ use crate::{
 use axum::http::HeaderName;
 use clap::Args;
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -107,6 +108,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, String> {
 
 /// Publishes the folder whenever its content changes. What cannot be published now is tried again at the next look.
 async fn watch_folder(folder: PathBuf, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+    let mut broken = BTreeSet::new();
     let mut reader = Reader::new(&folder);
     let (mut waiting, mut first, mut unreadable) = (None, true, false);
     while !*stop.borrow() {
@@ -130,7 +132,7 @@ async fn watch_folder(folder: PathBuf, engine: Arc<Engine>, mut stop: watch::Rec
         if let Some(reading) = waiting.take() {
             unreadable = false;
             match engine.publish(reading.snapshot(), reading.declared().as_ref()).await {
-                Ok(published) => tell(&folder, &reading, published),
+                Ok(published) => broken = tell(&folder, &reading, published, &broken),
                 Err(error) => {
                     tracing::warn!(label = error.label(), "the folder is not published yet");
                     waiting = Some(reading);
@@ -144,8 +146,8 @@ async fn watch_folder(folder: PathBuf, engine: Arc<Engine>, mut stop: watch::Rec
     }
 }
 
-/// What an edit came to, for whoever made it.
-fn tell(folder: &Path, reading: &Reading, mut published: Published) {
+/// What an edit came to, for whoever made it. `broken`: the funnels whose edit before was not valid; returns those of this one.
+fn tell(folder: &Path, reading: &Reading, mut published: Published, broken: &BTreeSet<FunnelKey>) -> BTreeSet<FunnelKey> {
     for problem in reading.problems(std::mem::take(&mut published.findings)) {
         eprintln!("{problem}");
     }
@@ -159,6 +161,8 @@ fn tell(folder: &Path, reading: &Reading, mut published: Published) {
             let said = silent
                 .or_else(|| published.released.contains(funnel).then(|| "; its manifests let it send from now on".to_owned()));
             eprintln!("{}: revision {revision} is in force{}", name(funnel), said.unwrap_or_default());
+        } else if broken.contains(funnel) {
+            eprintln!("{}: valid again; revision {revision} is in force as before", name(funnel));
         }
     }
     for (funnel, revision) in &published.kept {
@@ -183,4 +187,5 @@ fn tell(folder: &Path, reading: &Reading, mut published: Published) {
     if published.funnels.is_empty() && published.kept.is_empty() {
         eprintln!("{}: no ReactivationFunnel in it; nothing to do until there is one", folder.display());
     }
+    published.kept.into_iter().map(|(funnel, _)| funnel).collect()
 }

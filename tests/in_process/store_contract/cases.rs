@@ -520,6 +520,14 @@ pub async fn a_hold_stops_messages_and_nothing_else(backend: &Backend) {
         journal.mark(vec![mark(effect(copy, 1), 1, accepted(None)), mark(effect(copy, 2), 1, accepted(None))]).await.unwrap();
         assert_eq!(world.status(copy, 2).await, Some(EffectStatus::Accepted));
     }
+    // Nobody who holds as well takes away what the witness says.
+    let by = |by: &str, reason: &str| Hold { scope: HoldScope::All, since: at(1), by: by.into(), reason: reason.into() };
+    for (who, why, reason) in
+        [("sre", "first", "first"), ("witness", "behind", "behind"), ("sre", "x", "behind"), ("witness", "y", "y")]
+    {
+        journal.hold(by(who, why)).await.unwrap();
+        assert_eq!(journal.holds().await.unwrap()[0].reason, reason, "{who} {why}");
+    }
 }
 
 /// A hold may keep hundred thousands waiting: whoever has seen them all does not go through them again, and misses nothing else.
