@@ -67,9 +67,14 @@ pub async fn hold(args: HoldArgs) -> Result<ExitCode, String> {
         HoldScope::Channel(_) => "nothing new leaves through it",
         HoldScope::Funnel(_) => "nothing of it leaves",
     };
-    let hold = Hold { scope, since: Timestamp::now(), by: args.by, reason: args.reason };
+    let hold = Hold { scope: scope.clone(), since: Timestamp::now(), by: args.by.clone(), reason: args.reason };
     store.journal.hold(hold).await.map_err(say)?;
-    eprintln!("held: {what}; {stops} from now on");
+    // The witness's hold stays as it is: its reason says what a release would do.
+    let there = store.journal.holds().await.map_err(say)?.into_iter().find(|hold| hold.scope == scope);
+    match there.filter(|there| there.by != args.by) {
+        Some(there) => eprintln!("held already by {}, whose reason stays: {what}; see rekindle status", there.by),
+        None => eprintln!("held: {what}; {stops} from now on"),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
